@@ -1,1 +1,48 @@
-//! The scheduler core.
+//! Recurring appointments as *intent*.
+//!
+//! A standing appointment is one [`RecurrenceSet`]: a start in a time zone, a length, a rule
+//! (RFC 5545 RRULE), and the few dates that deviate from it. Everything else is computed when
+//! somebody asks: which occurrences overlap a [`Window`], which of them a worker must turn into
+//! sessions now ([`materialize`]), what clashes with what ([`calendar`], [`conflict`]). Two small
+//! state machines, [`intent`] and [`session`], decide every change as events.
+//!
+//! What it is not: it does no I/O, reads no clock, draws no randomness, keeps no global state and
+//! stores nothing. `now` and new ids are arguments. Credits, people and payment are other rooms.
+//!
+//! ```
+//! use scheduler_core::{RecurrenceSet, Window};
+//!
+//! // Every Monday at 18:00 in London, for 50 minutes, with no end.
+//! let set = RecurrenceSet::new("2026-03-02T18:00:00".parse()?, "Europe/London".parse()?, 50)?
+//!     .with_rule("FREQ=WEEKLY;BYDAY=MO".parse()?);
+//!
+//! // The week in which British clocks go forward: same wall time, an hour earlier in UTC.
+//! let week = Window::new("2026-03-30T00:00:00Z".parse()?, "2026-04-06T00:00:00Z".parse()?)?;
+//! let monday = set.overlapping(week)?.remove(0);
+//! assert_eq!(monday.recurrence_id.to_string(), "2026-03-30T18:00:00");
+//! assert_eq!(monday.start.to_rfc3339(), "2026-03-30T17:00:00+00:00");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![deny(missing_docs)]
+
+pub mod availability;
+pub mod calendar;
+pub mod civil;
+pub mod conflict;
+mod idempotent;
+mod ids;
+pub mod intent;
+pub mod materialize;
+pub mod rule;
+pub mod session;
+pub mod set;
+mod window;
+pub mod zone;
+
+pub use civil::LocalDateTime;
+pub use idempotent::Idempotent;
+pub use ids::{ClientId, IntentId, ServiceId, SessionId, TherapistId};
+pub use rule::Rule;
+pub use set::{Occurrence, Override, RecurrenceSet};
+pub use window::{EmptyWindow, Window};
+pub use zone::{GapPolicy, Zone};

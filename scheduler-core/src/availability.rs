@@ -1,0 +1,166 @@
+//! When a therapist works.
+
+use chrono::{DateTime, Datelike, Timelike, Utc, Weekday};
+use serde::{Deserialize, Serialize};
+
+use crate::Zone;
+
+const DAY: i64 = 24 * 60;
+const WEEK: i64 = 7 * DAY;
+/// The most intervals a week of hours has.
+pub const HOURS_MAX: usize = 100;
+
+/// One stretch of a working day, `[from, to)` on the therapist's wall clock. `24:00` ends a day,
+/// so that a night shift is two of them: MO 22:00–24:00 and TU 00:00–06:00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hours {
+    /// The day of the week.
+    pub weekday: Weekday,
+    /// Minutes after midnight of its start, 0 to 1439.
+    pub from: u16,
+    /// Minutes after midnight of its end, 1 to 1440.
+    pub to: u16,
+}
+
+/// The hours of a normal week, in one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeeklyHours {
+    zone: Zone,
+    hours: Vec<Hours>,
+    /// Minutes of the week that are worked, from Monday 00:00: sorted, disjoint, not touching.
+    worked: Vec<(i64, i64)>,
+}
+
+/// Why hours are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HoursError {
+    /// They end before they start, or leave the day.
+    #[error(
+        "hours on {weekday} go from {from} to {to} minutes after midnight: they must end after they start, within the day"
+    )]
+    NotWithinDay {
+        /// The day.
+        weekday: Weekday,
+        /// Minutes after midnight.
+        from: u16,
+        /// Minutes after midnight.
+        to: u16,
+    },
+    /// There are more of them than a week needs.
+    #[error("a week has at most {HOURS_MAX} hours, {count} are given")]
+    TooMany {
+        /// How many were given.
+        count: usize,
+    },
+}
+
+impl WeeklyHours {
+    /// # Errors
+    /// [`HoursError`] if one of them is not within its day, or there are too many.
+    pub fn new(zone: Zone, hours: Vec<Hours>) -> Result<Self, HoursError> {
+        if hours.len() > HOURS_MAX {
+            return Err(HoursError::TooMany { count: hours.len() });
+        }
+        let mut worked: Vec<(i64, i64)> = Vec::with_capacity(hours.len());
+        for &Hours { weekday, from, to } in &hours {
+            if from >= to || i64::from(to) > DAY {
+                return Err(HoursError::NotWithinDay { weekday, from, to });
+            }
+            let midnight = i64::from(weekday.num_days_from_monday()) * DAY;
+            worked.push((midnight + i64::from(from), midnight + i64::from(to)));
+        }
+        worked.sort_unstable();
+        worked.dedup_by(|next, merged| {
+            let touches = next.0 <= merged.1;
+            if touches {
+                merged.1 = merged.1.max(next.1);
+            }
+            touches
+        });
+        Ok(Self {
+            zone,
+            hours,
+            worked,
+        })
+    }
+
+    /// The zone of the wall clock.
+    #[must_use]
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The hours as they were given.
+    #[must_use]
+    pub fn hours(&self) -> &[Hours] {
+        &self.hours
+    }
+
+    /// Whether `[start, end)` lies within the hours, wall clock of the therapist.
+    #[must_use]
+    pub fn cover(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> bool {
+        let wall = self.zone.local(start).naive();
+        let midnight = i64::from(wall.weekday().num_days_from_monday()) * DAY;
+        let from = midnight + i64::from(wall.hour() * 60 + wall.minute());
+        let seconds = i64::from(wall.second()) + (end - start).num_seconds();
+        let to = from + (seconds + 59) / 60;
+        // Past Sunday midnight the week begins again.
+        self.covers_minutes(from, to.min(WEEK)) && (to <= WEEK || self.covers_minutes(0, to - WEEK))
+    }
+
+    fn covers_minutes(&self, from: i64, to: i64) -> bool {
+        let mut worked = self.worked.iter();
+        worked.any(|(start, end)| *start <= from && to <= *end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn hours(list: &[(Weekday, u16, u16)]) -> WeeklyHours {
+        let hours = list
+            .iter()
+            .map(|&(weekday, from, to)| Hours { weekday, from, to })
+            .collect();
+        WeeklyHours::new("Europe/London".parse().unwrap(), hours).unwrap()
+    }
+
+    fn covered(hours: &WeeklyHours, start: &str, minutes: i64) -> bool {
+        let start: DateTime<Utc> = start.parse().unwrap();
+        hours.cover(start, start + TimeDelta::minutes(minutes))
+    }
+
+    #[test]
+    fn hours_are_wall_time_on_both_sides_of_a_clock_change() {
+        let mondays = hours(&[(Weekday::Mon, 9 * 60, 17 * 60)]);
+        assert!(covered(&mondays, "2026-03-23T09:00:00Z", 60));
+        assert!(covered(&mondays, "2026-03-30T08:00:00Z", 60));
+        assert!(!covered(&mondays, "2026-03-23T08:00:00Z", 60));
+        assert!(!covered(&mondays, "2026-03-23T16:30:00Z", 31));
+        assert!(covered(&mondays, "2026-03-23T16:30:00Z", 30));
+    }
+
+    #[test]
+    fn stretches_that_touch_are_one_even_over_the_week_s_end() {
+        let night = hours(&[(Weekday::Sun, 22 * 60, 1440), (Weekday::Mon, 0, 120)]);
+        assert!(covered(&night, "2026-03-01T23:30:00Z", 80));
+        assert!(!covered(&night, "2026-03-01T23:30:00Z", 180));
+        let split = hours(&[(Weekday::Mon, 600, 660), (Weekday::Mon, 540, 600)]);
+        assert!(covered(&split, "2026-03-02T09:30:00Z", 60));
+    }
+
+    #[test]
+    fn no_hours_cover_nothing_and_backward_hours_are_refused() {
+        assert!(!covered(&hours(&[]), "2026-03-02T09:30:00Z", 1));
+        let backward = Hours {
+            weekday: Weekday::Mon,
+            from: 600,
+            to: 600,
+        };
+        assert!(WeeklyHours::new(Zone::UTC, vec![backward]).is_err());
+    }
+}

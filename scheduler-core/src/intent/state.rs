@@ -1,0 +1,38 @@
+use chrono::{DateTime, Utc};
+
+use crate::{ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId};
+
+/// A standing booking: who, what, and the set of all its occurrences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// This segment.
+    pub id: IntentId,
+    /// The id of the series' first segment.
+    pub series: IntentId,
+    /// Whose time it takes.
+    pub therapist: TherapistId,
+    /// Whom it is for.
+    pub client: ClientId,
+    /// What each occurrence is.
+    pub service: ServiceId,
+    /// When.
+    pub set: RecurrenceSet,
+    /// Every occurrence that starts, in effect, before this instant has been planned.
+    pub done_through: DateTime<Utc>,
+    /// When the planner has to look at it next; `None` if never.
+    pub next_due_at: Option<DateTime<Utc>>,
+    /// Raised by every change that a person makes. The planner guards on it and does not raise it.
+    pub version: u64,
+}
+
+impl Intent {
+    /// The lowest recurrence-id whose session the planner has to know. Nothing that starts before
+    /// `done_through` is planned, and no wall time is further than 48 hours from its place in the
+    /// order of instants. Overrides need no exception: they leave the set when their occurrence
+    /// becomes a session.
+    #[must_use]
+    pub fn sessions_known_from(&self) -> LocalDateTime {
+        let local = self.set.zone().local(self.done_through);
+        local.plus_seconds(-48 * 3600).unwrap_or(LocalDateTime::MIN)
+    }
+}

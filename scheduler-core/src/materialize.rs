@@ -1,0 +1,82 @@
+//! The planner: which occurrences become sessions now.
+//!
+//! It is pure, so it can run at any time, anywhere, twice. What it gives depends only on the
+//! intent, the sessions that exist, and the interval asked for; planning two adjoining intervals
+//! is planning their union.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::intent::{Event, Intent};
+use crate::set::{Occurrence, RecurrenceSet, SetError};
+use crate::zone::END_OF_ZONE_DATA;
+use crate::{LocalDateTime, Window};
+
+/// What the planner found to do for one intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The occurrences that become sessions, by start.
+    pub sessions: Vec<Occurrence>,
+    /// What happens to the intent.
+    pub event: Event,
+}
+
+/// Plans everything that starts before `now + horizon` and has no session.
+///
+/// `known` holds the recurrence-ids of the intent's sessions, at least from
+/// [`Intent::sessions_known_from`] on.
+///
+/// # Errors
+/// [`SetError`] if the interval is beyond what a set can compute.
+pub fn plan(
+    intent: &Intent,
+    known: &BTreeSet<LocalDateTime>,
+    now: DateTime<Utc>,
+    horizon: TimeDelta,
+) -> Result<Plan, SetError> {
+    let through = (now + horizon).min(END_OF_ZONE_DATA);
+    let sessions = match Window::new(intent.done_through, through) {
+        Ok(window) => plan_window(&intent.set, known, window)?,
+        Err(_) => Vec::new(),
+    };
+    let recurrence_ids = sessions.iter().map(|due| due.recurrence_id).collect();
+    Ok(Plan {
+        sessions,
+        event: Event::Planned {
+            through,
+            recurrence_ids,
+        },
+    })
+}
+
+/// The occurrences that start, in effect, in the window, take place, and have no session.
+///
+/// # Errors
+/// [`SetError`] if the window is beyond what a set can compute.
+pub fn plan_window(
+    set: &RecurrenceSet,
+    known: &BTreeSet<LocalDateTime>,
+    window: Window,
+) -> Result<Vec<Occurrence>, SetError> {
+    let mut due = set.overlapping(window)?;
+    due.retain(|occurrence| {
+        window.contains(occurrence.start)
+            && !occurrence.cancelled
+            && !known.contains(&occurrence.recurrence_id)
+    });
+    Ok(due)
+}
+
+/// When the planner has to look at an intent next: a horizon before the first occurrence that has
+/// no session, from `done_through` on.
+#[must_use]
+pub fn next_due_at(
+    intent: &Intent,
+    known: &BTreeSet<LocalDateTime>,
+    horizon: TimeDelta,
+) -> Option<DateTime<Utc>> {
+    let unplanned = |occurrence: &Occurrence| !known.contains(&occurrence.recurrence_id);
+    let first = intent.set.first_from(intent.done_through, unplanned)?;
+    Some(first.start - horizon)
+}

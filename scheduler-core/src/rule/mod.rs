@@ -1,0 +1,15 @@
+//! Recurrence rules: RFC 5545 §3.3.10, with RFC 7529's SKIP.
+//!
+//! A [`Rule`] is parsed once, checked completely, and printed in one canonical form. What it
+//! generates depends on a start, so expansion lives with the [`set`](crate::set) that holds both.
+
+mod expand;
+mod model;
+mod nearest;
+mod text;
+
+pub use model::{End, Frequency, NthWeekday, Rule, Skip, Until};
+pub use nearest::nearest_starts;
+pub use text::{RuleError, Warning};
+
+pub(crate) use expand::Expansion;

@@ -1,0 +1,129 @@
+use chrono::{DateTime, Utc};
+
+use super::command::{Command, Event};
+use super::state::{Party, Session, SessionState};
+use crate::Idempotent;
+
+/// Why a command on a session is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The session's state does not allow it.
+    #[error("cannot {command} a session that is {}", .state.name())]
+    IllegalState {
+        /// Where the session stands.
+        state: SessionState,
+        /// What was asked.
+        command: &'static str,
+    },
+    /// Nobody can know yet how it went.
+    #[error("cannot {command} a session before it starts at {starts_at}, it is {now}")]
+    NotStarted {
+        /// When it starts.
+        starts_at: DateTime<Utc>,
+        /// When it was asked.
+        now: DateTime<Utc>,
+        /// What was asked.
+        command: &'static str,
+    },
+    /// Its time has begun, and with it the choice of a client to stay away.
+    #[error("cannot {command} a session that started at {starts_at}, it is {now}")]
+    AlreadyStarted {
+        /// When it started.
+        starts_at: DateTime<Utc>,
+        /// When it was asked.
+        now: DateTime<Utc>,
+        /// What was asked.
+        command: &'static str,
+    },
+    /// The new time is in the past.
+    #[error("cannot reschedule to {starts_at}, it is {now}")]
+    IntoThePast {
+        /// The time asked for.
+        starts_at: DateTime<Utc>,
+        /// When it was asked.
+        now: DateTime<Utc>,
+    },
+}
+
+/// What a command does to a session.
+///
+/// # Errors
+/// [`SessionError`], naming the state, the command and the times.
+pub fn decide(
+    session: &Session,
+    command: &Command,
+    now: DateTime<Utc>,
+) -> Result<Idempotent<Event>, SessionError> {
+    use SessionState::{Cancelled, Case, Completed, NoShow, Scheduled, Unfunded};
+    let started = session.starts_at <= now;
+    let event = match (session.state, command) {
+        (Scheduled, Command::Fund)
+        | (Completed, Command::Complete)
+        | (NoShow, Command::NoShow)
+        | (Cancelled { .. }, Command::Cancel { .. }) => return Ok(Idempotent::AlreadyApplied),
+        (Case { reason }, Command::OpenCase { reason: again }) if reason == *again => {
+            return Ok(Idempotent::AlreadyApplied);
+        }
+        (Unfunded, Command::Fund) => Event::Funded,
+        (Unfunded, Command::OpenCase { reason }) => Event::CaseOpened { reason: *reason },
+        (Scheduled | Unfunded, Command::Reschedule { starts_at, ends_at }) => {
+            return reschedule(session, *starts_at, *ends_at, now);
+        }
+        (Scheduled | Unfunded | Case { .. }, Command::Cancel { by, late }) => {
+            if started && *by == Party::Client {
+                return Err(already_started(session, command, now));
+            }
+            Event::Cancelled {
+                by: *by,
+                late: *late,
+            }
+        }
+        (Scheduled | Unfunded, Command::Complete | Command::NoShow) if !started => {
+            return Err(SessionError::NotStarted {
+                starts_at: session.starts_at,
+                now,
+                command: command.name(),
+            });
+        }
+        (Scheduled, Command::Complete) => Event::Completed,
+        (Scheduled, Command::NoShow) => Event::NoShow,
+        (state, _) => {
+            return Err(SessionError::IllegalState {
+                state,
+                command: command.name(),
+            });
+        }
+    };
+    Ok(Idempotent::Applied(event))
+}
+
+fn reschedule(
+    session: &Session,
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Idempotent<Event>, SessionError> {
+    if (session.starts_at, session.ends_at) == (starts_at, ends_at) {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    let command = Command::Reschedule { starts_at, ends_at };
+    if session.starts_at <= now {
+        return Err(already_started(session, &command, now));
+    }
+    if starts_at <= now {
+        return Err(SessionError::IntoThePast { starts_at, now });
+    }
+    Ok(Idempotent::Applied(Event::Rescheduled {
+        from: session.starts_at,
+        starts_at,
+        ends_at,
+    }))
+}
+
+fn already_started(session: &Session, command: &Command, now: DateTime<Utc>) -> SessionError {
+    SessionError::AlreadyStarted {
+        starts_at: session.starts_at,
+        now,
+        command: command.name(),
+    }
+}

@@ -1,0 +1,110 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
+
+/// An occurrence that was made real. Its row alone is the truth of its time and state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Assigned once, never changed.
+    pub id: SessionId,
+    /// The intent it is an occurrence of.
+    pub intent: IntentId,
+    /// Which occurrence. Unique together with the intent.
+    pub recurrence_id: LocalDateTime,
+    /// Whose time it takes.
+    pub therapist: TherapistId,
+    /// Whom it is for.
+    pub client: ClientId,
+    /// What it is.
+    pub service: ServiceId,
+    /// The first instant.
+    pub starts_at: DateTime<Utc>,
+    /// The first instant after it.
+    pub ends_at: DateTime<Utc>,
+    /// The zone of its recurrence-id.
+    pub zone: Zone,
+    /// The version of the tz database that its instants were computed with.
+    pub tzdb: String,
+    /// What became of it.
+    pub state: SessionState,
+    /// Raised by every change of its time.
+    pub slot_version: u32,
+    /// Which hold of credit is its current one. The first is 1.
+    pub hold_generation: u32,
+    /// Raised by every change.
+    pub version: u64,
+}
+
+/// Where a session stands. Variants own what is only true of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SessionState {
+    /// It will take place, and a credit is held for it.
+    Scheduled,
+    /// It will take place, and there was no credit to hold.
+    Unfunded,
+    /// It needs a person's decision, and keeps no slot.
+    Case {
+        /// Why.
+        reason: CaseReason,
+    },
+    /// It took place.
+    Completed,
+    /// The client did not come.
+    NoShow,
+    /// It was called off.
+    Cancelled {
+        /// Who called it off.
+        by: Party,
+        /// Whether that was inside the late window of the cancellation policy.
+        late: bool,
+    },
+    /// It was already past when it was first planned, after an outage.
+    Missed,
+}
+
+/// What a person has to decide about a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseReason {
+    /// Its time was taken when it was to be made.
+    Overlap,
+    /// No credit came in time.
+    Unfunded,
+}
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    /// The client of the session.
+    Client,
+    /// The therapist of the session.
+    Therapist,
+    /// The clinic's staff.
+    Clinic,
+}
+
+impl SessionState {
+    /// Whether it occupies its time: no other live session of the same therapist or client may
+    /// overlap it.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Unfunded)
+    }
+
+    /// Its name, as stored and shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Unfunded => "unfunded",
+            Self::Case { .. } => "case",
+            Self::Completed => "completed",
+            Self::NoShow => "no_show",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Missed => "missed",
+        }
+    }
+}

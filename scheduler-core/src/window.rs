@@ -1,0 +1,54 @@
+use chrono::{DateTime, Utc};
+
+/// A half-open interval of instants, `[start, end)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+/// A window that ends at or before its start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a window must end after it starts, this one is from {start} to {end}")]
+pub struct EmptyWindow {
+    /// The start that was given.
+    pub start: DateTime<Utc>,
+    /// The end that was given.
+    pub end: DateTime<Utc>,
+}
+
+impl Window {
+    /// # Errors
+    /// [`EmptyWindow`] unless `start < end`.
+    pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Self, EmptyWindow> {
+        if start < end {
+            Ok(Self { start, end })
+        } else {
+            Err(EmptyWindow { start, end })
+        }
+    }
+
+    /// The first instant inside.
+    #[must_use]
+    pub fn start(self) -> DateTime<Utc> {
+        self.start
+    }
+
+    /// The first instant after it.
+    #[must_use]
+    pub fn end(self) -> DateTime<Utc> {
+        self.end
+    }
+
+    /// Whether `[start, end)` shares an instant with this window. Touching is not overlapping.
+    #[must_use]
+    pub fn overlaps(self, start: DateTime<Utc>, end: DateTime<Utc>) -> bool {
+        start < self.end && self.start < end
+    }
+
+    /// Whether the instant is inside.
+    #[must_use]
+    pub fn contains(self, at: DateTime<Utc>) -> bool {
+        self.start <= at && at < self.end
+    }
+}
