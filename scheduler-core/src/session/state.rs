@@ -32,6 +32,8 @@ pub struct Session {
     pub slot_version: u32,
     /// Which hold of credit is its current one. The first is 1.
     pub hold_generation: u32,
+    /// When the worker has to look at it next; `None` if never. The caller's policy.
+    pub next_due_at: Option<DateTime<Utc>>,
     /// Raised by every change.
     pub version: u64,
 }

@@ -1,0 +1,86 @@
+//! Making a standing booking.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use scheduler_core::Window;
+use scheduler_core::calendar::calendar;
+use scheduler_core::conflict::{Clash, clashes};
+use scheduler_core::intent::{self, NewIntent};
+use scheduler_core::materialize::next_due_at;
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use serde_json::json;
+
+use crate::access::{Action, Principal, Resource, Role, allow};
+use crate::horizon::HORIZON;
+use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
+
+/// How far ahead a booking is checked against everything else: ten years.
+pub const CHECKED: TimeDelta = TimeDelta::days(3653);
+/// The most clashes that a refusal lists.
+pub const CLASHES_LISTED_MAX: usize = 50;
+
+/// The window in which a booking that starts at `start` is checked, for the scope of the write.
+///
+/// # Errors
+/// [`Refusal::Set`] if the start is beyond the known rules of time zones.
+pub fn checked_window(start: DateTime<Utc>) -> Result<Window, Refusal> {
+    let end = (start + CHECKED).min(END_OF_ZONE_DATA);
+    Window::new(start, end)
+        .map_err(|_| Refusal::Set(scheduler_core::set::SetError::BeyondZoneData { end: start }))
+}
+
+/// Makes an intent: one row, whatever it means in sessions.
+///
+/// # Errors
+/// [`Refusal`] if a party is unknown or not the principal's, the intent machine refuses, or a time
+/// is not free.
+pub fn book(view: &View, new: NewIntent, principal: Principal, now: DateTime<Utc>) -> Decision {
+    let resource = Resource::Booking {
+        therapist: new.therapist,
+        client: new.client,
+    };
+    let (therapist, client) = (view.therapist()?, view.client()?);
+    view.service()?;
+    let assigned = client.therapist == Some(therapist.id);
+    if !allow(principal, Action::Book, resource)
+        || (matches!(principal.role, Role::Client(_)) && !assigned)
+    {
+        return Err(Refusal::NotFound { what: "therapist" });
+    }
+    intent::create(&new, now)?;
+
+    let (start, _) = new.set.zone().resolve(new.set.start());
+    let window = checked_window(start)?;
+    let wanted = new.set.overlapping(window)?;
+    let calendar = calendar(&view.intents, &view.sessions, window)?;
+    refuse_clashes(clashes(&wanted, &calendar, &therapist.hours), window)?;
+
+    let mut intent = intent::created(new, now);
+    intent.next_due_at = next_due_at(&intent, &Default::default(), HORIZON);
+    let journal = Journal::new(Subject::Intent(intent.id), intent.version, "intent_created")
+        .with_body(json!({
+            "therapist": intent.therapist,
+            "client": intent.client,
+            "service": intent.service,
+            "starts_local": intent.set.start(),
+            "zone": intent.set.zone(),
+            "minutes": intent.set.minutes(),
+            "rule": intent.set.rule(),
+        }));
+    Ok(Idempotent::Applied(Commit {
+        journal,
+        changes: vec![Change::NewIntent(intent)],
+    }))
+}
+
+pub(crate) fn refuse_clashes(mut clashes: Vec<Clash>, window: Window) -> Result<(), Refusal> {
+    if clashes.is_empty() {
+        return Ok(());
+    }
+    let count = clashes.len();
+    clashes.truncate(CLASHES_LISTED_MAX);
+    Err(Refusal::Clash {
+        count,
+        clashes,
+        checked_through: window.end(),
+    })
+}

@@ -1,0 +1,169 @@
+//! What the tick makes real, and how it finds the credit for it.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use scheduler_core::intent::{self, Intent};
+use scheduler_core::materialize::{next_due_at, plan};
+use scheduler_core::session::{self, CaseReason, Command, Session, SessionState};
+use scheduler_core::set::Occurrence;
+use scheduler_core::{LocalDateTime, SessionId, zone};
+use serde_json::json;
+
+use crate::people::Service;
+use crate::settlement::{Posting, change_session};
+use crate::{Change, Commit, Decision, Idempotent, Journal, Notification, Refusal, Subject, View};
+
+/// How long before its start an occurrence becomes a session.
+pub const HORIZON: TimeDelta = TimeDelta::days(7);
+
+/// Makes sessions of everything of one intent that starts within the horizon: session, hold,
+/// notice and the intent's next due time in one commit.
+///
+/// # Errors
+/// [`Refusal`] if the stored state does not hold together.
+pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
+    let intent = view.intent()?;
+    let service = view.service()?;
+    let known = known(view, intent);
+    let plan = plan(intent, &known, now, HORIZON)?;
+
+    let mut posting = Posting::of(view.account()?);
+    let mut taken: Vec<Session> = view.sessions.clone();
+    let (mut rows, mut notices, mut planned) = (Vec::new(), Vec::new(), Vec::new());
+    for occurrence in &plan.sessions {
+        let mut session = new_session(intent, occurrence);
+        if session.ends_at <= now {
+            session.state = SessionState::Missed;
+        } else if is_taken(&taken, &session) {
+            let reason = CaseReason::Overlap;
+            session.state = SessionState::Case { reason };
+        } else {
+            let (next, held) = posting.hold(&session, now)?;
+            posting = next;
+            if held {
+                session.state = SessionState::Scheduled;
+                notices.push(Notification::to_client("session_scheduled", &session, now));
+            }
+        }
+        session.next_due_at = session_due_at(&session, service);
+        planned.push(json!({
+            "session": session.id,
+            "recurrence_id": session.recurrence_id,
+            "state": session.state.name(),
+        }));
+        taken.push(session.clone());
+        rows.push(Change::NewSession(session));
+    }
+
+    let mut after = intent::evolve(intent.clone(), &plan.event);
+    after.next_due_at = due_after(&after, known, &plan.sessions);
+    let journal = Journal::new(
+        Subject::Intent(intent.id),
+        intent.version,
+        "sessions_planned",
+    )
+    .with_body(json!({ "through": after.done_through, "sessions": planned }));
+    let mut changes = vec![Change::Intent(after)];
+    changes.append(&mut rows);
+    changes.extend(posting.changed());
+    changes.extend(notices.into_iter().map(Change::Notify));
+    Ok(Idempotent::Applied(Commit { journal, changes }))
+}
+
+/// Looks once more for the credit of one unfunded session whose notice has come, and leaves it to
+/// a person if there is none.
+///
+/// # Errors
+/// [`Refusal`] if the stored state does not hold together.
+pub fn fund(view: &View, now: DateTime<Utc>) -> Decision {
+    let waiting = view.session()?;
+    let (posting, held) = Posting::of(view.account()?).hold(waiting, now)?;
+    let command = if held {
+        Command::Fund
+    } else {
+        Command::OpenCase {
+            reason: CaseReason::Unfunded,
+        }
+    };
+    match session::decide(waiting, &command, now)? {
+        Idempotent::AlreadyApplied => Ok(Idempotent::AlreadyApplied),
+        Idempotent::Applied(event) => {
+            let commit = change_session(view, &event, posting.changed(), now)?;
+            Ok(Idempotent::Applied(commit))
+        }
+    }
+}
+
+/// Holds a credit for a session that waits for one. If there is one: the session after it, and
+/// the notice.
+pub(crate) fn try_fund(
+    posting: Posting,
+    waiting: &Session,
+    now: DateTime<Utc>,
+) -> Result<(Posting, Option<(Session, Notification)>), Refusal> {
+    let (posting, held) = posting.hold(waiting, now)?;
+    let event = match session::decide(waiting, &Command::Fund, now)? {
+        Idempotent::Applied(event) if held => event,
+        _ => return Ok((posting, None)),
+    };
+    let mut session = session::evolve(waiting.clone(), &event);
+    session.next_due_at = None;
+    let notice = Notification::to_client("session_scheduled", &session, now);
+    Ok((posting, Some((session, notice))))
+}
+
+/// When the worker has to look at a session next: an unfunded one, when its notice comes.
+pub(crate) fn session_due_at(session: &Session, service: &Service) -> Option<DateTime<Utc>> {
+    let notice = TimeDelta::minutes(i64::from(service.notice_minutes));
+    (session.state == SessionState::Unfunded).then(|| session.starts_at - notice)
+}
+
+/// The recurrence-ids of an intent's sessions.
+pub(crate) fn known(view: &View, intent: &Intent) -> BTreeSet<LocalDateTime> {
+    let own = view
+        .sessions
+        .iter()
+        .filter(|session| session.intent == intent.id);
+    own.chain(&view.session)
+        .map(|session| session.recurrence_id)
+        .collect()
+}
+
+fn due_after(
+    intent: &Intent,
+    mut known: BTreeSet<LocalDateTime>,
+    planned: &[Occurrence],
+) -> Option<DateTime<Utc>> {
+    known.extend(planned.iter().map(|occurrence| occurrence.recurrence_id));
+    next_due_at(intent, &known, HORIZON)
+}
+
+fn is_taken(taken: &[Session], session: &Session) -> bool {
+    taken.iter().any(|other| {
+        other.state.is_live()
+            && (other.therapist == session.therapist || other.client == session.client)
+            && other.starts_at < session.ends_at
+            && session.starts_at < other.ends_at
+    })
+}
+
+fn new_session(intent: &Intent, occurrence: &Occurrence) -> Session {
+    Session {
+        id: SessionId::of_occurrence(intent.id, occurrence.recurrence_id),
+        intent: intent.id,
+        recurrence_id: occurrence.recurrence_id,
+        therapist: intent.therapist,
+        client: intent.client,
+        service: intent.service,
+        starts_at: occurrence.start,
+        ends_at: occurrence.end,
+        zone: intent.set.zone(),
+        tzdb: zone::TZDB.to_owned(),
+        state: SessionState::Unfunded,
+        slot_version: 0,
+        hold_generation: 1,
+        next_due_at: None,
+        version: 1,
+    }
+}
