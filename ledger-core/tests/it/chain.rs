@@ -259,6 +259,17 @@ fn a_resealed_edit_is_found_at_the_next_entry() {
     }
 }
 
+/// A chain whose hashes are all right must still count from 1 without gaps.
+#[test]
+fn a_sealed_gap_is_a_gap() {
+    let mut entries = every_kind().entries;
+    entries.truncate(2);
+    entries[1].seq = 3;
+    entries[1].hash = Hash(Sha256::digest(entries[1].canonical_bytes()).into());
+    let broken = verify(anna(), &entries).unwrap_err();
+    assert_eq!((broken.seq, broken.how), (2, Break::Seq { found: 3 }));
+}
+
 /// One account's chain is no other's: entries say whose they are, and the genesis does.
 #[test]
 fn a_chain_belongs_to_its_account() {

@@ -9,6 +9,7 @@
 
 mod chain;
 mod consumption;
+mod corrupt;
 mod history;
 mod ledger;
 mod oracle;

@@ -1,8 +1,8 @@
 //! Bad input: typed errors that name the values, and an account that stays as it was.
 
 use ledger_core::{
-    Account, Command, Corrupt, Credits, Error, ForfeitReason, Idempotent, Key, Misfit,
-    ReleaseReason, Source, evolve, fold,
+    Account, Command, Credits, Error, ForfeitReason, Idempotent, Key, ReleaseReason, Source,
+    evolve, fold,
 };
 use serde_json::json;
 
@@ -275,6 +275,14 @@ fn an_overtaken_reschedule_is_stale() {
         current: 5,
     };
     assert_eq!(refused(&mut ledger, &to(4)), expected);
+    // A caller that does not pass what it has stored is refused too.
+    let again = ledger_core::decide(&ledger.account, &[], &to(5), at(1)).unwrap_err();
+    let expected = Error::StaleSlot {
+        hold: hold_id(1, 1),
+        slot_version: 5,
+        current: 5,
+    };
+    assert_eq!(again, expected);
     ledger.must(&to(6));
 }
 
@@ -372,88 +380,4 @@ fn an_account_cut_off_within_a_pair_takes_nothing_else() {
         }
     );
     assert_eq!(evolve(cut, &pair[1]).unwrap(), ledger.account);
-}
-
-/// Entries that do not fit: each names itself and what is wrong.
-#[test]
-fn corrupt_entries_are_named() {
-    let mut ledger = held();
-    ledger.must(&USE);
-    let whole = serde_json::to_value(&ledger.entries).unwrap();
-    let edited = |pointer: &str, value: serde_json::Value| {
-        let mut entries = whole.clone();
-        *entries.pointer_mut(pointer).unwrap() = value;
-        let entries: Vec<ledger_core::Entry> = serde_json::from_value(entries).unwrap();
-        let Corrupt { seq, misfit, .. } = fold(anna(), &entries).unwrap_err();
-        (seq, misfit)
-    };
-    let hold = hold_id(1, 1);
-    let lot = ledger.account.lots()[0].number;
-    let bob = ledger_core::AccountId(uuid::Uuid::from_u128(0xb));
-    assert_eq!(
-        edited("/0/account", json!(bob)),
-        (1, Misfit::Account { found: bob })
-    );
-    assert_eq!(edited("/1/seq", json!(9)), (9, Misfit::Seq { last: 1 }));
-    assert_eq!(
-        edited("/1/prev_hash", json!("0".repeat(64))),
-        (2, Misfit::Link)
-    );
-    assert_eq!(
-        edited("/1/recorded_at", json!("2026-03-02T08:00:00Z")),
-        (2, Misfit::Time)
-    );
-    let two = ledger_core::LotNumber(2);
-    assert_eq!(
-        edited("/0/body/lot", json!(2)),
-        (1, Misfit::LotNumber { lot: two })
-    );
-    let none = Misfit::Amount { amount: Credits(0) };
-    assert_eq!(edited("/0/body/amount", json!(0)), (1, none));
-    let allocation = Misfit::Allocation { hold };
-    assert_eq!(edited("/1/body/amount", json!(2)), (2, allocation.clone()));
-    assert_eq!(
-        edited("/2/body/allocation/0/amount", json!(2)),
-        (3, allocation.clone())
-    );
-    assert_eq!(
-        edited("/3/body/allocation/0/amount", json!(2)),
-        (4, allocation)
-    );
-    let of_two = json!(service(2));
-    assert_eq!(
-        edited("/1/body/service", of_two),
-        (2, Misfit::Service { hold, lot })
-    );
-    let short = Misfit::Short {
-        lot: two,
-        amount: Credits(1),
-    };
-    assert_eq!(edited("/1/body/allocation/0/lot", json!(2)), (2, short));
-    let second = hold_id(1, 2);
-    let generation = json!(2);
-    assert_eq!(
-        edited("/2/body/hold/generation", generation.clone()),
-        (3, Misfit::NoHold { hold: second })
-    );
-    let unannounced = Misfit::Unannounced { hold: second };
-    assert_eq!(
-        edited("/3/body/hold/generation", generation),
-        (4, unannounced)
-    );
-    let cancelled = json!("cancelled");
-    assert_eq!(
-        edited("/2/body/reason", cancelled),
-        (4, Misfit::Unannounced { hold })
-    );
-    let forfeited = json!("forfeited");
-    assert_eq!(
-        edited("/2/body/reason", forfeited),
-        (4, Misfit::Unannounced { hold })
-    );
-    let grant = whole[0]["body"].clone();
-    assert_eq!(edited("/3/body", grant), (4, Misfit::Unfinished));
-    let again = whole[1]["body"].clone();
-    let (seq, misfit) = edited("/2/body", again);
-    assert_eq!((seq, misfit), (3, Misfit::HoldOpen { hold }));
 }
