@@ -1,5 +1,7 @@
 //! From an entry to the next state.
 
+use chrono::{DateTime, Utc};
+
 use crate::account::state::{Account, OpenHold, Pair, Second};
 use crate::amount::{Credits, Overflow};
 use crate::chain::Head;
@@ -100,16 +102,7 @@ impl Account {
                 from,
                 to,
             } => {
-                let open = self
-                    .holds
-                    .get_mut(hold)
-                    .ok_or(Misfit::NoHold { hold: *hold })?;
-                let grows = open.slot_version.is_none_or(|last| last < *slot_version);
-                if open.slot_start != *from || !grows {
-                    return Err(Misfit::Slot { hold: *hold });
-                }
-                open.slot_start = *to;
-                open.slot_version = Some(*slot_version);
+                self.reschedule(*hold, *slot_version, *from, *to)?;
             }
         }
         self.head = Head::after(entry);
@@ -204,6 +197,23 @@ impl Account {
             second,
             allocation: open.allocation,
         });
+        Ok(())
+    }
+
+    fn reschedule(
+        &mut self,
+        hold: HoldId,
+        slot_version: u32,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<(), Misfit> {
+        let open = self.holds.get_mut(&hold).ok_or(Misfit::NoHold { hold })?;
+        let grows = open.slot_version.is_none_or(|last| last < slot_version);
+        if open.slot_start != from || !grows {
+            return Err(Misfit::Slot { hold });
+        }
+        open.slot_start = to;
+        open.slot_version = Some(slot_version);
         Ok(())
     }
 
