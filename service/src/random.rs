@@ -25,7 +25,10 @@ pub fn id(now: DateTime<Utc>) -> Uuid {
 /// A new token's secret: 256 random bits as text that says what it is.
 #[must_use]
 pub fn secret() -> String {
-    let hex: String = bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = bytes::<32>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("standing_{hex}")
 }
 

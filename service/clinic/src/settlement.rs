@@ -5,7 +5,7 @@ use ledger_core::{
     Account, Command, Credits, Entry, Error, Evidence, ForfeitReason, HoldId, Key, ReasonCode,
     ReleaseReason, Source,
 };
-use scheduler_core::session::{self, Event, Party, Session, SessionState};
+use scheduler_core::session::{self, Event, Party, Session};
 use scheduler_core::{ClientId, ServiceId};
 use serde_json::json;
 

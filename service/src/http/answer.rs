@@ -45,7 +45,9 @@ impl<T: IntoResponse> IntoResponse for Done<T> {
         let mut response = self.answer.into_response();
         if let Written::Replayed(_) = self.written {
             let replayed = HeaderValue::from_static("true");
-            response.headers_mut().insert("idempotent-replayed", replayed);
+            response
+                .headers_mut()
+                .insert("idempotent-replayed", replayed);
         }
         response
     }

@@ -139,7 +139,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
                 .with("column", inner.column());
         }
         let unknown = detail.starts_with("unknown field");
-        let code = if unknown { "unknown_field" } else { "invalid_body" };
+        let code = if unknown {
+            "unknown_field"
+        } else {
+            "invalid_body"
+        };
         Problem::unprocessable(code, &path, detail)
     })?;
     json.end()
@@ -184,7 +188,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// What was asked: method, path and query, the version it was asked of, and the body as sent.
 fn request_hash(parts: &Parts, expected: Option<u64>, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    let version = expected.map(|version| version.to_string()).unwrap_or_default();
+    let version = expected
+        .map(|version| version.to_string())
+        .unwrap_or_default();
     for field in [
         parts.method.as_str().as_bytes(),
         parts.uri.to_string().as_bytes(),

@@ -124,7 +124,9 @@ async fn register(
     State(app): State<App>,
     command: Command<NewClient>,
 ) -> Result<Done<(StatusCode, Json<ClientBody>)>, Problem> {
-    command.caller.may(Action::Administer, Resource::Clinic, "page")?;
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "page")?;
     let clinic = command.caller.0.clinic;
     let new = &command.body;
     let zone = zone(&new.zone)?;
@@ -165,7 +167,9 @@ async fn list(
     let page = params.page()?;
     let clients = app.store.clients(caller.0.clinic, page).await?;
     let items = clients.iter().map(body).collect();
-    Ok(Json(List::page(items, page.limit, |item| item.id.to_string())))
+    Ok(Json(List::page(items, page.limit, |item| {
+        item.id.to_string()
+    })))
 }
 
 /// One client.
@@ -188,7 +192,9 @@ async fn grant(
     Id(id): Id,
     command: Command<NewCredits>,
 ) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
-    command.caller.may(Action::Administer, Resource::Clinic, "client")?;
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "client")?;
     let principal = command.caller.0;
     let request = command.request(&app);
     let new = &command.body;
@@ -292,9 +298,14 @@ async fn ledger(
     let client = visible(&app, &caller, id).await?;
     let limit = limit(params.limit)?;
     let after = params.cursor.unwrap_or(0);
-    let entries = app.store.entries(caller.0.clinic, client.id, after, limit).await?;
+    let entries = app
+        .store
+        .entries(caller.0.clinic, client.id, after, limit)
+        .await?;
     let items = entries.iter().map(entry_body).collect::<Result<_, _>>()?;
-    Ok(Json(List::page(items, limit, |item: &EntryBody| item.seq.to_string())))
+    Ok(Json(List::page(items, limit, |item: &EntryBody| {
+        item.seq.to_string()
+    })))
 }
 
 /// A client's appointments in a window: sessions, and the occurrences that are still virtual.
@@ -308,7 +319,13 @@ async fn sessions(
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
     let client = visible(&app, &caller, id).await?;
-    calendar(&app, &caller, Whose::Client(client.id), params.window(&app)?).await
+    calendar(
+        &app,
+        &caller,
+        Whose::Client(client.id),
+        params.window(&app)?,
+    )
+    .await
 }
 
 /// The client, if the caller may see them.

@@ -116,7 +116,9 @@ async fn create(
         Some(minutes) => minutes,
         None => {
             let service = app.store.service(clinic, service).await?;
-            service.ok_or_else(|| Problem::not_found("service"))?.minutes
+            service
+                .ok_or_else(|| Problem::not_found("service"))?
+                .minutes
         }
     };
     let request = command.request(&app);
@@ -200,7 +202,9 @@ async fn list(
     let page = PageParams::new(params.cursor, params.limit).page()?;
     let intents = app.store.intents(clinic, whose, page).await?;
     let items = intents.iter().map(body).collect();
-    Ok(Json(List::page(items, page.limit, |item: &IntentBody| item.id.to_string())))
+    Ok(Json(List::page(items, page.limit, |item: &IntentBody| {
+        item.id.to_string()
+    })))
 }
 
 /// One standing booking.
@@ -226,7 +230,13 @@ async fn occurrences(
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
     let intent = visible(&app, &caller, id).await?;
-    calendar(&app, &caller, Whose::Intent(intent.id), params.window(&app)?).await
+    calendar(
+        &app,
+        &caller,
+        Whose::Intent(intent.id),
+        params.window(&app)?,
+    )
+    .await
 }
 
 /// The intent, if the caller may see it.
@@ -243,9 +253,11 @@ pub(super) async fn visible(app: &App, caller: &Caller, id: Uuid) -> Result<Inte
 
 /// A wall time of a body.
 pub(super) fn local(field: &str, text: &str) -> Result<LocalDateTime, Problem> {
-    text.parse().map_err(|error: scheduler_core::civil::NotLocal| {
-        Problem::unprocessable("invalid_local_time", field, error.to_string()).with("value", text)
-    })
+    text.parse()
+        .map_err(|error: scheduler_core::civil::NotLocal| {
+            Problem::unprocessable("invalid_local_time", field, error.to_string())
+                .with("value", text)
+        })
 }
 
 fn set(given: &NewIntentBody, minutes: u32) -> Result<RecurrenceSet, Problem> {
@@ -268,11 +280,14 @@ fn set(given: &NewIntentBody, minutes: u32) -> Result<RecurrenceSet, Problem> {
 fn body(intent: &Intent) -> IntentBody {
     let set = &intent.set;
     let deviations = set.deviations();
-    let overrides = deviations.overrides.iter().map(|(at, changed)| OverrideBody {
-        recurrence_id: at.to_string(),
-        starts_local: changed.start.map(|start| start.to_string()),
-        cancelled: changed.cancelled,
-    });
+    let overrides = deviations
+        .overrides
+        .iter()
+        .map(|(at, changed)| OverrideBody {
+            recurrence_id: at.to_string(),
+            starts_local: changed.start.map(|start| start.to_string()),
+            cancelled: changed.cancelled,
+        });
     IntentBody {
         id: intent.id.0,
         series_id: intent.series.0,
@@ -287,7 +302,11 @@ fn body(intent: &Intent) -> IntentBody {
             GapPolicy::Shift => GapBody::Shift,
             GapPolicy::Omit => GapBody::Omit,
         },
-        exclusions: deviations.exclusions.iter().map(ToString::to_string).collect(),
+        exclusions: deviations
+            .exclusions
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         overrides: overrides.collect(),
         next_due_at: intent.next_due_at,
         version: intent.version,

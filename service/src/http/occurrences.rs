@@ -210,7 +210,10 @@ async fn load(
 ) -> Result<Versioned<OccurrenceBody>, Problem> {
     let session = app.store.session_of(caller.0.clinic, intent.id, at).await?;
     if let Some(session) = session {
-        return Ok(Versioned::ok(session.version, body(&Item::Session(&session))));
+        return Ok(Versioned::ok(
+            session.version,
+            body(&Item::Session(&session)),
+        ));
     }
     let body = match intent.set.lookup(at) {
         Lookup::Occurrence(occurrence) => body(&Item::Virtual { intent, occurrence }),
@@ -227,9 +230,19 @@ fn body(item: &Item<'_>) -> OccurrenceBody {
         Item::Session(session) => of_session(session),
         Item::Virtual { intent, occurrence } => OccurrenceBody {
             moved: occurrence.moved,
-            state: if occurrence.cancelled { "cancelled" } else { "planned" }.to_owned(),
+            state: if occurrence.cancelled {
+                "cancelled"
+            } else {
+                "planned"
+            }
+            .to_owned(),
             resolution: Some(resolution(occurrence.resolution).to_owned()),
-            ..virtually(intent, occurrence.recurrence_id, occurrence.start, occurrence.end)
+            ..virtually(
+                intent,
+                occurrence.recurrence_id,
+                occurrence.start,
+                occurrence.end,
+            )
         },
     }
 }

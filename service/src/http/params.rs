@@ -39,7 +39,11 @@ impl FromRequestParts<App> for OccurrenceId {
         let Path((intent, at)) = path.map_err(|_| Problem::not_found("occurrence"))?;
         let intent = intent.parse().map_err(|_| Problem::not_found("intent"))?;
         let at = LocalDateTime::from_str(&at).map_err(|error| {
-            Problem::malformed("malformed_recurrence_id", "recurrence_id", error.to_string())
+            Problem::malformed(
+                "malformed_recurrence_id",
+                "recurrence_id",
+                error.to_string(),
+            )
         })?;
         Ok(Self(intent, at))
     }

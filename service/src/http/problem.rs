@@ -53,7 +53,11 @@ impl Problem {
     /// What is asked for is not there, or not the caller's.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("no such {what}"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("no such {what}"),
+        )
     }
 
     /// Well-formed, and wrong.
@@ -85,7 +89,9 @@ impl IntoResponse for Problem {
             .into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
     }
@@ -110,7 +116,11 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(source) => {
                 tracing::error!(%source, "the database is not available");
                 let code = "unavailable";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "try again in a moment")
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    code,
+                    "try again in a moment",
+                )
             }
             StoreError::Corrupt { what, source } => {
                 tracing::error!(what, %source, "a stored value cannot be read");
@@ -185,8 +195,9 @@ fn intent(error: IntentError, detail: String) -> Problem {
         IntentError::Past { at, now } => conflict("in_the_past")
             .with("at", instant(at))
             .with("now", instant(now)),
-        IntentError::NotGenerated { recurrence_id } => Problem::not_found("occurrence")
-            .with("recurrence_id", recurrence_id.to_string()),
+        IntentError::NotGenerated { recurrence_id } => {
+            Problem::not_found("occurrence").with("recurrence_id", recurrence_id.to_string())
+        }
         IntentError::Gone {
             recurrence_id,
             command,
@@ -261,12 +272,14 @@ pub(super) fn rule(error: &RuleError) -> Problem {
     let problem = Problem::unprocessable("invalid_rule", "rule", error.to_string())
         .with("part", error.part());
     match error {
-        RuleError::BadValue { value, expected, .. } => {
-            problem.with("value", value.as_str()).with("expected", *expected)
-        }
-        RuleError::Conflict { value, other, .. } => {
-            problem.with("value", value.as_str()).with("conflicts_with", *other)
-        }
+        RuleError::BadValue {
+            value, expected, ..
+        } => problem
+            .with("value", value.as_str())
+            .with("expected", *expected),
+        RuleError::Conflict { value, other, .. } => problem
+            .with("value", value.as_str())
+            .with("conflicts_with", *other),
         RuleError::Unsupported { value, .. } => problem.with("value", value.as_str()),
         _ => problem,
     }

@@ -91,7 +91,9 @@ async fn add(
     State(app): State<App>,
     command: Command<NewService>,
 ) -> Result<Done<(StatusCode, Json<ServiceBody>)>, Problem> {
-    command.caller.may(Action::Administer, Resource::Clinic, "page")?;
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "page")?;
     let request = command.request(&app);
     let new = &command.body;
     let cancellation = new.cancellation.as_ref();
@@ -133,7 +135,9 @@ async fn list(
     let page = params.page()?;
     let services = app.store.services(caller.0.clinic, page).await?;
     let items = services.iter().map(body).collect();
-    Ok(Json(List::page(items, page.limit, |item| item.id.to_string())))
+    Ok(Json(List::page(items, page.limit, |item| {
+        item.id.to_string()
+    })))
 }
 
 /// One service.

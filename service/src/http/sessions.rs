@@ -37,7 +37,9 @@ async fn show(
     let address = Address::Session(SessionId(id));
     let (intent, at) = locate(&app, &caller, address).await?;
     let shown = answer(&app, &caller, store::Written::Unchanged, intent, at).await;
-    shown.map(|done| done.answer).map_err(|_| Problem::not_found("session"))
+    shown
+        .map(|done| done.answer)
+        .map_err(|_| Problem::not_found("session"))
 }
 
 /// It took place: the held credit is used.
@@ -71,7 +73,13 @@ async fn reschedule(
     command: Command<NewTime>,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
     let to = local("starts_local", &command.body.starts_local)?;
-    change(&app, &command, Address::Session(SessionId(id)), Touch::Reschedule(to)).await
+    change(
+        &app,
+        &command,
+        Address::Session(SessionId(id)),
+        Touch::Reschedule(to),
+    )
+    .await
 }
 
 /// Call a session off. A held credit is released in time, and forfeited late.
@@ -82,7 +90,13 @@ async fn cancel(
     Id(id): Id,
     command: Command<Nothing>,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
-    change(&app, &command, Address::Session(SessionId(id)), Touch::Cancel).await
+    change(
+        &app,
+        &command,
+        Address::Session(SessionId(id)),
+        Touch::Cancel,
+    )
+    .await
 }
 
 async fn went(

@@ -70,9 +70,16 @@ async fn register(
     State(app): State<App>,
     command: Command<NewTherapist>,
 ) -> Result<Done<(StatusCode, Json<TherapistBody>)>, Problem> {
-    command.caller.may(Action::Administer, Resource::Clinic, "page")?;
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "page")?;
     let new = &command.body;
-    let hours = new.hours.iter().enumerate().map(hours).collect::<Result<_, _>>()?;
+    let hours = new
+        .hours
+        .iter()
+        .enumerate()
+        .map(hours)
+        .collect::<Result<_, _>>()?;
     let hours = WeeklyHours::new(zone(&new.zone)?, hours)
         .map_err(|error| Problem::unprocessable("invalid_hours", "hours", error.to_string()))?;
     let request = command.request(&app);
@@ -106,7 +113,9 @@ async fn list(
     let page = params.page()?;
     let therapists = app.store.therapists(caller.0.clinic, page).await?;
     let items = therapists.iter().map(body).collect();
-    Ok(Json(List::page(items, page.limit, |item| item.id.to_string())))
+    Ok(Json(List::page(items, page.limit, |item| {
+        item.id.to_string()
+    })))
 }
 
 /// One therapist.
@@ -118,7 +127,10 @@ async fn show(
     Id(id): Id,
 ) -> Result<Json<TherapistBody>, Problem> {
     caller.may(Action::Read, Resource::Directory, "therapist")?;
-    let therapist = app.store.therapist(caller.0.clinic, TherapistId(id)).await?;
+    let therapist = app
+        .store
+        .therapist(caller.0.clinic, TherapistId(id))
+        .await?;
     let therapist = therapist.ok_or_else(|| Problem::not_found("therapist"))?;
     Ok(Json(body(&therapist)))
 }
@@ -141,9 +153,10 @@ async fn sessions(
 }
 
 pub(super) fn zone(name: &str) -> Result<Zone, Problem> {
-    name.parse().map_err(|error: scheduler_core::zone::UnknownZone| {
-        Problem::unprocessable("unknown_zone", "zone", error.to_string()).with("value", name)
-    })
+    name.parse()
+        .map_err(|error: scheduler_core::zone::UnknownZone| {
+            Problem::unprocessable("unknown_zone", "zone", error.to_string()).with("value", name)
+        })
 }
 
 const DAYS: [(&str, Weekday); 7] = [
@@ -159,11 +172,16 @@ const DAYS: [(&str, Weekday); 7] = [
 fn hours((position, given): (usize, &HoursBody)) -> Result<Hours, Problem> {
     let invalid = |name: &str, value: &str, expected: &str| {
         let field = format!("hours[{position}].{name}");
-        Problem::unprocessable("invalid_hours", &field, format!("{value:?} is not {expected}"))
-            .with("value", value)
+        Problem::unprocessable(
+            "invalid_hours",
+            &field,
+            format!("{value:?} is not {expected}"),
+        )
+        .with("value", value)
     };
     let weekday = DAYS.iter().find(|(name, _)| *name == given.day);
-    let (_, weekday) = weekday.ok_or_else(|| invalid("day", &given.day, "MO, TU, WE, TH, FR, SA or SU"))?;
+    let (_, weekday) =
+        weekday.ok_or_else(|| invalid("day", &given.day, "MO, TU, WE, TH, FR, SA or SU"))?;
     let time = |name: &str, text: &str| {
         minutes(text).ok_or_else(|| invalid(name, text, "a time of day from 00:00 to 24:00"))
     };
@@ -177,10 +195,13 @@ fn hours((position, given): (usize, &HoursBody)) -> Result<Hours, Problem> {
 /// `HH:MM` to minutes after midnight.
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
-    let digits = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then_some(());
+    let digits =
+        |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then_some(());
     digits(hour).and(digits(minute))?;
     let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-    (minute < 60).then_some(hour * 60 + minute).filter(|minutes| *minutes <= 24 * 60)
+    (minute < 60)
+        .then_some(hour * 60 + minute)
+        .filter(|minutes| *minutes <= 24 * 60)
 }
 
 fn body(therapist: &Therapist) -> TherapistBody {
