@@ -34,7 +34,7 @@ pub enum Refusal {
         expected: &'static str,
     },
     /// The time is not free.
-    #[error("{count} of the times asked for are not free")]
+    #[error("the times asked for are not free: {count} clashes")]
     Clash {
         /// How many clashes were found in all.
         count: usize,

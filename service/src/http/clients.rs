@@ -253,7 +253,7 @@ async fn balance(
     let services = app.store.services(clinic, page).await?;
     let services = services.iter().filter_map(|service| {
         let balance = account.balance_for(ledger_core::ServiceId(service.id.0));
-        (balance != Balance::default()).then(|| ServiceBalance {
+        (balance != Balance::default()).then_some(ServiceBalance {
             service_id: service.id.0,
             available: balance.available.0,
             held: balance.held.0,

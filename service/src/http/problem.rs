@@ -166,7 +166,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::NoSession => conflict("no_session", detail),
             Refusal::Intent(error) => intent(error, detail),
-            Refusal::Session(error) => session(error, detail),
+            Refusal::Session(error) => session(&error, &detail),
             Refusal::Set(error) => set(&error, detail),
             Refusal::Ledger(error) => ledger(&error, detail),
             Refusal::Corrupt(source) => {
@@ -210,15 +210,15 @@ fn intent(error: IntentError, detail: String) -> Problem {
     }
 }
 
-fn session(error: SessionError, detail: String) -> Problem {
-    let conflict = |code| Problem::new(StatusCode::CONFLICT, code, &*detail);
+fn session(error: &SessionError, detail: &str) -> Problem {
+    let conflict = |code| Problem::new(StatusCode::CONFLICT, code, detail);
     let timed = |code, starts_at, now, command: &str| {
-        Problem::new(StatusCode::CONFLICT, code, &*detail)
+        conflict(code)
             .with("starts_at", instant(starts_at))
             .with("now", instant(now))
             .with("command", command)
     };
-    match error {
+    match *error {
         SessionError::IllegalState { state, command } => conflict("illegal_state")
             .with("state", state.name())
             .with("command", command),
