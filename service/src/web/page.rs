@@ -67,7 +67,6 @@ struct Meter {
     booking_rows: u64,
     eager_rows: u64,
     all_rows: u64,
-    sessions: u64,
     saved_percent: String,
     ours_width: u64,
 }
@@ -220,7 +219,6 @@ async fn meter(
     let of = |kind: &'static str| metered.iter().filter(move |line| line.kind == kind);
     let bookings: u64 = of("intent_created").map(|line| line.commands).sum();
     let booking_rows: u64 = of("intent_created").map(|line| line.rows).sum();
-    let sessions: u64 = of("sessions_planned").map(|line| line.commands).sum();
     let people = [
         "therapist_registered",
         "client_registered",
@@ -240,7 +238,6 @@ async fn meter(
         booking_rows,
         eager_rows,
         all_rows,
-        sessions,
         saved_percent: format!("{}.{}", saved / 10, saved % 10),
         ours_width: percent(all_rows).min(1000) / 10,
     })

@@ -5,6 +5,7 @@
 mod access;
 mod bad_input;
 mod clinic;
+mod constraints;
 mod crash;
 mod database;
 mod idempotency;
