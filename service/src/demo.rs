@@ -10,7 +10,7 @@ use clinic::occurrence::{Touch, touch};
 use clinic::settlement::{NewGrant, grant};
 use clinic::{
     Address, Cancellation, Client, ClinicId, LateRule, Principal, Role, Scope, Service, Therapist,
-    booking, people,
+    booking, registration,
 };
 use ledger_core::{Credits, Key, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -259,7 +259,7 @@ impl Filler<'_> {
             name: name.to_owned(),
             hours: WeeklyHours::new(zone, hours.collect())?,
         };
-        let decide = Box::new(|_: &_| people::register_therapist(therapist));
+        let decide = Box::new(|_: &_| registration::register_therapist(therapist));
         self.write(Scope::Nothing, decide).await?;
         Ok(id)
     }
@@ -284,7 +284,7 @@ impl Filler<'_> {
                 no_show: LateRule::Forfeit,
             },
         };
-        let decide = Box::new(|_: &_| people::add_service(service));
+        let decide = Box::new(|_: &_| registration::add_service(service));
         self.write(Scope::Nothing, decide).await?;
         Ok(id)
     }
@@ -302,7 +302,7 @@ impl Filler<'_> {
             zone: zone.parse()?,
             therapist: Some(therapist),
         };
-        let decide = Box::new(|_: &_| people::register_client(client));
+        let decide = Box::new(|_: &_| registration::register_client(client));
         self.write(Scope::Nothing, decide).await?;
         Ok(id)
     }

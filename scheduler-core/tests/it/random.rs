@@ -16,11 +16,14 @@ pub(crate) struct Weekly {
     pub(crate) zone: &'static str,
     pub(crate) interval: i64,
     pub(crate) weekdays: BTreeSet<u8>,
-    /// Weeks of overrides: (which generated day, moved by days and minutes, cancelled).
-    overrides: Vec<(usize, Option<(i64, i64)>, bool)>,
+    overrides: Vec<Changed>,
     exclusions: Vec<usize>,
     additions: Vec<(i64, u32)>,
 }
+
+/// Which of the generated days is overridden, by how many days and minutes it is moved, and whether
+/// it is cancelled.
+type Changed = (usize, Option<(i64, i64)>, bool);
 
 const ZONES: [&str; 6] = [
     "Europe/London",

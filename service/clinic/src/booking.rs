@@ -1,22 +1,19 @@
 //! Making a standing booking.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 use scheduler_core::Window;
 use scheduler_core::calendar::calendar;
-use scheduler_core::conflict::{Clash, clashes};
+use scheduler_core::conflict::clashes;
 use scheduler_core::intent::{self, NewIntent};
 use scheduler_core::materialize::next_due_at;
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use serde_json::json;
 
 use crate::access::{Action, Principal, Resource, Role, allow};
-use crate::horizon::HORIZON;
+use crate::policy::{CHECKED, HORIZON};
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
-
-/// How far ahead a booking is checked against everything else: ten years.
-pub const CHECKED: TimeDelta = TimeDelta::days(3653);
-/// The most clashes that a refusal lists.
-pub const CLASHES_LISTED_MAX: usize = 50;
 
 /// The window in which a booking that starts at `start` is checked, for the scope of the write.
 ///
@@ -52,10 +49,10 @@ pub fn book(view: &View, new: NewIntent, principal: Principal, now: DateTime<Utc
     let window = checked_window(start)?;
     let wanted = new.set.overlapping(window)?;
     let calendar = calendar(&view.intents, &view.sessions, window)?;
-    refuse_clashes(clashes(&wanted, &calendar, &therapist.hours), window)?;
+    Refusal::check_clashes(clashes(&wanted, &calendar, &therapist.hours), window)?;
 
     let mut intent = intent::created(new, now);
-    intent.next_due_at = next_due_at(&intent, &Default::default(), HORIZON);
+    intent.next_due_at = next_due_at(&intent, &BTreeSet::new(), HORIZON);
     let journal = Journal::new(Subject::Intent(intent.id), intent.version, "intent_created")
         .with_body(json!({
             "therapist": intent.therapist,
@@ -70,17 +67,4 @@ pub fn book(view: &View, new: NewIntent, principal: Principal, now: DateTime<Utc
         journal,
         changes: vec![Change::NewIntent(intent)],
     }))
-}
-
-pub(crate) fn refuse_clashes(mut clashes: Vec<Clash>, window: Window) -> Result<(), Refusal> {
-    if clashes.is_empty() {
-        return Ok(());
-    }
-    let count = clashes.len();
-    clashes.truncate(CLASHES_LISTED_MAX);
-    Err(Refusal::Clash {
-        count,
-        clashes,
-        checked_through: window.end(),
-    })
 }

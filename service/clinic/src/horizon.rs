@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use scheduler_core::intent::{self, Intent};
 use scheduler_core::materialize::{next_due_at, plan};
 use scheduler_core::session::{self, CaseReason, Command, Session, SessionState};
@@ -10,12 +10,10 @@ use scheduler_core::set::Occurrence;
 use scheduler_core::{LocalDateTime, SessionId, zone};
 use serde_json::json;
 
-use crate::people::Service;
-use crate::settlement::{Posting, change_session};
-use crate::{Change, Commit, Decision, Idempotent, Journal, Notification, Refusal, Subject, View};
-
-/// How long before its start an occurrence becomes a session.
-pub const HORIZON: TimeDelta = TimeDelta::days(7);
+use crate::credit::Posting;
+use crate::policy::HORIZON;
+use crate::session_change::{commit, due_at};
+use crate::{Change, Commit, Decision, Idempotent, Journal, Notification, Subject, View};
 
 /// Makes sessions of everything of one intent that starts within the horizon: session, hold,
 /// notice and the intent's next due time in one commit.
@@ -25,7 +23,7 @@ pub const HORIZON: TimeDelta = TimeDelta::days(7);
 pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
     let intent = view.intent()?;
     let service = view.service()?;
-    let known = known(view, intent);
+    let known = view.known(intent.id);
     let plan = plan(intent, &known, now, HORIZON)?;
 
     let mut posting = Posting::of(view.account()?);
@@ -46,7 +44,7 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
                 notices.push(Notification::to_client("session_scheduled", &session, now));
             }
         }
-        session.next_due_at = session_due_at(&session, service);
+        session.next_due_at = due_at(&session, service);
         planned.push(json!({
             "session": session.id,
             "recurrence_id": session.recurrence_id,
@@ -89,45 +87,10 @@ pub fn fund(view: &View, now: DateTime<Utc>) -> Decision {
     match session::decide(waiting, &command, now)? {
         Idempotent::AlreadyApplied => Ok(Idempotent::AlreadyApplied),
         Idempotent::Applied(event) => {
-            let commit = change_session(view, &event, posting.changed(), now)?;
+            let commit = commit(view, &event, posting.changed(), now)?;
             Ok(Idempotent::Applied(commit))
         }
     }
-}
-
-/// Holds a credit for a session that waits for one. If there is one: the session after it, and
-/// the notice.
-pub(crate) fn try_fund(
-    posting: Posting,
-    waiting: &Session,
-    now: DateTime<Utc>,
-) -> Result<(Posting, Option<(Session, Notification)>), Refusal> {
-    let (posting, held) = posting.hold(waiting, now)?;
-    let event = match session::decide(waiting, &Command::Fund, now)? {
-        Idempotent::Applied(event) if held => event,
-        _ => return Ok((posting, None)),
-    };
-    let mut session = session::evolve(waiting.clone(), &event);
-    session.next_due_at = None;
-    let notice = Notification::to_client("session_scheduled", &session, now);
-    Ok((posting, Some((session, notice))))
-}
-
-/// When the worker has to look at a session next: an unfunded one, when its notice comes.
-pub(crate) fn session_due_at(session: &Session, service: &Service) -> Option<DateTime<Utc>> {
-    let notice = TimeDelta::minutes(i64::from(service.notice_minutes));
-    (session.state == SessionState::Unfunded).then(|| session.starts_at - notice)
-}
-
-/// The recurrence-ids of an intent's sessions.
-pub(crate) fn known(view: &View, intent: &Intent) -> BTreeSet<LocalDateTime> {
-    let own = view
-        .sessions
-        .iter()
-        .filter(|session| session.intent == intent.id);
-    own.chain(&view.session)
-        .map(|session| session.recurrence_id)
-        .collect()
 }
 
 fn due_after(

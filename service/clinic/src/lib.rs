@@ -10,11 +10,15 @@
 pub mod access;
 pub mod booking;
 pub mod commit;
+pub mod credit;
 pub mod horizon;
 pub mod occurrence;
 pub mod people;
+pub mod policy;
 pub mod refusal;
+pub mod registration;
 pub mod scope;
+mod session_change;
 pub mod settlement;
 
 pub use access::{Actor, ClinicId, Principal, Role};

@@ -13,10 +13,10 @@ use scheduler_core::set::{Lookup, Occurrence};
 use scheduler_core::{LocalDateTime, Window};
 use serde_json::json;
 
-use crate::access::{Action, Principal, Resource, allow};
-use crate::booking::refuse_clashes;
-use crate::horizon::{HORIZON, known};
-use crate::settlement::{change_session, end_hold, free_until};
+use crate::access::{Action, Principal};
+use crate::credit::follow;
+use crate::policy::{HORIZON, free_until, is_late};
+use crate::session_change::commit;
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
 
 /// What is wanted of an occurrence.
@@ -56,7 +56,7 @@ pub fn touch(
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
-    authorize(view, principal, Action::Book)?;
+    view.authorize(principal, Action::Book)?;
     match &view.session {
         Some(session) => touch_session(view, session, touch, principal.party(), expected, now),
         None => touch_virtual(view, recurrence_id, touch, principal.party(), expected, now),
@@ -72,7 +72,7 @@ fn touch_virtual(
     now: DateTime<Utc>,
 ) -> Decision {
     let intent = view.intent()?;
-    check_version(expected, intent.version)?;
+    Refusal::check_version(expected, intent.version)?;
     let command = match touch {
         Touch::Skip => intent::Command::Skip { recurrence_id },
         Touch::Cancel => intent::Command::Cancel { recurrence_id },
@@ -88,7 +88,7 @@ fn touch_virtual(
         refuse_taken(view, intent, recurrence_id, to)?;
     }
     let mut after = intent::evolve(intent.clone(), &event);
-    after.next_due_at = next_due_at(&after, &known(view, &after), HORIZON);
+    after.next_due_at = next_due_at(&after, &view.known(after.id), HORIZON);
     let kind = match touch {
         Touch::Skip => "occurrence_skipped",
         Touch::Cancel => "occurrence_cancelled",
@@ -109,12 +109,12 @@ fn touch_session(
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
-    check_version(expected, session.version)?;
-    let free_until = free_until(session.starts_at, view.service()?);
+    Refusal::check_version(expected, session.version)?;
+    let service = view.service()?;
     let command = match touch {
         Touch::Skip | Touch::Cancel => session::Command::Cancel {
             by: party,
-            late: party == Party::Client && now > free_until,
+            late: is_late(session.starts_at, service, party, now),
         },
         Touch::Reschedule(to) => {
             let (starts_at, _) = session.zone.resolve(to);
@@ -131,10 +131,8 @@ fn touch_session(
         refuse_late(view, session.starts_at, party, now)?;
         refuse_taken(view, view.intent()?, session.recurrence_id, to)?;
     }
-    let ledger = end_hold(view, session, &event, now)?;
-    Ok(Idempotent::Applied(change_session(
-        view, &event, ledger, now,
-    )?))
+    let ledger = follow(view, session, &event, now)?;
+    Ok(Idempotent::Applied(commit(view, &event, ledger, now)?))
 }
 
 /// A client who could move a session out of its late window could cancel it for nothing there.
@@ -144,11 +142,12 @@ fn refuse_late(
     party: Party,
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    let free_until = free_until(starts_at, view.service()?);
-    if party == Party::Client && now > free_until {
-        return Err(Refusal::TooLateToReschedule { free_until, now });
+    let service = view.service()?;
+    if !is_late(starts_at, service, party, now) {
+        return Ok(());
     }
-    Ok(())
+    let free_until = free_until(starts_at, service);
+    Err(Refusal::TooLateToReschedule { free_until, now })
 }
 
 fn refuse_taken(
@@ -170,28 +169,5 @@ fn refuse_taken(
     let mut calendar = calendar(&view.intents, &view.sessions, window)?;
     calendar.retain(|item| item.address() != (intent.id, recurrence_id));
     let hours = &view.therapist()?.hours;
-    refuse_clashes(clashes(&[wanted], &calendar, hours), window)
-}
-
-/// Asks the policy about the booking in view. What is not the principal's is not there.
-pub(crate) fn authorize(view: &View, principal: Principal, action: Action) -> Result<(), Refusal> {
-    let intent = view.intent()?;
-    let resource = Resource::Booking {
-        therapist: intent.therapist,
-        client: intent.client,
-    };
-    if allow(principal, action, resource) {
-        Ok(())
-    } else {
-        Err(Refusal::NotFound { what: "intent" })
-    }
-}
-
-/// # Errors
-/// [`Refusal::Stale`] if the caller named another version.
-pub(crate) fn check_version(expected: Option<u64>, actual: u64) -> Result<(), Refusal> {
-    match expected {
-        Some(expected) if expected != actual => Err(Refusal::Stale { expected, actual }),
-        _ => Ok(()),
-    }
+    Refusal::check_clashes(clashes(&[wanted], &calendar, hours), window)
 }

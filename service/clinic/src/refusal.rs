@@ -1,10 +1,13 @@
 //! Why the clinic says no.
 
 use chrono::{DateTime, Utc};
+use scheduler_core::Window;
 use scheduler_core::conflict::Clash;
 use scheduler_core::intent::IntentError;
 use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
+
+use crate::policy::CLASHES_LISTED_MAX;
 
 /// A decision against a command. Nothing is stored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -69,4 +72,30 @@ pub enum Refusal {
     /// An entry that the ledger has just decided does not fit its account: our defect.
     #[error(transparent)]
     Corrupt(#[from] ledger_core::Corrupt),
+}
+
+impl Refusal {
+    /// # Errors
+    /// [`Refusal::Stale`] if the caller named another version.
+    pub fn check_version(expected: Option<u64>, actual: u64) -> Result<(), Self> {
+        match expected {
+            Some(expected) if expected != actual => Err(Self::Stale { expected, actual }),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// [`Refusal::Clash`] if there is any.
+    pub fn check_clashes(mut clashes: Vec<Clash>, checked: Window) -> Result<(), Self> {
+        if clashes.is_empty() {
+            return Ok(());
+        }
+        let count = clashes.len();
+        clashes.truncate(CLASHES_LISTED_MAX);
+        Err(Self::Clash {
+            count,
+            clashes,
+            checked_through: checked.end(),
+        })
+    }
 }

@@ -1,5 +1,7 @@
 //! What a decision needs to see, and what it then sees.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
@@ -10,6 +12,7 @@ use scheduler_core::{
 use uuid::Uuid;
 
 use crate::Refusal;
+use crate::access::{Action, Principal, Resource, allow};
 use crate::people::{Client, Service, Therapist};
 
 /// What a write reads, and so what it locks.
@@ -148,6 +151,34 @@ impl View {
     /// [`Refusal::NotFound`].
     pub fn account(&self) -> Result<&Account, Refusal> {
         self.account.as_ref().ok_or(not_found("account"))
+    }
+}
+
+impl View {
+    /// Asks the policy about the booking in view. What is not the principal's is not there.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn authorize(&self, principal: Principal, action: Action) -> Result<(), Refusal> {
+        let intent = self.intent()?;
+        let resource = Resource::Booking {
+            therapist: intent.therapist,
+            client: intent.client,
+        };
+        if allow(principal, action, resource) {
+            Ok(())
+        } else {
+            Err(not_found("intent"))
+        }
+    }
+
+    /// The recurrence-ids of an intent's sessions in view.
+    #[must_use]
+    pub fn known(&self, intent: IntentId) -> BTreeSet<LocalDateTime> {
+        let own = self.sessions.iter().chain(&self.session);
+        own.filter(|session| session.intent == intent)
+            .map(|session| session.recurrence_id)
+            .collect()
     }
 }
 

@@ -4,11 +4,14 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use clinic::Principal;
 use clinic::access::{Action, Resource, allow};
+use clinic::{Client, Principal, Scope, Subject};
+use scheduler_core::intent::Intent;
+use scheduler_core::{ClientId, IntentId};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use store::{IDEMPOTENCY_KEY_BYTES_MAX, Idempotency};
+use store::{Decide, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, Written};
+use uuid::Uuid;
 
 use super::problem::Problem;
 use crate::{App, random};
@@ -55,6 +58,32 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// An intent, if the caller may see it.
+    pub(super) async fn intent(&self, app: &App, id: Uuid) -> Result<Intent, Problem> {
+        let intent = app.store.intent(self.0.clinic, IntentId(id)).await?;
+        let intent = intent.ok_or_else(|| Problem::not_found("intent"))?;
+        let resource = Resource::Booking {
+            therapist: intent.therapist,
+            client: intent.client,
+        };
+        self.may(Action::Read, resource, "intent")?;
+        Ok(intent)
+    }
+
+    /// A client, if the caller may see them.
+    pub(super) async fn client(&self, app: &App, id: Uuid) -> Result<Client, Problem> {
+        let client = app.store.client(self.0.clinic, ClientId(id)).await?;
+        let client = client.ok_or_else(|| Problem::not_found("client"))?;
+        let resource = Resource::Client {
+            id: client.id,
+            assigned: client.therapist,
+        };
+        self.may(Action::Read, resource, "client")?;
+        Ok(client)
+    }
+}
+
 /// A command: who, with which body, on which version, under which idempotency key.
 pub(super) struct Command<T> {
     pub(super) caller: Caller,
@@ -65,6 +94,25 @@ pub(super) struct Command<T> {
 }
 
 impl<T> Command<T> {
+    /// Writes, and tells what was written about as `subject` takes it: now, or when the same request
+    /// was first made.
+    pub(super) async fn write<S>(
+        &self,
+        app: &App,
+        request: &store::Request,
+        scope: Scope,
+        decide: Decide<'_>,
+        subject: impl Fn(&Subject) -> Option<S>,
+    ) -> Result<(Written, S), Problem> {
+        let written = app.store.write(request, scope, decide).await?;
+        let found = match &written {
+            Written::Committed(about) | Written::Replayed(about) => subject(about),
+            Written::Unchanged => None,
+        };
+        // A new thing is always written, and a key stands for one kind of request.
+        Ok((written, found.ok_or_else(Problem::internal)?))
+    }
+
     /// The store's request, made at the clock's time.
     pub(super) fn request(&self, app: &App) -> store::Request {
         store::Request {

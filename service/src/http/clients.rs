@@ -6,22 +6,21 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use clinic::access::{Action, Resource};
 use clinic::settlement::{self, NewGrant};
-use clinic::{Client, Scope, Subject, people};
+use clinic::{Client, Scope, Subject, registration};
 use ledger_core::{Balance, Credits, Entry, Key, ReasonCode, Source};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use serde::{Deserialize, Serialize};
-use store::{Page, Whose, Written};
+use store::{Page, Whose};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, List, Versioned};
+use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
-use super::occurrences::{OccurrenceBody, calendar};
-use super::params::{Id, PageParams, Params, WindowParams, limit};
+use super::params::{Id, PageParams, Params, WindowParams, limit, zone};
 use super::problem::Problem;
-use super::therapists::zone;
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -142,13 +141,14 @@ async fn register(
         zone,
         therapist,
     };
-    let decide = Box::new(|_: &_| people::register_client(client));
-    let written = app.store.write(&request, Scope::Nothing, decide).await?;
-    let (Written::Committed(Subject::Client(id)) | Written::Replayed(Subject::Client(id))) =
-        written
-    else {
-        return Err(Problem::internal());
+    let decide = Box::new(|_: &_| registration::register_client(client));
+    let id = |subject: &Subject| match subject {
+        Subject::Client(id) => Some(*id),
+        _ => None,
     };
+    let (written, id) = command
+        .write(&app, &request, Scope::Nothing, decide, id)
+        .await?;
     let stored = app.store.client(clinic, id).await?;
     let client = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&client)));
@@ -180,7 +180,7 @@ async fn show(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<ClientBody>, Problem> {
-    Ok(Json(body(&visible(&app, &caller, id).await?)))
+    Ok(Json(body(&caller.client(&app, id).await?)))
 }
 
 /// Grant credits. Sessions that waited for one get it at once.
@@ -222,13 +222,12 @@ async fn grant(
     };
     let now = request.at;
     let decide = Box::new(move |view: &_| settlement::grant(view, grant, principal, now));
-    let written = app.store.write(&request, scope, decide).await?;
-    let (Written::Committed(Subject::Entry(_, key)) | Written::Replayed(Subject::Entry(_, key))) =
-        &written
-    else {
-        return Err(Problem::internal());
+    let key = |subject: &Subject| match subject {
+        Subject::Entry(_, key) => Some(key.clone()),
+        _ => None,
     };
-    let entry = app.store.entry(principal.clinic, key).await?;
+    let (written, key) = command.write(&app, &request, scope, decide, key).await?;
+    let entry = app.store.entry(principal.clinic, &key).await?;
     let entry = entry.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(entry_body(&entry)?));
     Ok(Done { written, answer })
@@ -242,7 +241,7 @@ async fn balance(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Versioned<BalanceBody>, Problem> {
-    let client = visible(&app, &caller, id).await?;
+    let client = caller.client(&app, id).await?;
     let clinic = caller.0.clinic;
     let account = app.store.account(clinic, client.id).await?;
     let account = account.ok_or_else(Problem::internal)?;
@@ -295,7 +294,7 @@ async fn ledger(
     Id(id): Id,
     Params(params): Params<LedgerParams>,
 ) -> Result<Json<List<EntryBody>>, Problem> {
-    let client = visible(&app, &caller, id).await?;
+    let client = caller.client(&app, id).await?;
     let limit = limit(params.limit)?;
     let after = params.cursor.unwrap_or(0);
     let entries = app
@@ -318,7 +317,7 @@ async fn sessions(
     Id(id): Id,
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
-    let client = visible(&app, &caller, id).await?;
+    let client = caller.client(&app, id).await?;
     calendar(
         &app,
         &caller,
@@ -326,18 +325,6 @@ async fn sessions(
         params.window(&app)?,
     )
     .await
-}
-
-/// The client, if the caller may see them.
-async fn visible(app: &App, caller: &Caller, id: Uuid) -> Result<Client, Problem> {
-    let client = app.store.client(caller.0.clinic, ClientId(id)).await?;
-    let client = client.ok_or_else(|| Problem::not_found("client"))?;
-    let resource = Resource::Client {
-        id: client.id,
-        assigned: client.therapist,
-    };
-    caller.may(Action::Read, resource, "client")?;
-    Ok(client)
 }
 
 fn body(client: &Client) -> ClientBody {

@@ -7,22 +7,19 @@ use chrono::{DateTime, Utc};
 use clinic::access::{Action, Resource};
 use clinic::{Scope, Subject, booking};
 use scheduler_core::intent::{Intent, NewIntent};
-use scheduler_core::{
-    ClientId, GapPolicy, IntentId, LocalDateTime, RecurrenceSet, Rule, ServiceId, TherapistId,
-};
+use scheduler_core::{ClientId, GapPolicy, IntentId, RecurrenceSet, Rule, ServiceId, TherapistId};
 use serde::{Deserialize, Serialize};
-use store::{Whose, Written};
+use store::Whose;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, List, Versioned};
+use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
-use super::occurrences::{OccurrenceBody, calendar};
-use super::params::{Id, PageParams, Params, WindowParams};
+use super::params::{Id, PageParams, Params, WindowParams, local, zone};
 use super::problem::{Problem, rule as rule_problem};
-use super::therapists::zone;
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -138,12 +135,11 @@ async fn create(
     };
     let now = request.at;
     let decide = Box::new(move |view: &_| booking::book(view, new, principal, now));
-    let written = app.store.write(&request, scope, decide).await?;
-    let (Written::Committed(Subject::Intent(id)) | Written::Replayed(Subject::Intent(id))) =
-        written
-    else {
-        return Err(Problem::internal());
+    let id = |subject: &Subject| match subject {
+        Subject::Intent(id) => Some(*id),
+        _ => None,
     };
+    let (written, id) = command.write(&app, &request, scope, decide, id).await?;
     let intent = app.store.intent(clinic, id).await?;
     let intent = intent.ok_or_else(Problem::internal)?;
     let answer = Versioned {
@@ -188,8 +184,7 @@ async fn list(
             (Whose::Therapist(id), Resource::Therapist(id))
         }
         (None, Some(id)) => {
-            let client = app.store.client(clinic, ClientId(id)).await?;
-            let client = client.ok_or_else(|| Problem::not_found("client"))?;
+            let client = caller.client(&app, id).await?;
             let resource = Resource::Client {
                 id: client.id,
                 assigned: client.therapist,
@@ -215,7 +210,7 @@ async fn show(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Versioned<IntentBody>, Problem> {
-    let intent = visible(&app, &caller, id).await?;
+    let intent = caller.intent(&app, id).await?;
     Ok(Versioned::ok(intent.version, body(&intent)))
 }
 
@@ -229,7 +224,7 @@ async fn occurrences(
     Id(id): Id,
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
-    let intent = visible(&app, &caller, id).await?;
+    let intent = caller.intent(&app, id).await?;
     calendar(
         &app,
         &caller,
@@ -237,27 +232,6 @@ async fn occurrences(
         params.window(&app)?,
     )
     .await
-}
-
-/// The intent, if the caller may see it.
-pub(super) async fn visible(app: &App, caller: &Caller, id: Uuid) -> Result<Intent, Problem> {
-    let intent = app.store.intent(caller.0.clinic, IntentId(id)).await?;
-    let intent = intent.ok_or_else(|| Problem::not_found("intent"))?;
-    let resource = Resource::Booking {
-        therapist: intent.therapist,
-        client: intent.client,
-    };
-    caller.may(Action::Read, resource, "intent")?;
-    Ok(intent)
-}
-
-/// A wall time of a body.
-pub(super) fn local(field: &str, text: &str) -> Result<LocalDateTime, Problem> {
-    text.parse()
-        .map_err(|error: scheduler_core::civil::NotLocal| {
-            Problem::unprocessable("invalid_local_time", field, error.to_string())
-                .with("value", text)
-        })
 }
 
 fn set(given: &NewIntentBody, minutes: u32) -> Result<RecurrenceSet, Problem> {

@@ -2,6 +2,7 @@
 //! store, and show what is stored afterwards.
 
 mod answer;
+mod calendar;
 mod caller;
 mod clients;
 mod intents;

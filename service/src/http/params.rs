@@ -5,7 +5,9 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use chrono::{DateTime, TimeDelta, Utc};
-use scheduler_core::{LocalDateTime, Window};
+use scheduler_core::civil::NotLocal;
+use scheduler_core::zone::UnknownZone;
+use scheduler_core::{LocalDateTime, Window, Zone};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::{PAGE_MAX, Page};
@@ -131,4 +133,18 @@ pub(super) fn limit(given: Option<u32>) -> Result<u32, Problem> {
         let detail = format!("a page has 1 to {PAGE_MAX} items");
         Err(Problem::unprocessable("invalid_value", "limit", detail).with("value", limit))
     }
+}
+
+/// A zone of a body.
+pub(super) fn zone(name: &str) -> Result<Zone, Problem> {
+    name.parse().map_err(|error: UnknownZone| {
+        Problem::unprocessable("unknown_zone", "zone", error.to_string()).with("value", name)
+    })
+}
+
+/// A wall time of a body.
+pub(super) fn local(field: &str, text: &str) -> Result<LocalDateTime, Problem> {
+    text.parse().map_err(|error: NotLocal| {
+        Problem::unprocessable("invalid_local_time", field, error.to_string()).with("value", text)
+    })
 }

@@ -4,10 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
-use clinic::{Cancellation, LateRule, Scope, Service, Subject, people};
+use clinic::{Cancellation, LateRule, Scope, Service, Subject, registration};
 use scheduler_core::ServiceId;
 use serde::{Deserialize, Serialize};
-use store::Written;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -110,13 +109,14 @@ async fn add(
             no_show: cancellation.map_or(LateRule::Forfeit, |given| given.no_show.into()),
         },
     };
-    let decide = Box::new(|_: &_| people::add_service(service));
-    let written = app.store.write(&request, Scope::Nothing, decide).await?;
-    let (Written::Committed(Subject::Service(id)) | Written::Replayed(Subject::Service(id))) =
-        written
-    else {
-        return Err(Problem::internal());
+    let decide = Box::new(|_: &_| registration::add_service(service));
+    let id = |subject: &Subject| match subject {
+        Subject::Service(id) => Some(*id),
+        _ => None,
     };
+    let (written, id) = command
+        .write(&app, &request, Scope::Nothing, decide, id)
+        .await?;
     let stored = app.store.service(command.caller.0.clinic, id).await?;
     let service = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&service)));

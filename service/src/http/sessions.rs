@@ -10,10 +10,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, Versioned};
+use super::calendar::OccurrenceBody;
 use super::caller::{Caller, Command};
-use super::intents::local;
-use super::occurrences::{NewTime, Nothing, OccurrenceBody, answer, change, locate};
-use super::params::Id;
+use super::occurrences::{NewTime, Nothing, answer, change, locate};
+use super::params::{Id, local};
 use super::problem::Problem;
 use crate::App;
 

@@ -5,20 +5,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::Weekday;
 use clinic::access::{Action, Resource};
-use clinic::{Scope, Subject, Therapist, people};
+use clinic::{Scope, Subject, Therapist, registration};
+use scheduler_core::TherapistId;
 use scheduler_core::availability::{Hours, WeeklyHours};
-use scheduler_core::{TherapistId, Zone};
 use serde::{Deserialize, Serialize};
-use store::{Whose, Written};
+use store::Whose;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, List};
+use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
-use super::occurrences::{OccurrenceBody, calendar};
-use super::params::{Id, PageParams, Params, WindowParams};
+use super::params::{Id, PageParams, Params, WindowParams, zone};
 use super::problem::Problem;
 use crate::{App, random};
 
@@ -88,13 +88,14 @@ async fn register(
         name: new.name.clone(),
         hours,
     };
-    let decide = Box::new(|_: &_| people::register_therapist(therapist));
-    let written = app.store.write(&request, Scope::Nothing, decide).await?;
-    let (Written::Committed(Subject::Therapist(id)) | Written::Replayed(Subject::Therapist(id))) =
-        written
-    else {
-        return Err(Problem::internal());
+    let decide = Box::new(|_: &_| registration::register_therapist(therapist));
+    let id = |subject: &Subject| match subject {
+        Subject::Therapist(id) => Some(*id),
+        _ => None,
     };
+    let (written, id) = command
+        .write(&app, &request, Scope::Nothing, decide, id)
+        .await?;
     let stored = app.store.therapist(command.caller.0.clinic, id).await?;
     let therapist = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&therapist)));
@@ -150,13 +151,6 @@ async fn sessions(
     let known = app.store.therapist(caller.0.clinic, id).await?;
     known.ok_or_else(|| Problem::not_found("therapist"))?;
     calendar(&app, &caller, Whose::Therapist(id), params.window(&app)?).await
-}
-
-pub(super) fn zone(name: &str) -> Result<Zone, Problem> {
-    name.parse()
-        .map_err(|error: scheduler_core::zone::UnknownZone| {
-            Problem::unprocessable("unknown_zone", "zone", error.to_string()).with("value", name)
-        })
 }
 
 const DAYS: [(&str, Weekday); 7] = [

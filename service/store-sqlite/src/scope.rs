@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clinic::settlement::session_keys;
+use clinic::credit::session_keys;
 use clinic::{Address, ClinicId, Scope, View};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
