@@ -49,7 +49,7 @@ pub async fn run(listen: SocketAddr, every: Duration, clock: Clock) -> anyhow::R
         }
     };
     let url = serve::url(&listener)?;
-    println!(
+    serve::say(&format!(
         "
 The demo clinic is open at  {url}/
 
@@ -62,7 +62,7 @@ The demo clinic is open at  {url}/
 
 Ctrl-C stops the demo and removes its database.
 "
-    );
+    ));
     serve::run(app, listener, every).await?;
     store.close().await;
     Ok(())

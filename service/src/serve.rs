@@ -1,5 +1,6 @@
 //! Serving: HTTP and the tick loop until somebody says stop.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +9,12 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::{App, http, web, worker};
+
+/// Tells whoever started the program. That nobody reads it is no reason to stop.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _nobody_reads = writeln!(out, "{text}").and_then(|()| out.flush());
+}
 
 /// Takes the address.
 ///

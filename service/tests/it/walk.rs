@@ -1,11 +1,11 @@
 //! The demo and the walk through it, as a newcomer starts them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A demo, stopped when it is dropped.
-struct Demo(Child);
+/// A demo, stopped when it is dropped. It can go on telling what it has to tell until then.
+struct Demo(Child, Lines<BufReader<ChildStdout>>);
 
 impl Drop for Demo {
     fn drop(&mut self) {
@@ -31,13 +31,14 @@ fn start(clock: &str) -> (Demo, String) {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let url = lines
+        .by_ref()
         .find_map(|line| {
             let line = line.unwrap();
             line.strip_prefix("The demo clinic is open at  ")
                 .map(str::to_owned)
         })
         .unwrap();
-    (Demo(child), url.trim_end_matches('/').to_owned())
+    (Demo(child, lines), url.trim_end_matches('/').to_owned())
 }
 
 #[test]
