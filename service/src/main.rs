@@ -1,5 +1,6 @@
 //! The binary `standing`.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -209,7 +210,12 @@ async fn run_tick(args: TickArgs) -> anyhow::Result<()> {
     let report = worker::tick(&store, now).await?;
     store.close().await;
     let at = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-    println!("{at}: {} done, {} failed", report.done, report.failed);
+    writeln!(
+        std::io::stdout(),
+        "{at}: {} done, {} failed",
+        report.done,
+        report.failed
+    )?;
     if report.failed > 0 {
         bail!(
             "{} rows failed and will be tried again; the log says why",
@@ -223,7 +229,11 @@ async fn run_migrate(args: DatabaseArgs) -> anyhow::Result<()> {
     let store = SqliteStore::open(&args.database).await?;
     store.close().await;
     let version = SqliteStore::schema_version();
-    println!("{} has schema version {version}", args.database.display());
+    writeln!(
+        std::io::stdout(),
+        "{} has schema version {version}",
+        args.database.display()
+    )?;
     Ok(())
 }
 
@@ -256,6 +266,6 @@ async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
     };
     store.add_token(&token).await?;
     store.close().await;
-    println!("{secret}");
+    writeln!(std::io::stdout(), "{secret}")?;
     Ok(())
 }

@@ -5,13 +5,16 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A demo, stopped when it is dropped. It can go on telling what it has to tell until then.
-struct Demo(Child, Lines<BufReader<ChildStdout>>);
+struct Demo {
+    process: Child,
+    _telling: Lines<BufReader<ChildStdout>>,
+}
 
 impl Drop for Demo {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ended = self.0.kill();
-        let _status = self.0.wait();
+        let _ended = self.process.kill();
+        let _status = self.process.wait();
     }
 }
 
@@ -38,7 +41,13 @@ fn start(clock: &str) -> (Demo, String) {
                 .map(str::to_owned)
         })
         .unwrap();
-    (Demo(child, lines), url.trim_end_matches('/').to_owned())
+    (
+        Demo {
+            process: child,
+            _telling: lines,
+        },
+        url.trim_end_matches('/').to_owned(),
+    )
 }
 
 #[test]
