@@ -22,7 +22,7 @@ pub struct Plan {
     pub event: Event,
 }
 
-/// Plans everything that starts before `now + horizon` and has no session.
+/// Plans everything that starts at or before `now + horizon` and has no session.
 ///
 /// `known` holds the recurrence-ids of the intent's sessions, at least from
 /// [`Intent::sessions_known_from`] on.
@@ -35,7 +35,7 @@ pub fn plan(
     now: DateTime<Utc>,
     horizon: TimeDelta,
 ) -> Result<Plan, SetError> {
-    let through = (now + horizon).min(END_OF_ZONE_DATA);
+    let through = (now + horizon + TimeDelta::microseconds(1)).min(END_OF_ZONE_DATA);
     let sessions = match Window::new(intent.done_through, through) {
         Ok(window) => plan_window(&intent.set, known, window)?,
         Err(_) => Vec::new(),
@@ -68,8 +68,8 @@ pub fn plan_window(
     Ok(due)
 }
 
-/// When the planner has to look at an intent next: a horizon before the first occurrence that has
-/// no session, from `done_through` on.
+/// When the planner has to look at an intent next, and not an instant earlier: a horizon before the
+/// first occurrence that has no session, from `done_through` on. Instants count in microseconds.
 #[must_use]
 pub fn next_due_at(
     intent: &Intent,

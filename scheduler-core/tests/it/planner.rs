@@ -85,7 +85,7 @@ proptest! {
         let expected: Vec<_> = weekly
             .worked_out()
             .into_iter()
-            .filter(|(_, at, cancelled)| *at >= start && *at < now + HORIZON && !cancelled)
+            .filter(|(_, at, cancelled)| *at >= start && *at <= now + HORIZON && !cancelled)
             .map(|(at, start, _)| (at, start))
             .collect();
         prop_assert_eq!(made, expected);
@@ -97,10 +97,13 @@ proptest! {
         let mut known = BTreeSet::new();
         let (ticked, _) = tick(intent(weekly.set(), now), &mut known, now);
         let due = next_due_at(&ticked, &known, HORIZON).unwrap();
-        // Nothing starts at the horizon's own end, so the due time itself is one instant early.
         let then = now + TimeDelta::hours(hour);
-        let (_, made) = tick(ticked, &mut known, then);
-        prop_assert_eq!(!made.is_empty(), due < then, "due {}", due);
+        let (_, made) = tick(ticked.clone(), &mut known.clone(), then);
+        prop_assert_eq!(!made.is_empty(), due <= then, "due {}", due);
+        let (_, made) = tick(ticked.clone(), &mut known.clone(), due - TimeDelta::microseconds(1));
+        prop_assert_eq!(made, vec![]);
+        let (_, made) = tick(ticked, &mut known, due);
+        prop_assert!(!made.is_empty());
     }
 
     #[test]

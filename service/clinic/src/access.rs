@@ -133,9 +133,10 @@ pub enum Resource {
 
 /// The policy: whether a principal may do this to that.
 ///
-/// Staff may do everything in their clinic. Therapists see and settle what is theirs, see the
-/// clients assigned to them, and book for anybody into their own calendar. Clients see what is
-/// theirs and book for themselves. What is refused is not there: the service answers "not found".
+/// Staff may do everything in their clinic. Therapists see and settle what is theirs, and see the
+/// clients assigned to them. Clients see what is theirs. Both change their own bookings, and make
+/// new ones within the assignment ([`booking::book`](crate::booking::book) sees to that). What is
+/// refused is not there: the service answers "not found".
 #[must_use]
 pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
     match (principal.role, resource) {
