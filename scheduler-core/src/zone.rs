@@ -16,6 +16,10 @@ pub const TZDB: &str = chrono_tz::IANA_TZDB_VERSION;
 pub const END_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(4_102_444_800, 0)
     .expect("2100-01-01T00:00:00Z is an instant of chrono");
 
+/// Wall time before 1900 was local mean time, which nobody books in: 1900-01-01T00:00:00Z.
+pub const START_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(-2_208_988_800, 0)
+    .expect("1900-01-01T00:00:00Z is an instant of chrono");
+
 /// Further than this no offset change moves a wall time: Pacific/Apia skipped 24 hours in 2011.
 const LARGEST_SHIFT: TimeDelta = TimeDelta::hours(24);
 

@@ -6,18 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
+use clinic::booking::{self, NewBooking};
 use clinic::occurrence::{Touch, touch};
+use clinic::registration::{self, NewService};
 use clinic::settlement::{NewGrant, grant};
-use clinic::{
-    Address, Cancellation, Client, ClinicId, LateRule, Principal, Role, Scope, Service, Therapist,
-    booking, registration,
-};
+use clinic::{Address, Client, ClinicId, Principal, Role, Scope, Therapist};
 use ledger_core::{Credits, Key, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
-use scheduler_core::intent::NewIntent;
-use scheduler_core::{
-    ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId, Zone,
-};
+use scheduler_core::{ClientId, GapPolicy, IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
 use store::{Decide, Request, Store, Token, Written};
 use store_sqlite::SqliteStore;
 
@@ -260,7 +256,7 @@ impl Filler<'_> {
             hours: WeeklyHours::new(zone, hours.collect())?,
         };
         let decide = Box::new(|_: &_| registration::register_therapist(therapist));
-        self.write(Scope::Nothing, decide).await?;
+        self.write(Scope::New { therapist: None }, decide).await?;
         Ok(id)
     }
 
@@ -271,21 +267,17 @@ impl Filler<'_> {
         price_minor: i64,
     ) -> anyhow::Result<ServiceId> {
         let id = ServiceId(random::id(self.now));
-        let service = Service {
+        let service = NewService {
             id,
             name: name.to_owned(),
             minutes,
             price_minor,
             currency: "GBP".to_owned(),
-            notice_minutes: 24 * 60,
-            cancellation: Cancellation {
-                free_until_minutes: 24 * 60,
-                late_cancel: LateRule::Forfeit,
-                no_show: LateRule::Forfeit,
-            },
+            notice_minutes: None,
+            cancellation: None,
         };
         let decide = Box::new(|_: &_| registration::add_service(service));
-        self.write(Scope::Nothing, decide).await?;
+        self.write(Scope::New { therapist: None }, decide).await?;
         Ok(id)
     }
 
@@ -302,8 +294,11 @@ impl Filler<'_> {
             zone: zone.parse()?,
             therapist: Some(therapist),
         };
-        let decide = Box::new(|_: &_| registration::register_client(client));
-        self.write(Scope::Nothing, decide).await?;
+        let scope = Scope::New {
+            therapist: client.therapist,
+        };
+        let decide = Box::new(|view: &_| registration::register_client(view, client));
+        self.write(scope, decide).await?;
         Ok(id)
     }
 
@@ -329,7 +324,7 @@ impl Filler<'_> {
             key,
         };
         let (principal, now) = (self.principal, self.now);
-        let decide = Box::new(move |view: &_| grant(view, new, principal, now));
+        let decide = Box::new(move |view: &_| grant(view, new, principal, None, now));
         self.write(scope, decide).await?;
         Ok(())
     }
@@ -339,31 +334,23 @@ impl Filler<'_> {
         therapist: TherapistId,
         client: ClientId,
         service: ServiceId,
-        starts: LocalDateTime,
+        start: LocalDateTime,
         zone: &str,
         rule: Option<&str>,
     ) -> anyhow::Result<IntentId> {
         let id = IntentId(random::id(self.now));
-        let minutes = self.store.service(ClinicId::FIRST, service).await?;
-        let minutes = minutes.map_or(50, |service| service.minutes);
-        let mut set = RecurrenceSet::new(starts, zone.parse()?, minutes)?;
-        if let Some(rule) = rule {
-            set = set.with_rule(rule.parse()?);
-        }
-        let (start, _) = set.zone().resolve(starts);
-        let scope = Scope::Booking {
-            therapist,
-            client,
-            service,
-            window: booking::checked_window(start)?,
-        };
-        let new = NewIntent {
+        let new = NewBooking {
             id,
             therapist,
             client,
             service,
-            set,
+            start,
+            zone: zone.parse()?,
+            minutes: None,
+            rule: rule.map(str::parse).transpose()?,
+            gap: GapPolicy::Shift,
         };
+        let scope = booking::scope(&new)?;
         let (principal, now) = (self.principal, self.now);
         let decide = Box::new(move |view: &_| booking::book(view, new, principal, now));
         self.write(scope, decide).await?;

@@ -204,8 +204,15 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A mistyped name must not become an empty database.
+async fn open_existing(args: &DatabaseArgs) -> anyhow::Result<SqliteStore> {
+    SqliteStore::open_existing(&args.database)
+        .await
+        .context("is it there? `standing migrate` creates it")
+}
+
 async fn run_tick(args: TickArgs) -> anyhow::Result<()> {
-    let store = SqliteStore::open(&args.database.database).await?;
+    let store = open_existing(&args.database).await?;
     let now = args.clock.clock.unwrap_or_else(|| Clock::system().now());
     let report = worker::tick(&store, now).await?;
     store.close().await;
@@ -238,7 +245,7 @@ async fn run_migrate(args: DatabaseArgs) -> anyhow::Result<()> {
 }
 
 async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
-    let store = SqliteStore::open(&args.database.database).await?;
+    let store = open_existing(&args.database).await?;
     let clinic = args.clinic.map_or(ClinicId::FIRST, ClinicId);
     let role = match (args.role, args.subject) {
         (RoleName::Admin, None) => Role::Admin,

@@ -10,6 +10,9 @@ use tokio::net::TcpListener;
 
 use crate::{App, http, web, worker};
 
+/// How long requests that are under way may take after a signal to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Tells whoever started the program. That nobody reads it is no reason to stop.
 pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -41,13 +44,25 @@ pub fn url(listener: &TcpListener) -> anyhow::Result<String> {
 /// If the listener breaks.
 pub async fn run(app: App, listener: TcpListener, every: Duration) -> anyhow::Result<()> {
     let ticking = tokio::spawn(worker::run(app.clone(), every));
-    axum::serve(listener, routes(app))
-        .with_graceful_shutdown(stop())
-        .await
-        .context("serving stopped")?;
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let serving = axum::serve(listener, routes(app)).with_graceful_shutdown(async {
+        stop().await;
+        let _nobody_waits = stopping.send(());
+    });
+    let patience = async {
+        if stopped.await.is_ok() {
+            tokio::time::sleep(GRACE).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    let served = tokio::select! {
+        served = serving.into_future() => served.context("serving stopped"),
+        () = patience => Ok(()),
+    };
     ticking.abort();
     let _cut_off = ticking.await;
-    Ok(())
+    served
 }
 
 /// The API, and in the demo its page.

@@ -88,6 +88,14 @@ pub enum Party {
     Clinic,
 }
 
+impl Session {
+    /// Whether it starts at another instant than its recurrence-id means.
+    #[must_use]
+    pub fn is_moved(&self) -> bool {
+        self.zone.resolve(self.recurrence_id).0 != self.starts_at
+    }
+}
+
 impl SessionState {
     /// Whether it occupies its time: no other live session of the same therapist or client may
     /// overlap it.

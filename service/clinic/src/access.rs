@@ -122,12 +122,21 @@ pub enum Resource {
         /// The therapist they are assigned to.
         assigned: Option<TherapistId>,
     },
-    /// A booking, existing or wanted.
+    /// A booking.
     Booking {
         /// Whose time.
         therapist: TherapistId,
         /// For whom.
         client: ClientId,
+    },
+    /// A booking to be made.
+    NewBooking {
+        /// Whose time.
+        therapist: TherapistId,
+        /// For whom.
+        client: ClientId,
+        /// Whether the client is assigned to the therapist.
+        assigned: bool,
     },
 }
 
@@ -135,8 +144,7 @@ pub enum Resource {
 ///
 /// Staff may do everything in their clinic. Therapists see and settle what is theirs, and see the
 /// clients assigned to them. Clients see what is theirs. Both change their own bookings, and make
-/// new ones within the assignment ([`booking::book`](crate::booking::book) sees to that). What is
-/// refused is not there: the service answers "not found".
+/// new ones within the assignment. What is refused is not there: the service answers "not found".
 #[must_use]
 pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
     match (principal.role, resource) {
@@ -149,6 +157,17 @@ pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
         }
         (Role::Therapist(me), Resource::Booking { therapist, .. }) => {
             me == therapist && action != Action::Administer
+        }
+        (
+            role,
+            Resource::NewBooking {
+                therapist,
+                client,
+                assigned,
+            },
+        ) => {
+            let own = role == Role::Therapist(therapist) || role == Role::Client(client);
+            own && assigned && action == Action::Book
         }
         (Role::Client(_), Resource::Therapist(_)) => false,
         (Role::Client(me), Resource::Client { id, .. }) => me == id && action == Action::Read,
@@ -206,6 +225,19 @@ mod tests {
         };
         assert!(allow(client, Action::Book, mine) && allow(therapist, Action::Settle, mine));
         assert!(!allow(client, Action::Settle, mine));
+        for (principal, assigned) in [
+            (client, true),
+            (client, false),
+            (therapist, true),
+            (therapist, false),
+        ] {
+            let wanted = Resource::NewBooking {
+                therapist: TherapistId(me),
+                client: ClientId(me),
+                assigned,
+            };
+            assert_eq!(allow(principal, Action::Book, wanted), assigned);
+        }
         for resource in others.into_iter().chain([mine, Resource::Directory]) {
             assert!(!allow(therapist, Action::Administer, resource));
             assert!(!allow(client, Action::Administer, resource));

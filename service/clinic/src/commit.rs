@@ -88,7 +88,6 @@ pub enum Subject {
     Intent(IntentId),
     /// An occurrence, virtual or not.
     Occurrence(IntentId, LocalDateTime),
-    Session(SessionId),
     /// A ledger entry, by its account's client and its key.
     Entry(ClientId, Key),
 }

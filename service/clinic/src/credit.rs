@@ -64,11 +64,7 @@ impl Posting {
         (!self.entries.is_empty()).then(|| self.into_change())
     }
 
-    pub(crate) fn account(&self) -> &Account {
-        &self.account
-    }
-
-    pub(crate) fn into_change(self) -> Change {
+    fn into_change(self) -> Change {
         Change::Ledger {
             account: self.account,
             entries: self.entries,
@@ -104,7 +100,7 @@ pub(crate) fn follow(
     session: &Session,
     event: &Event,
     now: DateTime<Utc>,
-) -> Result<Option<Change>, Refusal> {
+) -> Result<Option<Posting>, Refusal> {
     let account = view.account()?;
     let hold = hold_of(session);
     if account.hold(hold).is_none() {
@@ -141,6 +137,5 @@ pub(crate) fn follow(
         },
         Event::Funded | Event::CaseOpened { .. } => return Ok(None),
     };
-    let posting = Posting::of(account).post(&view.entries, &command, now)?;
-    Ok(posting.map(Posting::into_change))
+    Posting::of(account).post(&view.entries, &command, now)
 }

@@ -59,7 +59,7 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
     let journal = Journal::new(
         Subject::Intent(intent.id),
         intent.version,
-        "sessions_planned",
+        "sessions_materialized",
     )
     .with_body(json!({ "through": after.done_through, "sessions": planned }));
     let mut changes = vec![Change::Intent(after)];
@@ -87,7 +87,7 @@ pub fn fund(view: &View, now: DateTime<Utc>) -> Decision {
     match session::decide(waiting, &command, now)? {
         Idempotent::AlreadyApplied => Ok(Idempotent::AlreadyApplied),
         Idempotent::Applied(event) => {
-            let commit = commit(view, &event, posting.changed(), now)?;
+            let commit = commit(view, &event, Some(posting), now)?;
             Ok(Idempotent::Applied(commit))
         }
     }
@@ -127,6 +127,7 @@ fn new_session(intent: &Intent, occurrence: &Occurrence) -> Session {
         slot_version: 0,
         hold_generation: 1,
         next_due_at: None,
-        version: 1,
+        // Above what was shown of the occurrence while it was virtual.
+        version: intent.version + 1,
     }
 }

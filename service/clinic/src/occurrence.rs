@@ -58,8 +58,8 @@ pub fn touch(
 ) -> Decision {
     view.authorize(principal, Action::Book)?;
     match &view.session {
-        Some(session) => touch_session(view, session, touch, principal.party(), expected, now),
-        None => touch_virtual(view, recurrence_id, touch, principal.party(), expected, now),
+        Some(session) => touch_session(view, session, touch, principal, expected, now),
+        None => touch_virtual(view, recurrence_id, touch, principal, expected, now),
     }
 }
 
@@ -67,7 +67,7 @@ fn touch_virtual(
     view: &View,
     recurrence_id: LocalDateTime,
     touch: Touch,
-    party: Party,
+    principal: Principal,
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
@@ -83,9 +83,9 @@ fn touch_virtual(
     };
     if let Touch::Reschedule(to) = touch {
         if let Lookup::Occurrence(occurrence) = intent.set.lookup(recurrence_id) {
-            refuse_late(view, occurrence.start, party, now)?;
+            refuse_late(view, occurrence.start, principal.party(), now)?;
         }
-        refuse_taken(view, intent, recurrence_id, to)?;
+        refuse_taken(view, intent, recurrence_id, to, principal)?;
     }
     let mut after = intent::evolve(intent.clone(), &event);
     after.next_due_at = next_due_at(&after, &view.known(after.id), HORIZON);
@@ -105,7 +105,7 @@ fn touch_session(
     view: &View,
     session: &Session,
     touch: Touch,
-    party: Party,
+    principal: Principal,
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
@@ -113,8 +113,8 @@ fn touch_session(
     let service = view.service()?;
     let command = match touch {
         Touch::Skip | Touch::Cancel => session::Command::Cancel {
-            by: party,
-            late: is_late(session.starts_at, service, party, now),
+            by: principal.party(),
+            late: is_late(session.starts_at, service, principal.party(), now),
         },
         Touch::Reschedule(to) => {
             let (starts_at, _) = session.zone.resolve(to);
@@ -128,11 +128,11 @@ fn touch_session(
         return Ok(Idempotent::AlreadyApplied);
     };
     if let Touch::Reschedule(to) = touch {
-        refuse_late(view, session.starts_at, party, now)?;
-        refuse_taken(view, view.intent()?, session.recurrence_id, to)?;
+        refuse_late(view, session.starts_at, principal.party(), now)?;
+        refuse_taken(view, view.intent()?, session.recurrence_id, to, principal)?;
     }
-    let ledger = follow(view, session, &event, now)?;
-    Ok(Idempotent::Applied(commit(view, &event, ledger, now)?))
+    let posting = follow(view, session, &event, now)?;
+    Ok(Idempotent::Applied(commit(view, &event, posting, now)?))
 }
 
 /// A client who could move a session out of its late window could cancel it for nothing there.
@@ -155,6 +155,7 @@ fn refuse_taken(
     intent: &Intent,
     recurrence_id: LocalDateTime,
     to: LocalDateTime,
+    principal: Principal,
 ) -> Result<(), Refusal> {
     let window = window_around(to)?;
     let (start, resolution) = intent.set.zone().resolve(to);
@@ -169,5 +170,5 @@ fn refuse_taken(
     let mut calendar = calendar(&view.intents, &view.sessions, window)?;
     calendar.retain(|item| item.address() != (intent.id, recurrence_id));
     let hours = &view.therapist()?.hours;
-    Refusal::check_clashes(clashes(&[wanted], &calendar, hours), window)
+    Refusal::check_clashes(clashes(&[wanted], &calendar, hours), window, principal)
 }

@@ -7,6 +7,7 @@ use scheduler_core::intent::IntentError;
 use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
 
+use crate::access::{Principal, Role};
 use crate::policy::CLASHES_LISTED_MAX;
 
 /// A decision against a command. Nothing is stored.
@@ -45,6 +46,8 @@ pub enum Refusal {
         clashes: Vec<Clash>,
         /// How far was looked.
         checked_through: DateTime<Utc>,
+        /// Whether the caller may know what they are with.
+        disclosed: bool,
     },
     /// A client wants to move a session inside its late window.
     #[error("a client reschedules until {free_until}, it is {now}")]
@@ -54,9 +57,6 @@ pub enum Refusal {
         /// When it was asked.
         now: DateTime<Utc>,
     },
-    /// Only a session can be completed or missed, and this occurrence has none yet.
-    #[error("the occurrence has no session yet")]
-    NoSession,
     /// The intent machine refuses.
     #[error(transparent)]
     Intent(#[from] IntentError),
@@ -86,7 +86,11 @@ impl Refusal {
 
     /// # Errors
     /// [`Refusal::Clash`] if there is any.
-    pub fn check_clashes(mut clashes: Vec<Clash>, checked: Window) -> Result<(), Self> {
+    pub fn check_clashes(
+        mut clashes: Vec<Clash>,
+        checked: Window,
+        principal: Principal,
+    ) -> Result<(), Self> {
         if clashes.is_empty() {
             return Ok(());
         }
@@ -96,6 +100,7 @@ impl Refusal {
             count,
             clashes,
             checked_through: checked.end(),
+            disclosed: principal.role == Role::Admin,
         })
     }
 }

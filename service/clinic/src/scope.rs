@@ -18,8 +18,11 @@ use crate::people::{Client, Service, Therapist};
 /// What a write reads, and so what it locks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scope {
-    /// Nothing: something new that clashes with nothing.
-    Nothing,
+    /// Something new that clashes with nothing: at most the therapist it names.
+    New {
+        /// Who is named.
+        therapist: Option<TherapistId>,
+    },
     /// A booking to be made: its three parties, and every intent and session of the therapist and
     /// of the client that can stand in its way in the window.
     Booking {
@@ -110,10 +113,12 @@ pub struct View {
     pub account: Option<Account>,
     /// Entries that carry the keys asked for.
     pub entries: Vec<Entry>,
-    /// The other intents of therapist and client.
+    /// The intents of therapist and client that still mean virtual occurrences.
     pub intents: Vec<Intent>,
-    /// Sessions: the intent's own, those in the way, or the unfunded ones, as the scope says.
+    /// The intent's own sessions, and those in the way.
     pub sessions: Vec<Session>,
+    /// The client's sessions that wait for a credit, by start.
+    pub waiting: Vec<Session>,
 }
 
 impl View {

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::access::Action;
 use crate::credit::{Posting, follow};
-use crate::session_change::{commit, try_fund};
-use crate::{Change, Commit, Decision, Idempotent, Journal, Principal, Refusal, Subject, View};
+use crate::session_change::{commit, fund_waiting};
+use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Subject, View};
 
 /// Credits to be granted by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +41,16 @@ pub enum Outcome {
 ///
 /// # Errors
 /// [`Refusal`] if there is no such client or service, or the ledger refuses.
-pub fn grant(view: &View, grant: NewGrant, principal: Principal, now: DateTime<Utc>) -> Decision {
+pub fn grant(
+    view: &View,
+    grant: NewGrant,
+    principal: Principal,
+    expected: Option<u64>,
+    now: DateTime<Utc>,
+) -> Decision {
+    view.client()?;
     let (account, service) = (view.account()?, view.service()?);
+    Refusal::check_version(expected, account.seq())?;
     let key = grant.key.clone();
     let command = Command::Grant {
         key: grant.key,
@@ -56,27 +64,17 @@ pub fn grant(view: &View, grant: NewGrant, principal: Principal, now: DateTime<U
         effective_at: now,
         expires_at: None,
     };
-    let Some(mut posting) = Posting::of(account).post(&view.entries, &command, now)? else {
+    let Some(posting) = Posting::of(account).post(&view.entries, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
-    let (mut rows, mut funded) = (Vec::new(), Vec::new());
-    for waiting in view
-        .sessions
-        .iter()
-        .filter(|waiting| waiting.service == service.id)
-    {
-        let (next, now_funded) = try_fund(posting, waiting, now)?;
-        posting = next;
-        if let Some((session, notice)) = now_funded {
-            funded.push(session.id);
-            rows.extend([Change::Session(session), Change::Notify(notice)]);
-        }
-    }
-    let seq = posting.account().seq();
-    let journal = Journal::new(Subject::Entry(grant.client, key), seq, "credits_granted")
-        .with_body(json!({ "funded": funded }));
-    let mut changes = vec![posting.into_change()];
-    changes.append(&mut rows);
+    let mut changes = Vec::new();
+    let funded = fund_waiting(view, posting, None, now, &mut changes)?;
+    let journal = Journal::new(
+        Subject::Entry(grant.client, key),
+        account.seq() + 1,
+        "credits_granted",
+    )
+    .with_body(json!({ "funded": funded }));
     Ok(Idempotent::Applied(Commit { journal, changes }))
 }
 
@@ -92,7 +90,7 @@ pub fn settle(
     now: DateTime<Utc>,
 ) -> Decision {
     view.authorize(principal, Action::Settle)?;
-    let session = view.session.as_ref().ok_or(Refusal::NoSession)?;
+    let session = view.session()?;
     Refusal::check_version(expected, session.version)?;
     let command = match outcome {
         Outcome::Completed => session::Command::Complete,
@@ -101,6 +99,6 @@ pub fn settle(
     let Idempotent::Applied(event) = session::decide(session, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
-    let ledger = follow(view, session, &event, now)?;
-    Ok(Idempotent::Applied(commit(view, &event, ledger, now)?))
+    let posting = follow(view, session, &event, now)?;
+    Ok(Idempotent::Applied(commit(view, &event, posting, now)?))
 }

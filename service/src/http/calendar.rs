@@ -33,7 +33,7 @@ pub(super) struct OccurrenceBody {
     materialized: bool,
     /// The session's id, once it is one.
     session_id: Option<Uuid>,
-    /// planned, cancelled or skipped while it is virtual; then scheduled, unfunded, case,
+    /// virtual, cancelled or skipped before it is a session; then scheduled, unfunded, case,
     /// completed, no_show, cancelled or missed.
     state: String,
     /// Who cancelled it: client, therapist or clinic.
@@ -76,7 +76,7 @@ pub(super) fn body(item: &Item<'_>) -> OccurrenceBody {
             state: if occurrence.cancelled {
                 "cancelled"
             } else {
-                "planned"
+                "virtual"
             }
             .to_owned(),
             resolution: Some(resolution(occurrence.resolution).to_owned()),
@@ -151,7 +151,7 @@ fn of_session(session: &Session) -> OccurrenceBody {
         ends_at: session.ends_at,
         starts_local: starts_local.to_string(),
         zone: session.zone.to_string(),
-        moved: session.zone.resolve(session.recurrence_id).0 != session.starts_at,
+        moved: session.is_moved(),
         resolution: None,
         hold: held.then(|| Key::hold(credit::hold_of(session)).to_string()),
         version: session.version,

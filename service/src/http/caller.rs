@@ -1,11 +1,13 @@
 //! Who asks, and what they send: resolved on every route before anything else.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use clinic::access::{Action, Resource, allow};
-use clinic::{Client, Principal, Scope, Subject};
+use clinic::{Client, Principal, Refusal, Scope, Subject};
 use scheduler_core::intent::Intent;
 use scheduler_core::{ClientId, IntentId};
 use serde::de::DeserializeOwned;
@@ -18,6 +20,9 @@ use crate::{App, random};
 
 /// The largest body that is read.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The principal of a request, by its bearer token (RFC 6750 §2.1).
 pub(super) struct Caller(pub(super) Principal);
@@ -113,6 +118,11 @@ impl<T> Command<T> {
         Ok((written, found.ok_or_else(Problem::internal)?))
     }
 
+    /// Something new has no version, so none can be asked for.
+    pub(super) fn makes_new(&self) -> Result<(), Problem> {
+        Ok(Refusal::check_version(self.expected, 0)?)
+    }
+
     /// The store's request, made at the clock's time.
     pub(super) fn request(&self, app: &App) -> store::Request {
         store::Request {
@@ -146,7 +156,12 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, Problem> {
-    match to_bytes(body, BODY_BYTES_MAX).await {
+    let read = tokio::time::timeout(BODY_PATIENCE, to_bytes(body, BODY_BYTES_MAX));
+    let Ok(read) = read.await else {
+        let detail = "the body did not arrive in time";
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail));
+    };
+    match read {
         Ok(bytes) => Ok(bytes.to_vec()),
         Err(error) if is_too_large(&error) => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -176,6 +191,14 @@ fn is_too_large(error: &axum::Error) -> bool {
 /// JSON to a body. No body at all is an empty object.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    if text
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| *first != b'{' && is_json(text))
+    {
+        let detail = "an object is expected";
+        return Err(Problem::unprocessable("invalid_body", ".", detail));
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -197,6 +220,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     json.end()
         .map_err(|error| Problem::malformed("malformed_json", "body", error.to_string()))?;
     Ok(parsed)
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// `If-Match: "3"` (RFC 9110 §13.1.1). `*` and no header ask for no version.

@@ -1,5 +1,7 @@
 //! Clients, their credits and their ledger.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,10 +9,10 @@ use chrono::{DateTime, Utc};
 use clinic::access::{Action, Resource};
 use clinic::settlement::{self, NewGrant};
 use clinic::{Client, Scope, Subject, registration};
-use ledger_core::{Balance, Credits, Entry, Key, ReasonCode, Source};
+use ledger_core::{Credits, Entry, Key, ReasonCode, Source};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use serde::{Deserialize, Serialize};
-use store::{Page, Whose};
+use store::Whose;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -126,14 +128,11 @@ async fn register(
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "page")?;
+    command.makes_new()?;
     let clinic = command.caller.0.clinic;
     let new = &command.body;
     let zone = zone(&new.zone)?;
     let therapist = new.therapist_id.map(TherapistId);
-    if let Some(id) = therapist {
-        let known = app.store.therapist(clinic, id).await?;
-        known.ok_or_else(|| Problem::not_found("therapist").with("field", "therapist_id"))?;
-    }
     let request = command.request(&app);
     let client = Client {
         id: ClientId(random::id(request.at)),
@@ -141,14 +140,13 @@ async fn register(
         zone,
         therapist,
     };
-    let decide = Box::new(|_: &_| registration::register_client(client));
+    let scope = Scope::New { therapist };
+    let decide = Box::new(|view: &_| registration::register_client(view, client));
     let id = |subject: &Subject| match subject {
         Subject::Client(id) => Some(*id),
         _ => None,
     };
-    let (written, id) = command
-        .write(&app, &request, Scope::Nothing, decide, id)
-        .await?;
+    let (written, id) = command.write(&app, &request, scope, decide, id).await?;
     let stored = app.store.client(clinic, id).await?;
     let client = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&client)));
@@ -221,7 +219,8 @@ async fn grant(
         key,
     };
     let now = request.at;
-    let decide = Box::new(move |view: &_| settlement::grant(view, grant, principal, now));
+    let expected = command.expected;
+    let decide = Box::new(move |view: &_| settlement::grant(view, grant, principal, expected, now));
     let key = |subject: &Subject| match subject {
         Subject::Entry(_, key) => Some(key.clone()),
         _ => None,
@@ -245,20 +244,16 @@ async fn balance(
     let clinic = caller.0.clinic;
     let account = app.store.account(clinic, client.id).await?;
     let account = account.ok_or_else(Problem::internal)?;
-    let page = Page {
-        after: None,
-        limit: store::PAGE_MAX,
-    };
-    let services = app.store.services(clinic, page).await?;
-    let services = services.iter().filter_map(|service| {
-        let balance = account.balance_for(ledger_core::ServiceId(service.id.0));
-        (balance != Balance::default()).then_some(ServiceBalance {
-            service_id: service.id.0,
+    let services: BTreeSet<_> = account.lots().iter().map(|lot| lot.service).collect();
+    let services = services.into_iter().map(|service| {
+        let balance = account.balance_for(service);
+        ServiceBalance {
+            service_id: service.0,
             available: balance.available.0,
             held: balance.held.0,
             used: balance.used.0,
             forfeited: balance.forfeited.0,
-        })
+        }
     });
     let total = account.balance();
     let body = BalanceBody {

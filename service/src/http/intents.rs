@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use clinic::Subject;
 use clinic::access::{Action, Resource};
-use clinic::{Scope, Subject, booking};
-use scheduler_core::intent::{Intent, NewIntent};
-use scheduler_core::{ClientId, GapPolicy, IntentId, RecurrenceSet, Rule, ServiceId, TherapistId};
+use clinic::booking::{self, NewBooking};
+use scheduler_core::intent::Intent;
+use scheduler_core::{ClientId, GapPolicy, IntentId, Rule, ServiceId, TherapistId};
 use serde::{Deserialize, Serialize};
 use store::Whose;
 use utoipa::{IntoParams, ToSchema};
@@ -102,37 +103,27 @@ async fn create(
     let principal = command.caller.0;
     let clinic = principal.clinic;
     let given = &command.body;
-    let party = (TherapistId(given.therapist_id), ClientId(given.client_id));
-    let resource = Resource::Booking {
-        therapist: party.0,
-        client: party.1,
-    };
-    command.caller.may(Action::Book, resource, "client")?;
-    let service = ServiceId(given.service_id);
-    let minutes = match given.minutes {
-        Some(minutes) => minutes,
-        None => {
-            let service = app.store.service(clinic, service).await?;
-            service
-                .ok_or_else(|| Problem::not_found("service"))?
-                .minutes
-        }
+    command.makes_new()?;
+    let rule: Option<Rule> = match &given.rule {
+        Some(text) => Some(text.parse().map_err(|error| rule_problem(&error))?),
+        None => None,
     };
     let request = command.request(&app);
-    let new = NewIntent {
+    let new = NewBooking {
         id: IntentId(random::id(request.at)),
-        therapist: party.0,
-        client: party.1,
-        service,
-        set: set(given, minutes)?,
+        therapist: TherapistId(given.therapist_id),
+        client: ClientId(given.client_id),
+        service: ServiceId(given.service_id),
+        start: local("starts_local", &given.starts_local)?,
+        zone: zone(&given.zone)?,
+        minutes: given.minutes,
+        rule,
+        gap: match given.gap {
+            GapBody::Shift => GapPolicy::Shift,
+            GapBody::Omit => GapPolicy::Omit,
+        },
     };
-    let (start, _) = new.set.zone().resolve(new.set.start());
-    let scope = Scope::Booking {
-        therapist: party.0,
-        client: party.1,
-        service,
-        window: booking::checked_window(start)?,
-    };
+    let scope = booking::scope(&new)?;
     let now = request.at;
     let decide = Box::new(move |view: &_| booking::book(view, new, principal, now));
     let id = |subject: &Subject| match subject {
@@ -232,23 +223,6 @@ async fn occurrences(
         params.window(&app)?,
     )
     .await
-}
-
-fn set(given: &NewIntentBody, minutes: u32) -> Result<RecurrenceSet, Problem> {
-    let start = local("starts_local", &given.starts_local)?;
-    let set = RecurrenceSet::new(start, zone(&given.zone)?, minutes)
-        .map_err(clinic::Refusal::from)?
-        .with_gap_policy(match given.gap {
-            GapBody::Shift => GapPolicy::Shift,
-            GapBody::Omit => GapPolicy::Omit,
-        });
-    match &given.rule {
-        None => Ok(set),
-        Some(text) => {
-            let rule: Rule = text.parse().map_err(|error| rule_problem(&error))?;
-            Ok(set.with_rule(rule))
-        }
-    }
 }
 
 fn body(intent: &Intent) -> IntentBody {

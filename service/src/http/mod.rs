@@ -14,7 +14,6 @@ mod sessions;
 mod therapists;
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -65,7 +64,7 @@ pub fn router(app: App) -> Router {
                 "this page does not know this method",
             )
         })
-        .layer(middleware::from_fn_with_state(app.clone(), log))
+        .layer(middleware::from_fn(log))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| {
             Problem::internal().into_response()
         }))
@@ -73,11 +72,7 @@ pub fn router(app: App) -> Router {
 }
 
 /// One line for each answer: method, path and status, and nothing of what was sent.
-async fn log(
-    State(_): State<App>,
-    request: axum::extract::Request,
-    next: middleware::Next,
-) -> axum::response::Response {
+async fn log(request: axum::extract::Request, next: middleware::Next) -> axum::response::Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
     tracing::info!(%method, path, status = response.status().as_u16(), "answered");

@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::civil::NotLocal;
-use scheduler_core::zone::UnknownZone;
+use scheduler_core::zone::{END_OF_ZONE_DATA, START_OF_ZONE_DATA, UnknownZone};
 use scheduler_core::{LocalDateTime, Window, Zone};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -91,13 +91,15 @@ impl WindowParams {
         };
         let window = Window::new(from, to)
             .map_err(|error| Problem::unprocessable("invalid_window", "to", error.to_string()))?;
-        let sane = |at: DateTime<Utc>| (1900..=2100).contains(&chrono::Datelike::year(&at));
-        if sane(from) && sane(to) {
-            Ok(window)
-        } else {
-            let detail = "windows are within the years 1900 to 2100";
-            Err(Problem::unprocessable("invalid_window", "from", detail))
+        if window.start() < START_OF_ZONE_DATA {
+            let detail = format!("windows start at {START_OF_ZONE_DATA} or later");
+            return Err(Problem::unprocessable("beyond_zone_data", "from", detail));
         }
+        if window.end() > END_OF_ZONE_DATA {
+            let detail = format!("time zones are known until {END_OF_ZONE_DATA}");
+            return Err(Problem::unprocessable("beyond_zone_data", "to", detail));
+        }
+        Ok(window)
     }
 }
 

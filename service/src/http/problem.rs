@@ -65,6 +65,17 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).with("field", field)
     }
 
+    /// The same problem as "no such `what`", if it is that something is not found: the caller asked
+    /// for that, whatever was missing on the way to it.
+    #[must_use]
+    pub fn as_missing(self, what: &str) -> Self {
+        if self.status == StatusCode::NOT_FOUND {
+            Self::not_found(what)
+        } else {
+            self
+        }
+    }
+
     /// Not well-formed.
     pub fn malformed(code: &'static str, field: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail).with("field", field)
@@ -152,8 +163,10 @@ impl From<Refusal> for Problem {
                 count,
                 clashes,
                 checked_through,
+                disclosed,
             } => {
-                let listed: Vec<Value> = clashes.iter().map(clash).collect();
+                let listed = clashes.iter().map(|with| clash(with, disclosed));
+                let listed: Vec<Value> = listed.collect();
                 conflict("clash", detail)
                     .with("count", count)
                     .with("clashes", listed)
@@ -164,7 +177,6 @@ impl From<Refusal> for Problem {
                     .with("free_until", instant(free_until))
                     .with("now", instant(now))
             }
-            Refusal::NoSession => conflict("no_session", detail),
             Refusal::Intent(error) => intent(error, detail),
             Refusal::Session(error) => session(&error, &detail),
             Refusal::Set(error) => set(&error, detail),
@@ -195,6 +207,7 @@ fn intent(error: IntentError, detail: String) -> Problem {
         IntentError::Past { at, now } => conflict("in_the_past")
             .with("at", instant(at))
             .with("now", instant(now)),
+        IntentError::BeyondZoneData { at } => beyond("starts_local", at, detail),
         IntentError::NotGenerated { recurrence_id } => {
             Problem::not_found("occurrence").with("recurrence_id", recurrence_id.to_string())
         }
@@ -232,10 +245,17 @@ fn session(error: &SessionError, detail: &str) -> Problem {
             now,
             command,
         } => timed("already_started", starts_at, now, command),
+        SessionError::BeyondZoneData { starts_at } => {
+            beyond("starts_local", starts_at, detail.to_owned())
+        }
         SessionError::IntoThePast { starts_at, now } => {
             timed("in_the_past", starts_at, now, "reschedule")
         }
     }
+}
+
+fn beyond(field: &str, at: DateTime<Utc>, detail: String) -> Problem {
+    Problem::unprocessable("beyond_zone_data", field, detail).with("at", instant(at))
 }
 
 fn set(error: &SetError, detail: String) -> Problem {
@@ -243,10 +263,7 @@ fn set(error: &SetError, detail: String) -> Problem {
         SetError::Minutes { minutes } => {
             Problem::unprocessable("invalid_value", "minutes", detail).with("value", *minutes)
         }
-        SetError::BeyondZoneData { end } => {
-            let code = "beyond_zone_data";
-            Problem::unprocessable(code, "to", detail).with("at", instant(*end))
-        }
+        SetError::BeyondZoneData { end } => beyond("to", *end, detail),
         SetError::TooManyOccurrences => {
             Problem::unprocessable("too_many_occurrences", "rule", detail)
         }
@@ -285,8 +302,8 @@ pub(super) fn rule(error: &RuleError) -> Problem {
     }
 }
 
-/// A clash without the name of whom it is with.
-fn clash(clash: &Clash) -> Value {
+/// A clash; what it is with, only to those who may know.
+fn clash(clash: &Clash, disclosed: bool) -> Value {
     let mut shown = json!({
         "recurrence_id": clash.recurrence_id,
         "starts_at": instant(clash.start),
@@ -297,7 +314,8 @@ fn clash(clash: &Clash) -> Value {
             Reason::OverlapsItself => "overlaps_itself",
         },
     });
-    if let Reason::Busy { start, end } = clash.reason {
+    if let (Reason::Busy { with, start, end }, true) = (clash.reason, disclosed) {
+        shown["with"] = json!({ "intent_id": with.0, "recurrence_id": with.1 });
         shown["busy_from"] = json!(instant(start));
         shown["busy_until"] = json!(instant(end));
     }

@@ -4,7 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
-use clinic::{Cancellation, LateRule, Scope, Service, Subject, registration};
+use clinic::{
+    Cancellation, LateRule, Scope, Service, Subject,
+    registration::{self, NewService},
+};
 use scheduler_core::ServiceId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,9 +21,6 @@ use super::params::{Id, PageParams, Params};
 use super::problem::Problem;
 use crate::{App, random};
 
-/// A day, in minutes: notice and free cancellation, if a service says nothing else.
-const DAY_MINUTES: u32 = 24 * 60;
-
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add, list))
@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewService {
+struct NewServiceBody {
     #[schema(example = "consultation")]
     name: String,
     /// How long it takes.
@@ -84,30 +84,31 @@ enum LateRuleBody {
 }
 
 /// Add a service.
-#[utoipa::path(post, path = "/services", tag = "services", request_body = NewService,
+#[utoipa::path(post, path = "/services", tag = "services", request_body = NewServiceBody,
     responses((status = 201, body = ServiceBody)))]
 async fn add(
     State(app): State<App>,
-    command: Command<NewService>,
+    command: Command<NewServiceBody>,
 ) -> Result<Done<(StatusCode, Json<ServiceBody>)>, Problem> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "page")?;
+    command.makes_new()?;
     let request = command.request(&app);
     let new = &command.body;
-    let cancellation = new.cancellation.as_ref();
-    let service = Service {
+    let cancellation = new.cancellation.as_ref().map(|given| Cancellation {
+        free_until_minutes: given.free_until_minutes,
+        late_cancel: given.late_cancel.into(),
+        no_show: given.no_show.into(),
+    });
+    let service = NewService {
         id: ServiceId(random::id(request.at)),
         name: new.name.clone(),
         minutes: new.minutes,
         price_minor: new.price.minor,
         currency: new.price.currency.clone(),
-        notice_minutes: new.notice_minutes.unwrap_or(DAY_MINUTES),
-        cancellation: Cancellation {
-            free_until_minutes: cancellation.map_or(DAY_MINUTES, |given| given.free_until_minutes),
-            late_cancel: cancellation.map_or(LateRule::Forfeit, |given| given.late_cancel.into()),
-            no_show: cancellation.map_or(LateRule::Forfeit, |given| given.no_show.into()),
-        },
+        notice_minutes: new.notice_minutes,
+        cancellation,
     };
     let decide = Box::new(|_: &_| registration::add_service(service));
     let id = |subject: &Subject| match subject {
@@ -115,7 +116,7 @@ async fn add(
         _ => None,
     };
     let (written, id) = command
-        .write(&app, &request, Scope::Nothing, decide, id)
+        .write(&app, &request, Scope::New { therapist: None }, decide, id)
         .await?;
     let stored = app.store.service(command.caller.0.clinic, id).await?;
     let service = stored.ok_or_else(Problem::internal)?;

@@ -39,7 +39,7 @@ async fn show(
     let shown = answer(&app, &caller, store::Written::Unchanged, intent, at).await;
     shown
         .map(|done| done.answer)
-        .map_err(|_| Problem::not_found("session"))
+        .map_err(|problem| problem.as_missing("session"))
 }
 
 /// It took place: the held credit is used.
@@ -114,6 +114,7 @@ async fn went(
         around: None,
     };
     let decide = Box::new(move |view: &_| settle(view, outcome, principal, expected, now));
-    let written = app.store.write(&request, scope, decide).await?;
+    let written = app.store.write(&request, scope, decide).await;
+    let written = written.map_err(|error| Problem::from(error).as_missing("session"))?;
     answer(app, &command.caller, written, intent, at).await
 }

@@ -73,6 +73,7 @@ async fn register(
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "page")?;
+    command.makes_new()?;
     let new = &command.body;
     let hours = new
         .hours
@@ -94,7 +95,7 @@ async fn register(
         _ => None,
     };
     let (written, id) = command
-        .write(&app, &request, Scope::Nothing, decide, id)
+        .write(&app, &request, Scope::New { therapist: None }, decide, id)
         .await?;
     let stored = app.store.therapist(command.caller.0.clinic, id).await?;
     let therapist = stored.ok_or_else(Problem::internal)?;

@@ -181,12 +181,7 @@ fn appointment(
         }
         Item::Session(session) => {
             let state = session.state.name();
-            (
-                session.client,
-                session.service,
-                state,
-                session.slot_version > 0,
-            )
+            (session.client, session.service, state, session.is_moved())
         }
     };
     let service = services.iter().find(|known| known.id == service);

@@ -90,6 +90,18 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_or(path, true).await
+    }
+
+    /// Opens a file that is there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        Self::open_or(path, false).await
+    }
+
+    async fn open_or(path: &Path, create: bool) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
         let failed = |source| OpenError::Open {
             path: shown.clone(),
@@ -97,7 +109,7 @@ impl SqliteStore {
         };
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
+            .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)

@@ -32,7 +32,7 @@ pub(crate) fn integer(number: u64) -> i64 {
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
     v: u32,
-    set: T,
+    data: T,
 }
 
 pub(crate) fn deviations_json(deviations: &Deviations) -> Result<String, StoreError> {
@@ -40,7 +40,7 @@ pub(crate) fn deviations_json(deviations: &Deviations) -> Result<String, StoreEr
         "set",
         &Versioned {
             v: 1,
-            set: deviations,
+            data: deviations,
         },
     )
 }
@@ -50,7 +50,7 @@ pub(crate) fn hours_json(hours: &WeeklyHours) -> Result<String, StoreError> {
         "hours",
         &Versioned {
             v: 1,
-            set: hours.hours(),
+            data: hours.hours(),
         },
     )
 }
@@ -64,9 +64,9 @@ fn parse_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, 
 }
 
 fn parse_versioned<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
-    let Versioned { v, set } = parse_json(what, text)?;
+    let Versioned { v, data } = parse_json(what, text)?;
     match v {
-        1 => Ok(set),
+        1 => Ok(data),
         _ => Err(StoreError::corrupt(what, format!("unknown version {v}"))),
     }
 }
@@ -241,7 +241,6 @@ pub(crate) fn subject_columns(subject: &Subject) -> (&'static str, Uuid, Option<
         Subject::Service(id) => ("service", id.0, None),
         Subject::Intent(id) => ("intent", id.0, None),
         Subject::Occurrence(id, at) => ("occurrence", id.0, Some(at.to_string())),
-        Subject::Session(id) => ("session", id.0, None),
         Subject::Entry(client, key) => ("entry", client.0, Some(key.to_string())),
     }
 }
@@ -255,7 +254,6 @@ pub(crate) fn subject(row: &SqliteRow) -> Result<Subject, StoreError> {
         ("client", None) => Ok(Subject::Client(ClientId(id))),
         ("service", None) => Ok(Subject::Service(ServiceId(id))),
         ("intent", None) => Ok(Subject::Intent(IntentId(id))),
-        ("session", None) => Ok(Subject::Session(SessionId(id))),
         ("occurrence", Some(at)) => {
             let at = at.parse().map_err(|_| corrupt(at.to_owned()))?;
             Ok(Subject::Occurrence(IntentId(id), at))

@@ -4,7 +4,7 @@ use clinic::ClinicId;
 use scheduler_core::calendar::near;
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
-use scheduler_core::{IntentId, LocalDateTime, SessionId, Window};
+use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Sqlite, query::Query};
 use store::{Calendar, Page, StoreError, Whose};
@@ -72,39 +72,56 @@ pub(crate) async fn sessions_from(
 pub(crate) async fn unfunded(
     db: &mut SqliteConnection,
     clinic: ClinicId,
-    client: Uuid,
+    client: ClientId,
 ) -> Result<Vec<Session>, StoreError> {
     let sql = "SELECT * FROM session WHERE clinic_id = ? AND client_id = ? AND state = 'unfunded'
                ORDER BY starts_at, id";
-    sessions(db, sqlx::query(sql).bind(clinic.0).bind(client)).await
+    sessions(db, sqlx::query(sql).bind(clinic.0).bind(client.0)).await
 }
 
-/// Live sessions of a therapist or client that end after an instant.
+/// Live sessions of a therapist or a client that end after an instant.
 pub(crate) async fn live_after(
     db: &mut SqliteConnection,
     clinic: ClinicId,
-    whose: Whose,
+    therapist: TherapistId,
+    client: ClientId,
     after: i64,
 ) -> Result<Vec<Session>, StoreError> {
-    let (sql, id) = match whose {
-        Whose::Client(id) => (
-            "SELECT * FROM session WHERE clinic_id = ? AND client_id = ? AND starts_at > ?
-             AND ends_at > ? AND state IN ('scheduled', 'unfunded')",
-            id.0,
-        ),
-        Whose::Therapist(id) => (
-            "SELECT * FROM session WHERE clinic_id = ? AND therapist_id = ? AND starts_at > ?
-             AND ends_at > ? AND state IN ('scheduled', 'unfunded')",
-            id.0,
-        ),
-        Whose::Clinic | Whose::Intent(_) => return Ok(Vec::new()),
-    };
+    let sql = "SELECT * FROM session WHERE clinic_id = ?1 AND therapist_id = ?2
+                 AND starts_at > ?4 AND ends_at > ?5 AND state IN ('scheduled', 'unfunded')
+               UNION
+               SELECT * FROM session WHERE clinic_id = ?1 AND client_id = ?3
+                 AND starts_at > ?4 AND ends_at > ?5 AND state IN ('scheduled', 'unfunded')";
     let query = sqlx::query(sql)
         .bind(clinic.0)
-        .bind(id)
+        .bind(therapist.0)
+        .bind(client.0)
         .bind(after - DAY_MICROS)
         .bind(after);
     sessions(db, query).await
+}
+
+/// The intents of a therapist or a client that still mean virtual occurrences.
+pub(crate) async fn pending_intents(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    therapist: TherapistId,
+    client: ClientId,
+) -> Result<Vec<Intent>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM intent
+         WHERE clinic_id = ?1 AND therapist_id = ?2 AND next_due_at IS NOT NULL
+         UNION
+         SELECT * FROM intent
+         WHERE clinic_id = ?1 AND client_id = ?3 AND next_due_at IS NOT NULL",
+    )
+    .bind(clinic.0)
+    .bind(therapist.0)
+    .bind(client.0)
+    .fetch_all(db)
+    .await
+    .map_err(failed)?;
+    rows.iter().map(rows::intent).collect()
 }
 
 pub(crate) async fn intents(

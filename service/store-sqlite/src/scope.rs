@@ -6,9 +6,9 @@ use clinic::credit::session_keys;
 use clinic::{Address, ClinicId, Scope, View};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
-use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId, Window};
+use scheduler_core::{ClientId, ServiceId, TherapistId, Window};
 use sqlx::sqlite::SqliteConnection;
-use store::{Page, StoreError, Whose};
+use store::{StoreError, Whose};
 
 use crate::rows::micros;
 use crate::{ledger, people, schedule};
@@ -19,7 +19,13 @@ pub(crate) async fn load(
     scope: &Scope,
 ) -> Result<View, StoreError> {
     match scope {
-        Scope::Nothing => Ok(View::default()),
+        Scope::New { therapist } => Ok(View {
+            therapist: match therapist {
+                Some(id) => people::therapist(db, clinic, *id).await?,
+                None => None,
+            },
+            ..View::default()
+        }),
         Scope::Booking {
             therapist,
             client,
@@ -52,7 +58,7 @@ pub(crate) async fn load(
             service: people::service(db, clinic, *service).await?,
             account: ledger::account(db, clinic, *client).await?,
             entries: ledger::entries_of(db, clinic, std::slice::from_ref(key)).await?,
-            sessions: schedule::unfunded(db, clinic, client.0).await?,
+            waiting: schedule::unfunded(db, clinic, *client).await?,
             ..View::default()
         }),
     }
@@ -80,6 +86,7 @@ pub(crate) async fn occurrence(
     )
     .await?;
     view.account = ledger::account(db, clinic, intent.client).await?;
+    view.waiting = schedule::unfunded(db, clinic, intent.client).await?;
     if let Some(session) = &session {
         view.entries = ledger::entries_of(db, clinic, &session_keys(session)).await?;
     }
@@ -97,10 +104,8 @@ pub(crate) async fn due_intent(
     let (therapist, client) = (intent.therapist, intent.client);
     let after = micros(intent.done_through);
     let mut view = occurrence(db, clinic, intent, None).await?;
-    for whose in [Whose::Therapist(therapist), Whose::Client(client)] {
-        let live = schedule::live_after(db, clinic, whose, after).await?;
-        add_sessions(&mut view, live);
-    }
+    let live = schedule::live_after(db, clinic, therapist, client, after).await?;
+    add_sessions(&mut view, live);
     Ok(view)
 }
 
@@ -119,7 +124,7 @@ async fn resolve(
 ) -> Result<(Option<Intent>, Option<Session>), StoreError> {
     let session = match address {
         Address::Session(id) => schedule::session(db, clinic, id).await?,
-        Address::Occurrence(intent, at) => session_at(db, clinic, intent, at).await?,
+        Address::Occurrence(intent, at) => schedule::session_of(db, clinic, intent, at).await?,
     };
     let intent = match (&session, address) {
         (Some(session), _) => session.intent,
@@ -127,15 +132,6 @@ async fn resolve(
         (None, Address::Session(_)) => return Ok((None, None)),
     };
     Ok((schedule::intent(db, clinic, intent).await?, session))
-}
-
-async fn session_at(
-    db: &mut SqliteConnection,
-    clinic: ClinicId,
-    intent: IntentId,
-    recurrence_id: LocalDateTime,
-) -> Result<Option<Session>, StoreError> {
-    schedule::session_of(db, clinic, intent, recurrence_id).await
 }
 
 async fn parties(
@@ -152,8 +148,7 @@ async fn parties(
     Ok(())
 }
 
-/// Adds everything of therapist and client that can stand in the way in the window. An intent
-/// without a next due time has no occurrence left that is not a session.
+/// Adds everything of therapist and client that can stand in the way in the window.
 async fn in_the_way(
     db: &mut SqliteConnection,
     clinic: ClinicId,
@@ -162,21 +157,13 @@ async fn in_the_way(
     client: ClientId,
     window: Window,
 ) -> Result<(), StoreError> {
-    let all = Page {
-        after: None,
-        limit: u32::MAX,
-    };
-    let mut intents = BTreeMap::new();
+    view.intents = schedule::pending_intents(db, clinic, therapist, client).await?;
     for whose in [Whose::Therapist(therapist), Whose::Client(client)] {
-        let found = schedule::intents(db, clinic, whose, all).await?;
-        let alive = found
-            .into_iter()
-            .filter(|intent| intent.next_due_at.is_some());
-        intents.extend(alive.map(|intent| (intent.id, intent)));
-        let sessions = schedule::sessions_in(db, clinic, whose, window).await?;
-        add_sessions(view, sessions);
+        add_sessions(
+            view,
+            schedule::sessions_in(db, clinic, whose, window).await?,
+        );
     }
-    view.intents = intents.into_values().collect();
     Ok(())
 }
 

@@ -139,6 +139,33 @@ async fn a_client_and_a_therapist_see_what_is_theirs_and_nothing_else() {
         }
     }
 
+    // What is another's answers as what is not there, to the letter.
+    for (path, body) in [
+        (format!("/sessions/{other_session}/cancel"), json!({})),
+        (
+            format!("/intents/{other}/occurrences/{at}/cancel"),
+            json!({}),
+        ),
+        (
+            "/intents".to_owned(),
+            booking(&theirs, "2026-03-04T12:00:00", None),
+        ),
+    ] {
+        let unknown = "01890000-0000-7000-8000-000000000000";
+        let absent = path
+            .replace(&other_session, unknown)
+            .replace(&other, unknown);
+        let mut nobody = body.clone();
+        if nobody.get("client_id").is_some() {
+            nobody["client_id"] = json!(unknown);
+        }
+        for token in [&client, &therapist] {
+            let theirs = clinic.post_as(token, &path, &body).await;
+            let nobodys = clinic.post_as(token, &absent, &nobody).await;
+            assert_eq!(theirs.body, nobodys.body, "{path}");
+        }
+    }
+
     // A client books with their own therapist, and cannot say how a session went.
     let answer = clinic
         .post_as(
@@ -187,12 +214,35 @@ async fn a_clinic_does_not_see_another() {
         let answer = clinic.get_as(&secret, path).await;
         assert_eq!(answer.body["items"], json!([]), "{path}");
     }
-    let answer = clinic
-        .post_as(
-            &secret,
-            "/intents",
-            &booking(&parties, "2026-03-04T10:00:00", None),
-        )
-        .await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let credits = json!({
+        "service_id": parties.service, "amount": 1, "source": "paid", "reason": "gift",
+    });
+    let to = json!({ "starts_local": "2026-03-05T10:00:00" });
+    for (path, body) in [
+        (
+            "/intents".to_owned(),
+            booking(&parties, "2026-03-04T10:00:00", None),
+        ),
+        (format!("/clients/{}/credits", parties.client), credits),
+        (
+            format!("/intents/{intent}/occurrences/2026-03-03T10:00:00/skip"),
+            json!({}),
+        ),
+        (
+            format!("/intents/{intent}/occurrences/2026-03-03T10:00:00/reschedule"),
+            to,
+        ),
+        (
+            "/clients".to_owned(),
+            json!({ "name": "x", "zone": "UTC", "therapist_id": parties.therapist }),
+        ),
+    ] {
+        let answer = clinic.post_as(&secret, &path, &body).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::NOT_FOUND,
+            "{path}: {}",
+            answer.body
+        );
+    }
 }

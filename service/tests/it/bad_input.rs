@@ -13,19 +13,19 @@ struct Case {
 }
 
 /// What a refusal shows, without what differs from run to run.
-fn shown(status: StatusCode, mut body: Value, parties: &Parties) -> Value {
+fn shown(status: StatusCode, mut body: Value, parties: &Parties, intent: &str) -> Value {
     assert_eq!(body["status"], status.as_u16());
-    body["now"] = match body.get("now") {
-        Some(_) => json!("[now]"),
-        None => Value::Null,
-    };
+    if let Some(now) = body.get_mut("now") {
+        *now = json!("[now]");
+    }
     let mut text = body.to_string();
     for (id, name) in [
-        (&parties.therapist, "[therapist]"),
-        (&parties.client, "[client]"),
-        (&parties.service, "[service]"),
+        (&*parties.therapist, "[therapist]"),
+        (&*parties.client, "[client]"),
+        (&*parties.service, "[service]"),
+        (intent, "[intent]"),
     ] {
-        text = text.replace(id.as_str(), name);
+        text = text.replace(id, name);
     }
     // An instant of the running clock within a sentence.
     if let Some(cut) = text.find(", it is 20") {
@@ -131,6 +131,51 @@ fn cases(clinic: &Clinic, parties: &Parties, intent: &str) -> Vec<Case> {
         Some("FREQ=WEEKLY;BYDAY=MO;COUNT=2"),
     );
     case("a clash", post(clinic, "/intents", clash.to_string()));
+    case(
+        "an array for an object",
+        post(clinic, "/clients", "[\"Bob\", \"UTC\", null]"),
+    );
+    case(
+        "a rule that ended before its start",
+        post(
+            clinic,
+            "/intents",
+            wrong(
+                parties,
+                "rule",
+                json!("FREQ=WEEKLY;BYDAY=TU;UNTIL=20200101"),
+            ),
+        ),
+    );
+    let skipped = json!({
+        "therapist_id": parties.therapist, "client_id": parties.client,
+        "service_id": parties.service, "starts_local": "2026-03-29T01:30:00",
+        "zone": "Europe/London", "gap": "omit",
+    });
+    case(
+        "a single time that does not exist",
+        post(clinic, "/intents", skipped.to_string()),
+    );
+    case(
+        "notice beyond the horizon",
+        post(
+            clinic,
+            "/services",
+            json!({
+                "name": "s", "minutes": 50, "price": { "minor": 1, "currency": "GBP" },
+                "notice_minutes": 20_000,
+            })
+            .to_string(),
+        ),
+    );
+    let versioned = Request::post("/api/v1/clients")
+        .header("authorization", format!("Bearer {}", clinic.admin))
+        .header("if-match", "\"3\"");
+    let client = json!({ "name": "C", "zone": "UTC" }).to_string();
+    case(
+        "a version of something new",
+        versioned.body(Body::from(client)).unwrap(),
+    );
     case("malformed JSON", post(clinic, "/intents", "{\"zone\": "));
     case(
         "two JSON values",
@@ -285,7 +330,10 @@ async fn each_refusal_names_what_is_wrong_and_nothing_is_stored() {
             answer.headers["content-type"], "application/problem+json",
             "{name}"
         );
-        refusals.insert(name.to_owned(), shown(answer.status, answer.body, &parties));
+        refusals.insert(
+            name.to_owned(),
+            shown(answer.status, answer.body, &parties, &intent),
+        );
     }
     assert_eq!(database.dump().await, before);
     insta::assert_json_snapshot!(refusals);

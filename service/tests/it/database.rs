@@ -37,11 +37,7 @@ impl Database {
                 .iter()
                 .map(|row| format!("quote({})", row.get::<&str, _>(0)))
                 .collect();
-            let sql = format!(
-                "SELECT {} FROM {table} ORDER BY 1, 2, 3",
-                quoted.join("||','||")
-            );
-            let sql = sql.replace(" ORDER BY 1, 2, 3", " ORDER BY 1");
+            let sql = format!("SELECT {} FROM {table} ORDER BY 1", quoted.join("||','||"));
             let rows = sqlx::query(AssertSqlSafe(sql))
                 .fetch_all(&mut self.0)
                 .await

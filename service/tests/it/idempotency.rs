@@ -80,3 +80,32 @@ async fn what_was_refused_may_be_tried_again_under_its_key() {
     assert_eq!(done.status, StatusCode::OK);
     assert_eq!(done.body["state"], "completed");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thirty_at_once_under_one_key_are_one() {
+    let clinic = std::sync::Arc::new(Clinic::at("2026-03-02T08:00:00Z").await);
+    let parties = clinic.parties().await;
+    let body = json!({
+        "service_id": parties.service, "amount": 4, "source": "paid", "reason": "bank_transfer",
+    });
+    let path = format!("/clients/{}/credits", parties.client);
+    let start = std::sync::Arc::new(tokio::sync::Barrier::new(30));
+    let racers: Vec<_> = (0..30)
+        .map(|_| {
+            let (clinic, start) = (clinic.clone(), start.clone());
+            let (path, body) = (path.clone(), body.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                post(&clinic, &clinic.admin, "once", &path, &body).await
+            })
+        })
+        .collect();
+    let mut replays = 0;
+    for racer in racers {
+        let answer = racer.await.unwrap();
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+        replays += usize::from(answer.headers.contains_key("idempotent-replayed"));
+    }
+    assert_eq!(replays, 29);
+    assert_eq!(clinic.balance(&parties).await.0, 4);
+}

@@ -1,9 +1,10 @@
 //! The main job: a standing booking, its occurrences, its sessions, its credits.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::clinic::{Clinic, Parties};
+use crate::clinic::{Clinic, Parties, booking};
 
 fn column<'a>(list: &'a Value, name: &str) -> Vec<&'a str> {
     let items = list["items"].as_array().unwrap();
@@ -238,7 +239,7 @@ async fn touching_what_is_virtual_makes_nothing_real() {
             "2026-05-25T18:00:00"
         ]
     );
-    assert_eq!(column(&may, "state"), ["planned", "cancelled", "planned"]);
+    assert_eq!(column(&may, "state"), ["virtual", "cancelled", "virtual"]);
     assert_eq!(
         clinic.get(&at(&intent, "2026-05-11T18:00:00")).await["state"],
         "skipped"
@@ -356,4 +357,92 @@ async fn two_ticks_are_one() {
     let second = standing::worker::tick(&clinic.store, now).await.unwrap();
     assert_eq!((second.done, second.failed), (0, 0));
     assert_eq!(database.dump().await, once);
+}
+
+#[tokio::test]
+async fn a_credit_that_comes_free_goes_to_the_session_that_waits_for_one() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let parties = clinic.parties().await;
+    clinic.grant(&parties, 1).await;
+    let daily = Some("FREQ=DAILY;COUNT=2");
+    let intent = clinic.book(&parties, "2026-03-04T10:00:00", daily).await;
+    clinic.tick().await;
+    let (first, second) = (
+        at(&intent, "2026-03-04T10:00:00"),
+        at(&intent, "2026-03-05T10:00:00"),
+    );
+    assert_eq!(clinic.get(&second).await["state"], "unfunded");
+    clinic.post(&format!("{first}/cancel"), json!({})).await;
+    assert_eq!(clinic.get(&second).await["state"], "scheduled");
+    assert_eq!(clinic.balance(&parties).await, (0, 1, 0, 0));
+    assert_eq!(
+        clinic.ledger(&parties).await,
+        ["grant", "hold", "release", "hold"]
+    );
+}
+
+#[tokio::test]
+async fn a_version_that_was_seen_while_virtual_is_stale_for_the_session() {
+    let (clinic, _, intent) = weekly(4).await;
+    let occurrence = at(&intent, "2026-03-09T18:00:00");
+    let seen = clinic.get(&occurrence).await["version"].clone();
+    clinic.pass(24).await;
+    let now = clinic.get(&occurrence).await["version"].clone();
+    assert!(now.as_u64() > seen.as_u64(), "{seen} and {now}");
+    let cancel = |version: Value| {
+        Request::post(format!("/api/v1{occurrence}/cancel"))
+            .header("authorization", format!("Bearer {}", clinic.admin))
+            .header("if-match", format!("\"{version}\""))
+            .body(Body::empty())
+            .unwrap()
+    };
+    let stale = clinic.send(cancel(seen)).await;
+    assert_eq!(
+        stale.status,
+        StatusCode::PRECONDITION_FAILED,
+        "{}",
+        stale.body
+    );
+    assert_eq!(clinic.send(cancel(now)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_length_is_the_service_s_unless_the_clinic_says_otherwise() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let parties = clinic.parties().await;
+    let client = clinic.client_token(&parties.client).await;
+    let mut wanted = booking(&parties, "2026-03-04T10:00:00", None);
+    wanted["minutes"] = json!(720);
+    let refused = clinic.post_as(&client, "/intents", &wanted).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused.body["field"], "minutes");
+    assert_eq!(clinic.post("/intents", wanted).await["minutes"], 720);
+}
+
+#[tokio::test]
+async fn nothing_is_moved_to_where_no_window_finds_it() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let parties = clinic.parties().await;
+    clinic.grant(&parties, 1).await;
+    let once = clinic.book(&parties, "2026-03-04T10:00:00", None).await;
+    let weekly = clinic
+        .book(&parties, "2026-03-05T10:00:00", Some("FREQ=WEEKLY"))
+        .await;
+    clinic.tick().await;
+    for (intent, recurrence_id) in [
+        (&once, "2026-03-04T10:00:00"),
+        (&weekly, "2026-06-04T10:00:00"),
+    ] {
+        let path = format!("{}/reschedule", at(intent, recurrence_id));
+        for to in ["2100-01-01T00:00:00", "9999-12-31T10:00:00"] {
+            let far = clinic
+                .post_as(&clinic.admin, &path, &json!({ "starts_local": to }))
+                .await;
+            assert_eq!(far.body["code"], "beyond_zone_data", "{}", far.body);
+        }
+    }
+    let answer = clinic
+        .get_as(&clinic.admin, &at(&weekly, "9999-12-30T10:00:00"))
+        .await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }

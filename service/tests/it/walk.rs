@@ -12,8 +12,9 @@ struct Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ended = self.process.kill();
+        // A signal that lets it remove its database.
+        let id = self.process.id().to_string();
+        let _sent = Command::new("kill").args(["-TERM", &id]).status();
         let _status = self.process.wait();
     }
 }
@@ -89,6 +90,14 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("clinic.db");
     let database = database.to_str().unwrap();
+    let missing = run(&["tick", "--database", database]);
+    assert!(
+        missing.0 != Some(0) && missing.2.contains("standing migrate"),
+        "{missing:?}"
+    );
+    let (code, out, errors) = run(&["migrate", "--database", database]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(out.contains("schema version 1"), "{out}");
     for (args, said) in [
         (&["serve", "--listen", "nowhere"][..], "--listen"),
         (&["serve", "--tick-seconds", "0"], "1..=3600"),
@@ -119,9 +128,6 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
             "{args:?}: {errors}"
         );
     }
-    let (code, out, errors) = run(&["migrate", "--database", database]);
-    assert_eq!(code, Some(0), "{errors}");
-    assert!(out.contains("schema version 1"), "{out}");
     let (code, out, errors) = run(&["token", "admin", "--database", database]);
     assert_eq!(code, Some(0), "{errors}");
     assert!(
