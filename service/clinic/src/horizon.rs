@@ -19,7 +19,7 @@ use crate::{Change, Commit, Decision, Idempotent, Journal, Notification, Subject
 /// notice and the intent's next due time in one commit.
 ///
 /// # Errors
-/// [`Refusal`] if the stored state does not hold together.
+/// [`Refusal`](crate::Refusal) if the stored state does not hold together.
 pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
     let intent = view.intent()?;
     let service = view.service()?;
@@ -73,7 +73,7 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
 /// a person if there is none.
 ///
 /// # Errors
-/// [`Refusal`] if the stored state does not hold together.
+/// [`Refusal`](crate::Refusal) if the stored state does not hold together.
 pub fn fund(view: &View, now: DateTime<Utc>) -> Decision {
     let waiting = view.session()?;
     let (posting, held) = Posting::of(view.account()?).hold(waiting, now)?;

@@ -1,6 +1,6 @@
 //! The tick: everything that is due, one row at a time, each in a transaction of its own.
 //!
-//! A job is a file with a decision of the clinic and a line in [`JOBS`]. Rows are claimed in the
+//! A job is a file with a decision of the clinic and a line in `JOBS`. Rows are claimed in the
 //! order in which they became due; one that fails is passed over and comes again with the next
 //! tick.
 
