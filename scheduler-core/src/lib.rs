@@ -29,6 +29,7 @@ pub mod availability;
 pub mod calendar;
 pub mod civil;
 pub mod conflict;
+mod epoch;
 mod idempotent;
 mod ids;
 pub mod intent;

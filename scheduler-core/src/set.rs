@@ -304,7 +304,7 @@ impl RecurrenceSet {
 
     fn expansion(&self) -> Option<Expansion> {
         let rule = self.rule.as_ref()?;
-        Some(Expansion::new(rule, self.start))
+        Some(Expansion::through(rule, self.start, None))
     }
 
     fn as_generated(&self, instance: Instance) -> Occurrence {

@@ -3,13 +3,17 @@
 //! A [`Rule`] is parsed once, checked completely, and printed in one canonical form. What it
 //! generates depends on a start, so expansion lives with the [`set`](crate::set) that holds both.
 
+mod compile;
+mod dates;
+mod days;
 mod expand;
 mod model;
 mod nearest;
+mod shape;
 mod text;
+mod times;
 
+pub use expand::{Expansion, Times};
 pub use model::{End, Frequency, NthWeekday, Rule, Skip, Until};
 pub use nearest::nearest_starts;
 pub use text::{RuleError, Warning};
-
-pub(crate) use expand::Expansion;
