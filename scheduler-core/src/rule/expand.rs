@@ -11,7 +11,7 @@ use super::shape::{Civil, Cycle, Positions, Several, Single};
 /// A rule with its start, compiled: the wall times it generates, in the years 1 to 9999.
 ///
 /// This is the whole of a rule in floating time, and the first of two stages for a rule in a zone
-/// (the [set](crate::RecurrenceSet) is both). The start is an anchor: it is generated only if it is
+/// ([`Compiled`](crate::Compiled) is both). The start is an anchor: it is generated only if it is
 /// on the rule. Every question is answered by arithmetic on the calendar, however far it reaches.
 ///
 /// ```
@@ -119,6 +119,10 @@ impl Expansion {
     #[inline]
     pub(crate) fn civil(&self) -> Civil<'_> {
         self.shape.civil()
+    }
+
+    pub(crate) fn into_shape(self) -> Shape {
+        self.shape
     }
 
     /// Whether it generates nothing at all. Known when it is compiled.

@@ -17,3 +17,8 @@ pub use expand::{Expansion, Times};
 pub use model::{End, Frequency, NthWeekday, Rule, Skip, Until};
 pub use nearest::nearest_starts;
 pub use text::{RuleError, Warning};
+
+pub(crate) use days::Days;
+pub(crate) use days::steady::Step;
+pub(crate) use expand::{Shape, wall_until};
+pub(crate) use shape::{Civil, Single};

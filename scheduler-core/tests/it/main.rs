@@ -8,3 +8,4 @@
 mod corpora;
 mod expansion_laws;
 mod naive;
+mod zone_laws;
