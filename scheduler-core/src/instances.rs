@@ -166,7 +166,7 @@ impl Zoned<'_> {
             if rank == n {
                 return self.next(unix);
             }
-            guess = guess.checked_add_signed(n.checked_signed_diff(rank)?)?;
+            guess = guess.saturating_add(n).saturating_sub(rank);
         }
         self.nth_by_bisection(n)
     }

@@ -8,4 +8,7 @@
 mod corpora;
 mod expansion_laws;
 mod naive;
+mod rfc_examples;
+mod semantics;
+mod zone_corpus;
 mod zone_laws;
