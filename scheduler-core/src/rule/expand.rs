@@ -189,6 +189,15 @@ impl Expansion {
         }
     }
 
+    /// All times from this one on.
+    #[must_use]
+    pub fn iter_from(&self, from: LocalDateTime) -> Times<'_> {
+        Times {
+            from: to_wall(from),
+            ..self.iter()
+        }
+    }
+
     /// The times in `[from, to)`. It seeks: what lies before costs nothing.
     #[must_use]
     pub fn between(&self, from: LocalDateTime, to: LocalDateTime) -> Times<'_> {

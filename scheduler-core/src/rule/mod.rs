@@ -6,6 +6,7 @@
 mod compile;
 mod dates;
 mod days;
+mod english;
 mod expand;
 mod model;
 mod nearest;
@@ -13,6 +14,7 @@ mod shape;
 mod text;
 mod times;
 
+pub use english::english;
 pub use expand::{Expansion, Times};
 pub use model::{End, Frequency, NthWeekday, Rule, Skip, Until};
 pub use nearest::nearest_starts;

@@ -10,5 +10,6 @@ mod expansion_laws;
 mod naive;
 mod rfc_examples;
 mod semantics;
+mod text;
 mod zone_corpus;
 mod zone_laws;
