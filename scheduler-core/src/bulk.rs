@@ -105,7 +105,7 @@ impl Compiled {
         if window.end() > END_OF_ZONE_DATA {
             return Err(SetError::BeyondZoneData { end: window.end() });
         }
-        let (start, end) = seconds(window);
+        let (start, end) = (window.start().timestamp(), window.seconds().1);
         let length = 60 * i64::from(self.minutes());
         let as_due = |found: crate::Instance| Due {
             recurrence_id: found.recurrence_id,
@@ -150,16 +150,6 @@ impl Compiled {
     }
 }
 
-/// Whole seconds: an occurrence that starts on one is before the window's end if it is before its
-/// ceiling, and ends after its start if it ends after its floor.
-fn seconds(window: Window) -> (i64, i64) {
-    let end = window.end();
-    (
-        window.start().timestamp(),
-        end.timestamp() + i64::from(end.timestamp_subsec_nanos() > 0),
-    )
-}
-
 /// A window on the wall clocks of the zones met so far.
 struct ZoneWindows {
     start: i64,
@@ -180,7 +170,7 @@ impl ZoneWindows {
         if window.end() > END_OF_ZONE_DATA {
             return Err(SetError::BeyondZoneData { end: window.end() });
         }
-        let (start, end) = seconds(window);
+        let (start, end) = (window.start().timestamp(), window.seconds().1);
         Ok(Self {
             start,
             end,

@@ -5,6 +5,7 @@ use crate::instances::{Instance, Zoned};
 use crate::rule::{Civil, Days, End, Expansion, Rule, Shape, Single, Step, Until, wall_until};
 use crate::set::{Occurrence, RecurrenceSet, SetError};
 use crate::whole::{Ruled, Whole};
+use crate::window::ceiling;
 use crate::zone::END_OF_ZONE_DATA;
 use crate::{GapPolicy, LocalDateTime, Window, Zone};
 
@@ -218,10 +219,11 @@ impl Compiled {
     /// [`SetError::BeyondZoneData`].
     pub fn within(&self, window: Window) -> Result<Instances<'_>, SetError> {
         known(window)?;
+        let (from, to) = window.seconds();
         Ok(Instances {
             sequence: self.sequence(),
-            from: window.start().timestamp_ceiled(),
-            to: window.end().timestamp_ceiled(),
+            from,
+            to,
         })
     }
 
@@ -256,7 +258,7 @@ impl Compiled {
         if at > END_OF_ZONE_DATA && self.goes_on() {
             return Err(SetError::BeyondZoneData { end: at });
         }
-        Ok(self.sequence().prev(at.timestamp_ceiled()))
+        Ok(self.sequence().prev(ceiling(at)))
     }
 
     /// The instance with this rank; 0 is the first.
@@ -271,7 +273,7 @@ impl Compiled {
     /// How many instances start before an instant, at most through the end of the zone data.
     #[must_use]
     pub fn rank(&self, at: DateTime<Utc>) -> u64 {
-        self.sequence().rank(at.timestamp_ceiled())
+        self.sequence().rank(ceiling(at))
     }
 
     /// How many instances start in the window. One rule is counted without being expanded, also
@@ -352,22 +354,10 @@ pub(crate) fn compile_rule(rule: &Rule, start: LocalDateTime, zone: Zone) -> Rul
 }
 
 fn known(window: Window) -> Result<(), SetError> {
-    if window.end() > END_OF_ZONE_DATA {
+    if window.seconds().1 > END_OF_ZONE_DATA.timestamp() {
         return Err(SetError::BeyondZoneData { end: window.end() });
     }
     Ok(())
-}
-
-/// Instants are whole seconds here: one between two of them is reached by the later.
-trait Ceiled {
-    fn timestamp_ceiled(&self) -> i64;
-}
-
-impl Ceiled for DateTime<Utc> {
-    #[inline]
-    fn timestamp_ceiled(&self) -> i64 {
-        self.timestamp() + i64::from(self.timestamp_subsec_nanos() > 0)
-    }
 }
 
 impl Sequence<'_> {

@@ -7,7 +7,7 @@
 
 use crate::LocalDateTime;
 use crate::epoch::{Wall, to_local};
-use crate::rule::Civil;
+use crate::rule::{Civil, Single};
 use crate::transitions::{Span, Transitions};
 use crate::zone::Resolution;
 
@@ -47,32 +47,56 @@ impl Zoned<'_> {
     /// The first instance at or after an instant.
     #[inline]
     pub(crate) fn next(self, unix: i64) -> Option<Instance> {
-        let mut index = self.table.at(unix);
+        let mut span = &self.table.spans()[self.table.at(unix)];
+        let mut from = unix.max(span.from);
         loop {
-            let span = self.table.spans().get(index)?;
-            if span.from >= self.end {
-                return None;
+            if span.gap > 0 && from < span.from + span.gap {
+                match self.next_after_gap(span, from) {
+                    Ok(found) => return found,
+                    Err(later) => (span, from) = (later, later.from),
+                }
+                continue;
             }
-            let from = unix.max(span.from);
-            let existing = self.civil.next((from + span.shift).max(span.wall_from));
-            let here = existing.filter(|wall| *wall < span.wall_to);
-            if let Some(skipped) = self.skipped_from(span, from)
-                && here.is_none_or(|wall| skipped + span.gap < wall)
-            {
-                return self.instance(skipped, skipped + span.gap - span.shift, Resolution::Gap);
+            let wall = self.civil.next((from + span.shift).max(span.wall_from))?;
+            if wall >= span.wall_to {
+                // Nothing until then, so no span before that one's matters.
+                span = &self.table.spans()[self.table.of_wall(wall)];
+                from = span.from;
+                if wall < span.wall_from {
+                    continue;
+                }
             }
-            if let Some(wall) = here {
-                let repeated = wall >= span.wall_to - span.fold;
-                let resolution = if repeated {
-                    Resolution::Fold
-                } else {
-                    Resolution::Unique
-                };
-                return self.instance(wall, wall - span.shift, resolution);
-            }
-            // Nothing until the next wall time, so no span before that one's matters.
-            index = self.table.of_wall(existing?).max(index + 1);
+            return self.existing(span, wall);
         }
+    }
+
+    /// The same where shifted wall times come among others; a span to go on with if there are
+    /// none.
+    fn next_after_gap(self, span: &Span, from: i64) -> Result<Option<Instance>, &'static Span> {
+        let wall = self.civil.next((from + span.shift).max(span.wall_from));
+        let here = wall.filter(|wall| *wall < span.wall_to);
+        if let Some(skipped) = self.skipped_from(span, from)
+            && here.is_none_or(|wall| skipped + span.gap < wall)
+        {
+            return Ok(self.instance(skipped, skipped + span.gap - span.shift, Resolution::Gap));
+        }
+        match (here, wall) {
+            (Some(wall), _) => Ok(self.existing(span, wall)),
+            (None, Some(later)) => Err(&self.table.spans()[self.table.of_wall(later)]),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// A wall time of a span as an instance.
+    #[inline]
+    fn existing(self, span: &Span, wall: Wall) -> Option<Instance> {
+        let repeated = wall >= span.wall_to - span.fold;
+        let resolution = if repeated {
+            Resolution::Fold
+        } else {
+            Resolution::Unique
+        };
+        self.instance(wall, wall - span.shift, resolution)
     }
 
     /// The last instance before an instant.
@@ -92,13 +116,7 @@ impl Zoned<'_> {
                 return self.instance(skipped, skipped + span.gap - span.shift, Resolution::Gap);
             }
             if let Some(wall) = existing {
-                let repeated = wall >= span.wall_to - span.fold;
-                let resolution = if repeated {
-                    Resolution::Fold
-                } else {
-                    Resolution::Unique
-                };
-                return self.instance(wall, wall - span.shift, resolution);
+                return self.existing(span, wall);
             }
             let earlier = self.civil.prev(span.wall_from - span.gap - 1)?;
             index = self.table.of_wall(earlier).min(index.checked_sub(1)?);
@@ -189,13 +207,8 @@ impl Zoned<'_> {
     #[inline]
     pub(crate) fn run(self, from: i64, to: i64, mut f: impl FnMut(Instance)) {
         let to = to.min(self.end);
-        if self.civil.is_sparse() {
-            let mut next = self.next(from);
-            while let Some(found) = next.filter(|found| found.unix < to) {
-                f(found);
-                next = self.next(found.unix + 1);
-            }
-            return;
+        if let Civil::Single(single) = self.civil {
+            return self.run_single(single, from, to, f);
         }
         let first = self.table.at(from);
         let spans = self.table.spans()[first..]
@@ -224,6 +237,48 @@ impl Zoned<'_> {
                     f(plain(wall, wall - span.shift, Resolution::Fold));
                 });
             }
+        }
+    }
+
+    /// The same for one time a day: a wall time that is skipped waits for the next, which comes
+    /// after it or on the same instant.
+    #[inline]
+    fn run_single(self, single: Single<'_>, from: i64, to: i64, mut f: impl FnMut(Instance)) {
+        let spans = self.table.spans();
+        let mut index = self.table.at(from);
+        let mut span = &spans[index];
+        // From before the gap on: what was skipped there comes after it. Wall times that an earlier
+        // span has already shown are not shown again.
+        let first = (from + span.shift - span.gap).max(span.wall_from - span.gap);
+        let end = &spans[self.table.at(to)];
+        let last = (to + end.shift).max(end.wall_from);
+        let mut waiting: Option<Instance> = None;
+        single.run(first, last, |wall| {
+            while wall >= span.wall_to {
+                index += 1;
+                span = &spans[index];
+            }
+            let skipped = wall < span.wall_from;
+            let (shift, resolution) = match (skipped, wall >= span.wall_to - span.fold) {
+                (false, false) => (0, Resolution::Unique),
+                (false, true) => (0, Resolution::Fold),
+                (true, _) => (span.gap, Resolution::Gap),
+            };
+            let found = plain(wall, wall + shift - span.shift, resolution);
+            if let Some(earlier) = waiting.take()
+                && earlier.unix < found.unix
+                && (from..to).contains(&earlier.unix)
+            {
+                f(earlier);
+            }
+            if skipped {
+                waiting = Some(found).filter(|_| !self.omit);
+            } else if (from..to).contains(&found.unix) {
+                f(found);
+            }
+        });
+        if let Some(last) = waiting.filter(|last| (from..to).contains(&last.unix)) {
+            f(last);
         }
     }
 

@@ -95,7 +95,7 @@ proptest! {
         second in 0i64..86_400,
         omit: bool,
         dense: bool,
-        cuts in (0i64..260_000, 1i64..200_000),
+        cuts in prop_oneof![(0i64..400_000, 1i64..200_000), (270_000i64..380_000, 1i64..8_000)],
     ) {
         if dense {
             // Most limits leave nothing in a few days.
@@ -145,6 +145,47 @@ proptest! {
             prop_assert_eq!(compiled.rank(at), index as u64, "rank of {} in {}", local, name);
             let nth = compiled.nth(index as u64).unwrap().map(found);
             prop_assert_eq!(nth, Some((at.timestamp(), *local)), "nth {} of {}", index, name);
+        }
+    }
+}
+
+/// Every quarter of an hour as a daily start, every window around the change.
+#[test]
+fn windows_cut_a_clock_change_anywhere() {
+    for (zone, (year, month, day)) in ZONES {
+        let change = NaiveDate::from_ymd_opt(year, month, day)
+            .unwrap()
+            .and_hms_opt(0, 0, 0)
+            .unwrap();
+        let first = change.and_utc().timestamp() - 30 * 3600;
+        for quarter in 0..96 {
+            let start = change - TimeDelta::days(4) + TimeDelta::minutes(15 * quarter);
+            let start = LocalDateTime::try_from(start).unwrap();
+            let daily = RecurrenceSet::new(start, zone.parse().unwrap(), 30)
+                .unwrap()
+                .with_rule("FREQ=DAILY".parse().unwrap())
+                .compile();
+            let all: Vec<Found> = daily
+                .within(window(first, first + 80 * 3600))
+                .unwrap()
+                .map(found)
+                .collect();
+            for cut in (0..70 * 3600).step_by(900) {
+                let part = window(first + cut, first + cut + 7 * 3600);
+                let inside = |at: i64| first + cut <= at && at < first + cut + 7 * 3600;
+                let wanted: Vec<Found> =
+                    all.iter().copied().filter(|(at, _)| inside(*at)).collect();
+                let mut looped = Vec::new();
+                daily
+                    .within(part)
+                    .unwrap()
+                    .for_each(|instance| looped.push(found(instance)));
+                assert_eq!(looped, wanted, "{zone} {start} {part:?}");
+                let mut back: Vec<Found> = daily.within(part).unwrap().rev().map(found).collect();
+                back.reverse();
+                assert_eq!(back, wanted, "{zone} {start} {part:?} in reverse");
+                assert_eq!(daily.count_in(part).unwrap(), wanted.len() as u64);
+            }
         }
     }
 }

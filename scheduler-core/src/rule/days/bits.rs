@@ -45,6 +45,18 @@ impl DayBits {
         Some(bit_number(index, word.trailing_zeros()))
     }
 
+    /// Gives every bit in order.
+    #[inline]
+    pub(crate) fn each(&self, mut f: impl FnMut(i32)) {
+        for (index, word) in self.0.iter().enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                f(bit_number(index, word.trailing_zeros()));
+                word &= word - 1;
+            }
+        }
+    }
+
     /// The last bit at or before this one.
     #[inline]
     pub(crate) fn prev(&self, bit: i32) -> Option<i32> {

@@ -84,17 +84,6 @@ impl Days {
         each!(self, pattern => pattern.run(from, to, f));
     }
 
-    /// Whether more than a season passes from one day to the next.
-    #[inline]
-    pub(crate) fn is_sparse(&self) -> bool {
-        match self {
-            Self::Step(step) => step.every > 90,
-            Self::Weeks(weeks) => weeks.every > 13,
-            Self::Monthly(monthly) => monthly.every > 3,
-            _ => false,
-        }
-    }
-
     /// The periods of a pattern that has a table.
     pub(crate) fn periods(&self) -> Option<&dyn Periods> {
         match self {

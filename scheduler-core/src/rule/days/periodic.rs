@@ -26,6 +26,16 @@ pub(crate) trait Table {
     fn next_bit(&self, period: i32, bit: i32) -> Option<i32> {
         self.bits(period).next(bit)
     }
+    /// Gives the days of a period.
+    #[inline]
+    fn each(&self, period: i32, mut f: impl FnMut(Day)) {
+        let start = self.start(period);
+        let mut next = self.next_bit(period, 0);
+        while let Some(bit) = next {
+            f(start + bit);
+            next = self.next_bit(period, bit + 1);
+        }
+    }
     /// Whether any period has a day past its end.
     fn spills(&self) -> bool {
         false
@@ -221,10 +231,36 @@ impl<T: Table> Periodic<T> {
 
     #[inline]
     pub(crate) fn run(&self, from: Day, to: Day, mut f: impl FnMut(Day)) {
-        let mut day = self.next(from);
-        while day < to {
-            f(day);
-            day = self.next(day + 1);
+        if self.table.spills() {
+            let mut day = self.next(from);
+            while day < to {
+                f(day);
+                day = self.next(day + 1);
+            }
+            return;
+        }
+        // No earlier than the rule's first period, and no later than the calendar's last.
+        let first = self
+            .table
+            .period_of(from.clamp(0, DAY_MAX))
+            .max(self.origin);
+        let last = self
+            .table
+            .period_of(to.clamp(1, DAY_MAX + 1) - 1)
+            .min(T::LAST);
+        let out = self.position(first).1;
+        let mut period = if out == 0 {
+            Some(first)
+        } else {
+            (first - out).checked_add_unsigned(self.every)
+        };
+        while let Some(current) = period.filter(|period| *period <= last) {
+            self.table.each(current, |day| {
+                if from <= day && day < to {
+                    f(day);
+                }
+            });
+            period = current.checked_add_unsigned(self.every);
         }
     }
 }

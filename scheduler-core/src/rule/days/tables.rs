@@ -95,6 +95,16 @@ impl Table for MonthTable {
         (left != 0).then(|| left.trailing_zeros().cast_signed())
     }
 
+    #[inline]
+    fn each(&self, period: i32, mut f: impl FnMut(Day)) {
+        let (first, length) = month_span(period);
+        let mut left = self.mask(period.rem_euclid(12), first, length);
+        while left != 0 {
+            f(first + left.trailing_zeros().cast_signed());
+            left &= left - 1;
+        }
+    }
+
     fn spills(&self) -> bool {
         self.spills
     }
@@ -200,6 +210,12 @@ impl Table for YearTable {
     #[inline]
     fn next_bit(&self, period: i32, bit: i32) -> Option<i32> {
         self.kind(period).next(bit)
+    }
+
+    #[inline]
+    fn each(&self, period: i32, mut f: impl FnMut(Day)) {
+        let start = self.start(period);
+        self.kind(period).each(|bit| f(start + bit));
     }
 
     fn spills(&self) -> bool {

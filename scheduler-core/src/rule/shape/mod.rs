@@ -72,13 +72,6 @@ impl Civil<'_> {
         each!(self, (), shape => shape.run(from, to, f));
     }
 
-    /// Whether months pass from one time to the next, so that stepping is cheaper than looking at
-    /// every clock change in between.
-    #[inline]
-    pub(crate) fn is_sparse(self) -> bool {
-        matches!(self, Civil::Single(single) if single.days.is_sparse())
-    }
-
     /// Whether the rule generates this time.
     #[inline]
     pub(crate) fn contains(self, wall: Wall) -> bool {
