@@ -217,6 +217,7 @@ impl Compiled {
     ///
     /// # Errors
     /// [`SetError::BeyondZoneData`].
+    #[inline]
     pub fn within(&self, window: Window) -> Result<Instances<'_>, SetError> {
         known(window)?;
         let (from, to) = window.seconds();
@@ -353,6 +354,7 @@ pub(crate) fn compile_rule(rule: &Rule, start: LocalDateTime, zone: Zone) -> Rul
     }
 }
 
+#[inline]
 fn known(window: Window) -> Result<(), SetError> {
     if window.seconds().1 > END_OF_ZONE_DATA.timestamp() {
         return Err(SetError::BeyondZoneData { end: window.end() });
@@ -446,9 +448,7 @@ impl Iterator for Instances<'_> {
     fn fold<B, F: FnMut(B, Instance) -> B>(self, init: B, mut f: F) -> B {
         let mut folded = Some(init);
         self.sequence.run(self.from, self.to, |found| {
-            if let Some(value) = folded.take() {
-                folded = Some(f(value, found));
-            }
+            folded = folded.take().map(|value| f(value, found));
         });
         folded.expect("it is put back each time it is taken")
     }

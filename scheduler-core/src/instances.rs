@@ -207,7 +207,20 @@ impl Zoned<'_> {
     #[inline]
     pub(crate) fn run(self, from: i64, to: i64, mut f: impl FnMut(Instance)) {
         let to = to.min(self.end);
-        if let Civil::Single(single) = self.civil {
+        let span = &self.table.spans()[self.table.at(from)];
+        if from + span.shift >= span.wall_from + span.gap && to <= span.to - span.fold {
+            // The usual window: no clock changes in it, nothing shifted into it.
+            return self.civil.run(from + span.shift, to + span.shift, |wall| {
+                f(plain(wall, wall - span.shift, Resolution::Unique));
+            });
+        }
+        self.run_over_changes(from, to, f);
+    }
+
+    fn run_over_changes(self, from: i64, to: i64, mut f: impl FnMut(Instance)) {
+        if let Civil::Single(single) = self.civil
+            && !single.days.is_dense()
+        {
             return self.run_single(single, from, to, f);
         }
         let first = self.table.at(from);

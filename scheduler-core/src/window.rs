@@ -37,12 +37,14 @@ impl Window {
 
     /// The first instant inside.
     #[must_use]
+    #[inline]
     pub fn start(self) -> DateTime<Utc> {
         self.start
     }
 
     /// The first instant after it.
     #[must_use]
+    #[inline]
     pub fn end(self) -> DateTime<Utc> {
         self.end
     }

@@ -84,6 +84,16 @@ impl Days {
         each!(self, pattern => pattern.run(from, to, f));
     }
 
+    /// Whether it has many days in half a year, at equal distances.
+    #[inline]
+    pub(crate) fn is_dense(&self) -> bool {
+        match self {
+            Self::Step(step) => step.every <= 14,
+            Self::Weeks(weeks) => weeks.every <= 2,
+            _ => false,
+        }
+    }
+
     /// The periods of a pattern that has a table.
     pub(crate) fn periods(&self) -> Option<&dyn Periods> {
         match self {
