@@ -28,6 +28,7 @@ impl LocalDateTime {
 
     /// From seconds since 1970-01-01T00:00:00 on the same wall clock; `None` outside years 1–9999.
     #[must_use]
+    #[inline]
     pub fn from_seconds(seconds: i64) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0)
             .contains(&seconds)
@@ -36,6 +37,7 @@ impl LocalDateTime {
 
     /// Seconds since 1970-01-01T00:00:00 on the same wall clock. Not a Unix time.
     #[must_use]
+    #[inline]
     pub fn seconds(self) -> i64 {
         self.0
     }

@@ -26,23 +26,34 @@
 #![deny(missing_docs)]
 
 pub mod availability;
+mod bulk;
 pub mod calendar;
 pub mod civil;
+mod compiled;
 pub mod conflict;
+mod epoch;
 mod idempotent;
 mod ids;
+mod instances;
 pub mod intent;
 pub mod materialize;
 pub mod rule;
 pub mod session;
 pub mod set;
+mod set_text;
+mod transitions;
+mod whole;
 mod window;
 pub mod zone;
 
+pub use bulk::{Due, for_each_due};
 pub use civil::LocalDateTime;
+pub use compiled::{Compiled, Instances};
 pub use idempotent::Idempotent;
 pub use ids::{ClientId, IntentId, ServiceId, SessionId, TherapistId};
+pub use instances::Instance;
 pub use rule::Rule;
 pub use set::{Occurrence, Override, RecurrenceSet};
+pub use set_text::SetTextError;
 pub use window::{EmptyWindow, Window};
 pub use zone::{GapPolicy, Zone};

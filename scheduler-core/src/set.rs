@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::rule::{End, Expansion, Rule, Until};
+use crate::compiled::{Compiled, Sequence};
+use crate::rule::Rule;
+use crate::whole::Whole;
 use crate::zone::{END_OF_ZONE_DATA, GapPolicy, Resolution, Zone};
-use crate::{LocalDateTime, Window};
+use crate::{Instance, LocalDateTime, Window};
 
 /// The longest appointment, in minutes.
 pub const MINUTES_MAX: u32 = 24 * 60;
@@ -19,9 +21,8 @@ pub const OCCURRENCES_MAX: usize = 20_000;
 /// The most dates a set can deviate in. A weekly booking changed every week for ten years has 520.
 pub const DEVIATIONS_MAX: usize = 2_000;
 
-/// Two wall times this far apart keep their order as instants, whatever the clocks do between
-/// them: the largest clock change known is 24 hours.
-const ORDER_IS_SAFE_AFTER: i64 = 48 * 3600;
+/// The most rules of one set.
+pub const RULES_MAX: usize = 32;
 
 /// A standing appointment: when it starts, how long it lasts, how it recurs, where it deviates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct RecurrenceSet {
     zone: Zone,
     gap: GapPolicy,
     minutes: u32,
-    rule: Option<Rule>,
+    rules: Vec<Rule>,
     deviations: Deviations,
 }
 
@@ -107,17 +108,20 @@ pub enum SetError {
     /// The window holds more occurrences than one call gives.
     #[error("the window holds more than {OCCURRENCES_MAX} occurrences")]
     TooManyOccurrences,
+    /// The set would have more rules than a set can.
+    #[error("a set has at most {RULES_MAX} rules")]
+    TooManyRules,
     /// The set would deviate in more dates than a set can.
     #[error("a set deviates in at most {DEVIATIONS_MAX} dates")]
     TooManyDeviations,
 }
 
-/// One time of the generated sequence, before overrides.
-#[derive(Clone, Copy)]
-struct Instance {
-    recurrence_id: LocalDateTime,
-    start: DateTime<Utc>,
-    resolution: Resolution,
+impl Deviations {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.additions.is_empty() && self.exclusions.is_empty() && self.overrides.is_empty()
+    }
 }
 
 impl RecurrenceSet {
@@ -134,7 +138,7 @@ impl RecurrenceSet {
             zone,
             gap: GapPolicy::Shift,
             minutes,
-            rule: None,
+            rules: Vec::new(),
             deviations: Deviations::default(),
         })
     }
@@ -144,7 +148,7 @@ impl RecurrenceSet {
     #[must_use]
     pub fn with_rule(self, rule: Rule) -> Self {
         Self {
-            rule: Some(rule),
+            rules: vec![rule],
             ..self
         }
     }
@@ -153,6 +157,18 @@ impl RecurrenceSet {
     #[must_use]
     pub fn with_start(self, start: LocalDateTime) -> Self {
         Self { start, ..self }
+    }
+
+    /// The same set, recurring by several rules: a time that any of them generates is one, and a
+    /// time that several generate is one too (RFC 5545 §3.8.5.3).
+    ///
+    /// # Errors
+    /// [`SetError::TooManyRules`].
+    pub fn with_rules(self, rules: Vec<Rule>) -> Result<Self, SetError> {
+        if rules.len() > RULES_MAX {
+            return Err(SetError::TooManyRules);
+        }
+        Ok(Self { rules, ..self })
     }
 
     /// The same set with another treatment of local times that the zone skips.
@@ -198,10 +214,16 @@ impl RecurrenceSet {
         self.minutes
     }
 
-    /// The rule, unless it takes place once.
+    /// The rule, unless it takes place once; the first if there are several.
     #[must_use]
     pub fn rule(&self) -> Option<&Rule> {
-        self.rule.as_ref()
+        self.rules.first()
+    }
+
+    /// All rules.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// Where it deviates from the rule.
@@ -221,29 +243,13 @@ impl RecurrenceSet {
     /// # Errors
     /// [`SetError::BeyondZoneData`], [`SetError::TooManyOccurrences`].
     pub fn overlapping(&self, window: Window) -> Result<Vec<Occurrence>, SetError> {
-        if window.end() > END_OF_ZONE_DATA {
-            return Err(SetError::BeyondZoneData { end: window.end() });
-        }
-        let expansion = self.expansion();
-        let mut found: Vec<Occurrence> = self
-            .instances(expansion.as_ref(), window.start() - self.length())
-            .take_while(|instance| instance.start < window.end())
-            .filter(|instance| {
-                !self
-                    .deviations
-                    .overrides
-                    .contains_key(&instance.recurrence_id)
-            })
-            .map(|instance| self.as_generated(instance))
-            .chain(self.overridden())
-            .filter(|occurrence| window.overlaps(occurrence.start, occurrence.end))
-            .take(OCCURRENCES_MAX + 1)
-            .collect();
-        if found.len() > OCCURRENCES_MAX {
-            return Err(SetError::TooManyOccurrences);
-        }
-        found.sort_unstable_by_key(|occurrence| (occurrence.start, occurrence.recurrence_id));
-        Ok(found)
+        self.compile().overlapping(window)
+    }
+
+    /// The set compiled: for more than one question, and for all that [`Compiled`] answers.
+    #[must_use]
+    pub fn compile(&self) -> Compiled {
+        Compiled::new(self)
     }
 
     /// The first occurrence that starts, in effect, at or after `from`, takes place, and passes
@@ -253,24 +259,22 @@ impl RecurrenceSet {
         from: DateTime<Utc>,
         wanted: impl Fn(&Occurrence) -> bool,
     ) -> Option<Occurrence> {
-        let expansion = self.expansion();
+        let compiled = self.compile();
+        let sequence = compiled.sequence();
+        let overrides = &self.deviations.overrides;
         let acceptable = |occurrence: &Occurrence| {
             occurrence.start >= from && !occurrence.cancelled && wanted(occurrence)
         };
-        let generated = self
-            .instances(expansion.as_ref(), from)
-            .take_while(|instance| instance.start < END_OF_ZONE_DATA)
-            .filter(|instance| {
-                !self
-                    .deviations
-                    .overrides
-                    .contains_key(&instance.recurrence_id)
-            })
-            .map(|instance| self.as_generated(instance))
-            .find(|occurrence| acceptable(occurrence));
-        let overridden = self
-            .overridden()
-            .filter(|occurrence| acceptable(occurrence));
+        let mut generated = sequence.next(from.timestamp());
+        while let Some(found) = generated {
+            let occurrence = self.as_generated(&found);
+            if !overrides.contains_key(&found.recurrence_id) && acceptable(&occurrence) {
+                break;
+            }
+            generated = sequence.next(found.unix + 1);
+        }
+        let generated = generated.map(|found| self.as_generated(&found));
+        let overridden = self.overridden().filter(acceptable);
         generated
             .into_iter()
             .chain(overridden)
@@ -280,16 +284,17 @@ impl RecurrenceSet {
     /// What the set says of one recurrence-id. Past the end of the zone data it says nothing.
     #[must_use]
     pub fn lookup(&self, recurrence_id: LocalDateTime) -> Lookup {
-        let (at, _) = self.zone.resolve(recurrence_id);
-        if at >= END_OF_ZONE_DATA {
+        if self.zone.resolve(recurrence_id).0 >= END_OF_ZONE_DATA {
             return Lookup::NotGenerated;
         }
-        let expansion = self.expansion();
-        let Some(instance) = self
-            .sequence(expansion.as_ref(), at)
-            .take_while(|instance| instance.start <= at)
-            .find(|instance| instance.recurrence_id == recurrence_id)
-        else {
+        let compiled = self.compile();
+        let generated = match compiled.sequence() {
+            Sequence::Plain(zoned) => zoned
+                .next(self.zone.resolve(recurrence_id).0.timestamp())
+                .filter(|found| found.recurrence_id == recurrence_id),
+            Sequence::Whole(whole) => Whole::generated(whole, recurrence_id),
+        };
+        let Some(instance) = generated else {
             return Lookup::NotGenerated;
         };
         if self.deviations.exclusions.contains(&recurrence_id) {
@@ -297,7 +302,7 @@ impl RecurrenceSet {
         }
         match self.deviations.overrides.get(&recurrence_id) {
             Some(changed) => Lookup::Occurrence(self.as_overridden(recurrence_id, *changed)),
-            None => Lookup::Occurrence(self.as_generated(instance)),
+            None => Lookup::Occurrence(self.as_generated(&instance)),
         }
     }
 
@@ -311,16 +316,11 @@ impl RecurrenceSet {
         TimeDelta::minutes(i64::from(self.minutes))
     }
 
-    fn expansion(&self) -> Option<Expansion> {
-        let rule = self.rule.as_ref()?;
-        Some(Expansion::new(rule, self.start))
-    }
-
-    fn as_generated(&self, instance: Instance) -> Occurrence {
+    fn as_generated(&self, instance: &Instance) -> Occurrence {
         Occurrence {
             recurrence_id: instance.recurrence_id,
-            start: instance.start,
-            end: self.end_of(instance.start),
+            start: instance.start(),
+            end: self.end_of(instance.start()),
             resolution: instance.resolution,
             moved: false,
             cancelled: false,
@@ -339,119 +339,8 @@ impl RecurrenceSet {
         }
     }
 
-    fn overridden(&self) -> impl Iterator<Item = Occurrence> + '_ {
+    pub(crate) fn overridden(&self) -> impl Iterator<Item = Occurrence> + '_ {
         let overrides = self.deviations.overrides.iter();
         overrides.map(|(recurrence_id, changed)| self.as_overridden(*recurrence_id, *changed))
-    }
-
-    /// The generated sequence from `from` on, without exclusions.
-    fn instances<'a>(
-        &'a self,
-        expansion: Option<&'a Expansion>,
-        from: DateTime<Utc>,
-    ) -> impl Iterator<Item = Instance> + 'a {
-        self.sequence(expansion, from)
-            .filter(|instance| !self.deviations.exclusions.contains(&instance.recurrence_id))
-    }
-
-    /// Rule and additions as instants from `from` on, in order, each instant once: where two wall
-    /// times fall on one instant, the one that exists keeps it, else the earlier.
-    fn sequence<'a>(
-        &'a self,
-        expansion: Option<&'a Expansion>,
-        from: DateTime<Utc>,
-    ) -> impl Iterator<Item = Instance> + 'a {
-        let first = self.zone.local(from).seconds() - ORDER_IS_SAFE_AFTER;
-        let mut civil = self
-            .civil(expansion)
-            .skip_while(move |at| at.seconds() < first)
-            .peekable();
-        // Instants read ahead, until no later wall time can come before them.
-        let mut ahead: BTreeMap<(DateTime<Utc>, bool, LocalDateTime), Resolution> = BTreeMap::new();
-        let mut last: Option<DateTime<Utc>> = None;
-        std::iter::from_fn(move || {
-            loop {
-                let settled = |read: LocalDateTime| {
-                    let earliest = ahead.first_key_value();
-                    earliest.is_some_and(|((_, _, local), _)| {
-                        local.seconds() + ORDER_IS_SAFE_AFTER <= read.seconds()
-                    })
-                };
-                if let Some(local) = civil.next_if(|next| !settled(*next)) {
-                    let (at, resolution) = self.zone.resolve(local);
-                    let skipped = resolution == Resolution::Gap;
-                    if !(skipped && self.gap == GapPolicy::Omit) && self.is_before_until(local, at)
-                    {
-                        ahead.insert((at, skipped, local), resolution);
-                    }
-                    continue;
-                }
-                let ((start, _, recurrence_id), resolution) = ahead.pop_first()?;
-                if last.replace(start) != Some(start) {
-                    return Some(Instance {
-                        recurrence_id,
-                        start,
-                        resolution,
-                    });
-                }
-            }
-        })
-        .filter(move |instance| instance.start >= from)
-    }
-
-    /// The wall times of rule and additions, in order, each once.
-    fn civil<'a>(
-        &'a self,
-        expansion: Option<&'a Expansion>,
-    ) -> impl Iterator<Item = LocalDateTime> + 'a {
-        let once = self.rule.is_none().then_some(self.start);
-        let mut ruled = expansion
-            .into_iter()
-            .flat_map(Expansion::iter)
-            .take_while(|at| self.may_precede_until(*at))
-            .chain(once)
-            .peekable();
-        let mut added = self.deviations.additions.iter().copied().peekable();
-        std::iter::from_fn(move || match (ruled.peek(), added.peek()) {
-            (Some(rule), Some(addition)) if addition < rule => added.next(),
-            (Some(rule), Some(addition)) if addition == rule => {
-                added.next();
-                ruled.next()
-            }
-            (Some(_), _) => ruled.next(),
-            (None, _) => added.next(),
-        })
-    }
-
-    /// UNTIL is inclusive; with Z an instant, else wall time, a date through the end of its day.
-    fn is_before_until(&self, local: LocalDateTime, at: DateTime<Utc>) -> bool {
-        if self.deviations.additions.contains(&local) {
-            return true;
-        }
-        match self.until() {
-            None => true,
-            Some(Until::Instant(until)) => at <= until,
-            Some(Until::Local(until)) => local <= until,
-            Some(Until::Date(until)) => local.date() <= until,
-        }
-    }
-
-    /// Whether the rule is worth following past this wall time.
-    fn may_precede_until(&self, local: LocalDateTime) -> bool {
-        match self.until() {
-            None => true,
-            Some(Until::Instant(until)) => {
-                local.seconds() <= until.timestamp() + ORDER_IS_SAFE_AFTER
-            }
-            Some(Until::Local(until)) => local <= until,
-            Some(Until::Date(until)) => local.date() <= until,
-        }
-    }
-
-    fn until(&self) -> Option<Until> {
-        match self.rule.as_ref().map(Rule::end) {
-            Some(End::Until(until)) => Some(until),
-            _ => None,
-        }
     }
 }

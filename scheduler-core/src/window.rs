@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 pub struct Window {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
+    /// The first whole second at or after the start and the end: occurrences start on one.
+    seconds: (i64, i64),
 }
 
 /// A window that ends at or before its start.
@@ -22,7 +24,12 @@ impl Window {
     /// [`EmptyWindow`] unless `start < end`.
     pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Result<Self, EmptyWindow> {
         if start < end {
-            Ok(Self { start, end })
+            let seconds = (ceiling(start), ceiling(end));
+            Ok(Self {
+                start,
+                end,
+                seconds,
+            })
         } else {
             Err(EmptyWindow { start, end })
         }
@@ -30,12 +37,14 @@ impl Window {
 
     /// The first instant inside.
     #[must_use]
+    #[inline]
     pub fn start(self) -> DateTime<Utc> {
         self.start
     }
 
     /// The first instant after it.
     #[must_use]
+    #[inline]
     pub fn end(self) -> DateTime<Utc> {
         self.end
     }
@@ -51,4 +60,15 @@ impl Window {
     pub fn contains(self, at: DateTime<Utc>) -> bool {
         self.start <= at && at < self.end
     }
+
+    /// From the first whole second inside to the first after it, in Unix seconds.
+    #[inline]
+    pub(crate) fn seconds(self) -> (i64, i64) {
+        self.seconds
+    }
+}
+
+/// An instant between two seconds is reached by the later.
+pub(crate) fn ceiling(at: DateTime<Utc>) -> i64 {
+    at.timestamp() + i64::from(at.timestamp_subsec_nanos() > 0)
 }

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
+use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::LocalDateTime;
+use crate::epoch::{UNIX_EPOCH, to_wall};
+use crate::transitions::{self, Transitions};
 
 /// The version of the IANA tz database that is compiled in, like `2025b`.
 pub const TZDB: &str = chrono_tz::IANA_TZDB_VERSION;
@@ -19,9 +21,6 @@ pub const END_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(4_102_444_8
 /// Wall time before 1900 was local mean time, which nobody books in: 1900-01-01T00:00:00Z.
 pub const START_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(-2_208_988_800, 0)
     .expect("1900-01-01T00:00:00Z is an instant of chrono");
-
-/// Further than this no offset change moves a wall time: Pacific/Apia skipped 24 hours in 2011.
-const LARGEST_SHIFT: TimeDelta = TimeDelta::hours(24);
 
 /// An IANA time zone, like `Europe/London`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,26 +67,30 @@ impl Zone {
     /// The instant at which a clock in this zone shows `local`, and how it was found.
     #[must_use]
     pub fn resolve(self, local: LocalDateTime) -> (DateTime<Utc>, Resolution) {
-        let wall = local.naive();
-        match self.0.offset_from_local_datetime(&wall) {
-            chrono::LocalResult::Single(offset) => {
-                (to_instant(wall, offset.fix()), Resolution::Unique)
-            }
-            chrono::LocalResult::Ambiguous(first, second) => {
-                let first = to_instant(wall, first.fix()).min(to_instant(wall, second.fix()));
-                (first, Resolution::Fold)
-            }
-            chrono::LocalResult::None => (self.after_gap(wall), Resolution::Gap),
+        let wall = to_wall(local);
+        let table = self.transitions();
+        let span = &table.spans()[table.of_wall(wall)];
+        if wall < span.wall_from {
+            // The offset from before the gap, which moves it forward by the gap's length.
+            return (instant(wall + span.gap - span.shift), Resolution::Gap);
         }
+        let repeated = wall >= span.wall_to - span.fold;
+        let resolution = if repeated {
+            Resolution::Fold
+        } else {
+            Resolution::Unique
+        };
+        (instant(wall - span.shift), resolution)
     }
 
     /// The wall time at an instant.
     ///
-    /// # Panics
-    /// Never for instants of the years 2 to 9998; callers stay within the zone data.
+    /// An instant outside the years 1 to 9999 gives the nearest local time within them.
     #[must_use]
     pub fn local(self, at: DateTime<Utc>) -> LocalDateTime {
-        let wall = self.wall_seconds(at);
+        let unix = at.timestamp();
+        let table = self.transitions();
+        let wall = unix.saturating_add(table.spans()[table.at(unix)].shift - UNIX_EPOCH);
         LocalDateTime::from_seconds(wall).unwrap_or(if wall < 0 {
             LocalDateTime::MIN
         } else {
@@ -95,33 +98,20 @@ impl Zone {
         })
     }
 
-    /// A skipped wall time read with the offset from before the gap, which is the same as moving
-    /// it forward by the gap's length. The gap's instant is the first at which the wall clock is
-    /// already past `wall`; around a gap that is monotonic, so bisect.
-    fn after_gap(self, wall: NaiveDateTime) -> DateTime<Utc> {
-        let target = wall.and_utc().timestamp();
-        let reach = (LARGEST_SHIFT + LARGEST_SHIFT).num_seconds();
-        let (mut before, mut after) = (target - reach, target + reach);
-        while after - before > 1 {
-            let middle = before + (after - before) / 2;
-            if self.wall_seconds(instant(middle)) > target {
-                after = middle;
-            } else {
-                before = middle;
-            }
-        }
-        let offset_before = self.wall_seconds(instant(before)) - before;
-        instant(target - offset_before)
+    /// How many zones there are.
+    pub(crate) const COUNT: usize = TZ_VARIANTS.len();
+
+    /// A number below [`Self::COUNT`] that no other zone has.
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        transitions::index(self.0)
     }
 
-    fn wall_seconds(self, at: DateTime<Utc>) -> i64 {
-        let offset = self.0.offset_from_utc_datetime(&at.naive_utc()).fix();
-        at.timestamp() + i64::from(offset.local_minus_utc())
+    /// When its clocks change.
+    #[inline]
+    pub(crate) fn transitions(self) -> &'static Transitions {
+        transitions::of(self.0)
     }
-}
-
-fn to_instant(wall: NaiveDateTime, offset: chrono::FixedOffset) -> DateTime<Utc> {
-    instant(wall.and_utc().timestamp() - i64::from(offset.local_minus_utc()))
 }
 
 fn instant(seconds: i64) -> DateTime<Utc> {

@@ -3,13 +3,24 @@
 //! A [`Rule`] is parsed once, checked completely, and printed in one canonical form. What it
 //! generates depends on a start, so expansion lives with the [`set`](crate::set) that holds both.
 
+mod compile;
+mod dates;
+mod days;
+mod english;
 mod expand;
 mod model;
 mod nearest;
+mod shape;
 mod text;
+mod times;
 
+pub use english::english;
+pub use expand::{Expansion, Times};
 pub use model::{End, Frequency, NthWeekday, Rule, Skip, Until};
 pub use nearest::nearest_starts;
 pub use text::{RuleError, Warning};
 
-pub(crate) use expand::Expansion;
+pub(crate) use days::Days;
+pub(crate) use days::steady::Step;
+pub(crate) use expand::{Shape, wall_until};
+pub(crate) use shape::{Civil, Single};

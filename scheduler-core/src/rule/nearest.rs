@@ -21,7 +21,7 @@ pub fn nearest_starts(rule: &Rule, start: LocalDateTime) -> Vec<LocalDateTime> {
     };
     let anchored = |anchor: LocalDateTime| {
         let expansion = Expansion::new(&unphased, anchor);
-        let on_rule = |at: &LocalDateTime| Expansion::starts_on_rule(rule, *at);
+        let on_rule = |at: &LocalDateTime| Expansion::new(rule, *at).first() == Some(*at);
         let times: Vec<_> = expansion
             .iter()
             .take(CANDIDATES_MAX)

@@ -136,7 +136,6 @@ impl FromStr for Rule {
             skip: parts.skip()?,
         };
         check_combinations(&rule, &parts)?;
-        super::expand::check_supported(&rule)?;
         Ok(rule)
     }
 }

@@ -267,6 +267,7 @@ fn set(error: &SetError, detail: String) -> Problem {
         SetError::TooManyOccurrences => {
             Problem::unprocessable("too_many_occurrences", "rule", detail)
         }
+        SetError::TooManyRules => Problem::unprocessable("invalid_rule", "rule", detail),
         SetError::TooManyDeviations => {
             Problem::new(StatusCode::CONFLICT, "too_many_deviations", detail)
         }
