@@ -97,31 +97,31 @@ fn second_tuesday(year: i64, month: i64) -> i64 {
 
 type WindowRow = Box<dyn Fn(Window) -> Option<i64>>;
 
-/// The floor of one window.
+/// The floor of one window: one offset, one candidate.
 pub(crate) fn window(name: &str, start: &str, zone: &str) -> Option<WindowRow> {
     let changes = changes(zone);
     let first = seconds(start);
-    let offset = move |wall: i64| {
-        let index = changes.partition_point(|change| change.0 <= wall);
+    let offset = move |unix: i64| {
+        let index = changes.partition_point(|change| change.0 <= unix);
         changes[index].1
     };
     match name {
         "weekly MO" => Some(Box::new(move |window| {
-            let from = window.start().timestamp();
-            let wall = first + (from - DAY - first).div_euclid(WEEK) * WEEK;
-            (0..3)
-                .map(|week| wall + week * WEEK)
-                .map(|wall| wall - offset(wall))
-                .find(|at| (from..window.end().timestamp()).contains(at))
+            let (from, to) = (window.start().timestamp(), window.end().timestamp());
+            let offset = offset(from);
+            let at = first - offset + (from + offset - first + WEEK - 1) / WEEK * WEEK;
+            (at < to).then_some(at)
         })),
         "monthly 2TU" => Some(Box::new(move |window| {
             let (from, to) = (window.start(), window.end().timestamp());
+            let offset = offset(from.timestamp());
             let date = from.date_naive();
             let (year, month) = (i64::from(date.year()), i64::from(date.month()));
             [(year, month), (year + month / 12, month % 12 + 1)]
                 .into_iter()
-                .map(|(year, month)| second_tuesday(year, month) * DAY + first.rem_euclid(DAY))
-                .map(|wall| wall - offset(wall))
+                .map(|(year, month)| {
+                    second_tuesday(year, month) * DAY + first.rem_euclid(DAY) - offset
+                })
                 .find(|at| (from.timestamp()..to).contains(at))
         })),
         _ => None,

@@ -15,6 +15,7 @@ pub(crate) fn cases(usual: u32) -> ProptestConfig {
         .and_then(|text| text.parse().ok());
     ProptestConfig {
         cases: given.unwrap_or(usual),
+        failure_persistence: None,
         ..ProptestConfig::default()
     }
 }
@@ -26,7 +27,7 @@ fn some<T: Clone + std::fmt::Debug + 'static>(
     prop_oneof![2 => Just(Vec::new()), 1 => subsequence(all, 1..=most)]
 }
 
-fn starts() -> impl Strategy<Value = NaiveDateTime> {
+pub(crate) fn starts() -> impl Strategy<Value = NaiveDateTime> {
     let near = NaiveDate::from_ymd_opt(2023, 1, 1)
         .unwrap()
         .and_hms_opt(0, 0, 0)

@@ -30,7 +30,7 @@ const ZONES: [(&str, (i32, u32, u32)); 14] = [
 ];
 
 /// The instant of a wall time, and whether the zone skips it.
-fn resolve(zone: Tz, wall: NaiveDateTime) -> (DateTime<Utc>, bool) {
+pub(crate) fn resolve(zone: Tz, wall: NaiveDateTime) -> (DateTime<Utc>, bool) {
     match zone.offset_from_local_datetime(&wall) {
         LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => {
             ((wall - offset.fix()).and_utc(), false)
