@@ -1,6 +1,6 @@
 //! A recurrence set, compiled for questions.
 
-use crate::epoch::{Day, UNIX_EPOCH, split, to_wall};
+use crate::epoch::{Day, Wall, split, to_wall};
 use crate::instances::{Instance, Zoned};
 use crate::rule::{Civil, Days, End, Expansion, Rule, Shape, Single, Step, Until, wall_until};
 use crate::set::{Occurrence, RecurrenceSet, SetError};
@@ -122,7 +122,7 @@ impl Compiled {
     }
 
     fn of_one(set: &RecurrenceSet, rule: &Rule) -> Self {
-        let ruled = compile_rule(rule, set.start(), set.zone());
+        let ruled = compile_rule(rule, set.start());
         match ruled.shape {
             Shape::Single {
                 days,
@@ -199,7 +199,7 @@ impl Compiled {
         }
     }
 
-    /// Bytes of one compiled set, with what it owns beside itself as far as its size is fixed.
+    /// Whether it owns no memory beside its own 32 bytes.
     #[must_use]
     pub fn is_inline(&self) -> bool {
         matches!(&self.0, Body::Plain(plain) if plain.days.periods().is_none())
@@ -307,17 +307,19 @@ impl Compiled {
 
     /// Whether it generates anything at or after the end of the zone data.
     fn goes_on(&self) -> bool {
-        let wall = END_OF_ZONE_DATA.timestamp() + UNIX_EPOCH;
+        let wall = first_unknown(self.zone());
         match &self.0 {
-            Body::Plain(plain) => {
-                plain.single().next(wall - 86_400).is_some_and(|wall| {
-                    let at = crate::epoch::to_local(wall).unwrap_or(LocalDateTime::MAX);
-                    self.zone().resolve(at).0 >= END_OF_ZONE_DATA
-                }) || plain.single().next(wall + 86_400).is_some()
-            }
-            Body::Whole(whole) => whole.goes_on(),
+            Body::Plain(plain) => plain.single().next(wall).is_some(),
+            Body::Whole(whole) => whole.goes_on(wall),
         }
     }
+}
+
+/// The first wall time of a zone that is past the zone data, whose last offset it has.
+fn first_unknown(zone: Zone) -> Wall {
+    let end = END_OF_ZONE_DATA.timestamp();
+    let table = zone.transitions();
+    end + table.spans()[table.at(end)].shift
 }
 
 fn once(set: &RecurrenceSet) -> Plain {
@@ -335,10 +337,9 @@ fn once(set: &RecurrenceSet) -> Plain {
     }
 }
 
-/// Compiles one rule in a zone. An UNTIL with Z is an instant and becomes the end; the others cut
+/// Compiles one rule. An UNTIL with Z is an instant and becomes the end; the others cut
 /// wall times.
-pub(crate) fn compile_rule(rule: &Rule, start: LocalDateTime, zone: Zone) -> Ruled {
-    let _ = zone;
+pub(crate) fn compile_rule(rule: &Rule, start: LocalDateTime) -> Ruled {
     let mut end = END_OF_ZONE_DATA.timestamp();
     let wall = match rule.end() {
         End::Until(Until::Instant(until)) => {

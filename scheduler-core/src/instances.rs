@@ -12,9 +12,10 @@ use crate::transitions::{Span, Transitions};
 use crate::zone::Resolution;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 /// One generated instant. Nothing else in the set has the same instant or the same recurrence-id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// The wall time that the rule generated.
     pub recurrence_id: LocalDateTime,

@@ -25,7 +25,10 @@ pub const DEVIATIONS_MAX: usize = 2_000;
 pub const RULES_MAX: usize = 32;
 
 /// A standing appointment: when it starts, how long it lasts, how it recurs, where it deviates.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// As a value of serde it is validated like one that is built: what cannot be made is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct RecurrenceSet {
     start: LocalDateTime,
     zone: Zone,
@@ -33,6 +36,53 @@ pub struct RecurrenceSet {
     minutes: u32,
     rules: Vec<Rule>,
     deviations: Deviations,
+}
+
+/// A set as data.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    start: LocalDateTime,
+    zone: Zone,
+    minutes: u32,
+    #[serde(default)]
+    gap: GapPolicy,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<Rule>,
+    #[serde(default, skip_serializing_if = "Deviations::is_empty")]
+    deviations: Deviations,
+}
+
+impl From<RecurrenceSet> for Stored {
+    fn from(set: RecurrenceSet) -> Self {
+        let RecurrenceSet {
+            start,
+            zone,
+            gap,
+            minutes,
+            rules,
+            deviations,
+        } = set;
+        Self {
+            start,
+            zone,
+            minutes,
+            gap,
+            rules,
+            deviations,
+        }
+    }
+}
+
+impl TryFrom<Stored> for RecurrenceSet {
+    type Error = SetError;
+
+    fn try_from(stored: Stored) -> Result<Self, SetError> {
+        Self::new(stored.start, stored.zone, stored.minutes)?
+            .with_gap_policy(stored.gap)
+            .with_rules(stored.rules)?
+            .with_deviations(stored.deviations)
+    }
 }
 
 /// Where a set deviates from its rule. This is the stored form.

@@ -4,7 +4,7 @@
 use chrono::DateTime;
 
 use crate::compiled::compile_rule;
-use crate::epoch::{UNIX_EPOCH, Wall, to_wall};
+use crate::epoch::{Wall, to_wall};
 use crate::instances::{Instance, Zoned};
 use crate::rule::Shape;
 use crate::set::{Occurrence, RecurrenceSet};
@@ -40,11 +40,11 @@ pub(crate) struct Ruled {
 impl Whole {
     pub(crate) fn new(set: &RecurrenceSet) -> Self {
         let mut whole = Self::empty(set);
-        let (start, zone) = (set.start(), set.zone());
+        let start = set.start();
         whole.rules = set
             .rules()
             .iter()
-            .map(|rule| compile_rule(rule, start, zone))
+            .map(|rule| compile_rule(rule, start))
             .collect();
         let deviations = set.deviations();
         let mut additions: Vec<LocalDateTime> = deviations.additions.iter().copied().collect();
@@ -244,21 +244,14 @@ impl Whole {
         }
     }
 
-    /// Whether anything is generated at or after the end of the zone data.
-    pub(crate) fn goes_on(&self) -> bool {
+    /// Whether anything is generated at or after the end of the zone data, a wall time.
+    pub(crate) fn goes_on(&self, wall: Wall) -> bool {
         let end = END_OF_ZONE_DATA.timestamp();
-        let shift = self
-            .zone
-            .transitions()
-            .spans()
-            .last()
-            .map_or(UNIX_EPOCH, |span| span.shift);
-        let wall: Wall = end + shift;
-        let ruled = self
-            .rules
-            .iter()
-            .any(|ruled| ruled.end == end && ruled.shape.civil().next(wall).is_some());
-        ruled || self.additions.iter().any(|addition| addition.unix >= end)
+        let endless = self.rules.iter().filter(|ruled| ruled.end == end);
+        endless
+            .map(|ruled| ruled.shape.civil())
+            .any(|civil| civil.next(wall).is_some())
+            || self.additions.iter().any(|addition| addition.unix >= end)
     }
 }
 

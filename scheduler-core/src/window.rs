@@ -1,12 +1,39 @@
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 /// A half-open interval of instants, `[start, end)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Limits", into = "Limits")]
 pub struct Window {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
     /// The first whole second at or after the start and the end: occurrences start on one.
     seconds: (i64, i64),
+}
+
+/// A window as data.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+impl From<Window> for Limits {
+    fn from(window: Window) -> Self {
+        Self {
+            start: window.start,
+            end: window.end,
+        }
+    }
+}
+
+impl TryFrom<Limits> for Window {
+    type Error = EmptyWindow;
+
+    fn try_from(limits: Limits) -> Result<Self, EmptyWindow> {
+        Self::new(limits.start, limits.end)
+    }
 }
 
 /// A window that ends at or before its start.

@@ -294,6 +294,9 @@ impl<'a> DateParts<'a> {
 }
 
 /// The day of the month, from 0, that a BYMONTHDAY number means; `length` is the day after it.
+///
+/// A number from the end that a month is too short for means a day before its first. SKIP=FORWARD
+/// moves it to the first; SKIP=BACKWARD would move it out of its interval, and it is dropped.
 fn skip_in_month(number: i32, length: i32, skip: Skip) -> Option<i32> {
     let day = if number > 0 {
         number - 1
@@ -306,7 +309,6 @@ fn skip_in_month(number: i32, length: i32, skip: Skip) -> Option<i32> {
     match (skip, number > 0) {
         (Skip::Backward, true) => Some(length - 1),
         (Skip::Forward, true) => Some(length),
-        // The 31st from the end of a shorter month lies before its first day.
         (Skip::Forward, false) => Some(0),
         (Skip::Omit, _) | (Skip::Backward, false) => None,
     }

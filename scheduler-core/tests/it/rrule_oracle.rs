@@ -59,7 +59,7 @@ proptest! {
         let text = parts.to_string();
         let unvalidated: RRule<Unvalidated> = text.parse().unwrap();
         let Ok(peer) = unvalidated.build(Tz::UTC.from_utc_datetime(&start)) else { return Ok(()) };
-        let expected: Vec<NaiveDateTime> = peer.limit().all(12).dates.iter().map(|at| at.naive_utc()).collect();
+        let expected: Vec<NaiveDateTime> = peer.limit().all(12).dates.iter().map(chrono::DateTime::naive_utc).collect();
         let rule: Rule = text.parse().unwrap();
         let expansion = Expansion::new(&rule, LocalDateTime::try_from(start).unwrap());
         // Its limits end an iteration without a word, so it may give fewer.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use scheduler_core::rule::english;
 use scheduler_core::set::{Deviations, SetError};
-use scheduler_core::{LocalDateTime, RecurrenceSet, SetTextError, Zone};
+use scheduler_core::{Instance, LocalDateTime, RecurrenceSet, SetTextError, Window, Zone};
 
 use crate::expansion_laws::{cases, rules};
 use crate::naive::Freq;
@@ -213,4 +213,34 @@ fn english_is_right_or_absent() {
     }
     let in_utc = at_six("2026-01-13T18:00:00", "UTC", "FREQ=DAILY");
     assert_eq!(in_utc.as_deref(), Some("every day at 18:00, UTC"));
+}
+
+#[test]
+fn sets_and_places_in_them_are_data() {
+    let text = format!("{DAILY}EXDATE:20260305T073000Z\nRDATE:20260305T100000Z");
+    let set = read(&text)
+        .unwrap()
+        .with_gap_policy(scheduler_core::GapPolicy::Omit);
+    let json = serde_json::to_string(&set).unwrap();
+    assert_eq!(
+        json,
+        r#"{"start":"2026-03-01T02:30:00","zone":"America/New_York","minutes":50,"gap":"omit","rules":["FREQ=DAILY"],"deviations":{"additions":["2026-03-05T05:00:00"],"exclusions":["2026-03-05T02:30:00"]}}"#
+    );
+    assert_eq!(serde_json::from_str::<RecurrenceSet>(&json).unwrap(), set);
+    let refused = json.replace(":50", ":0");
+    assert!(serde_json::from_str::<RecurrenceSet>(&refused).is_err());
+
+    let compiled = set.compile();
+    let window = r#"{"start":"2026-03-04T00:00:00Z","end":"2026-03-20T00:00:00Z"}"#;
+    let window: Window = serde_json::from_str(window).unwrap();
+    let mut running = compiled.within(window).unwrap();
+    let third = running.nth(2).unwrap();
+    let saved = serde_json::to_string(&running.rest()).unwrap();
+    let resumed: Window = serde_json::from_str(&saved).unwrap();
+    assert_eq!(compiled.within(resumed).unwrap().next(), running.next());
+    let third_as_data = serde_json::to_string(&third).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Instance>(&third_as_data).unwrap(),
+        third
+    );
 }

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::Weekday;
 use clinic::access::{Action, Resource};
 use clinic::{Scope, Subject, Therapist, registration};
 use scheduler_core::TherapistId;
 use scheduler_core::availability::{Hours, WeeklyHours};
+use scheduler_core::rule::{weekday, weekday_name};
 use serde::{Deserialize, Serialize};
 use store::Whose;
 use utoipa::ToSchema;
@@ -154,16 +154,6 @@ async fn sessions(
     calendar(&app, &caller, Whose::Therapist(id), params.window(&app)?).await
 }
 
-const DAYS: [(&str, Weekday); 7] = [
-    ("MO", Weekday::Mon),
-    ("TU", Weekday::Tue),
-    ("WE", Weekday::Wed),
-    ("TH", Weekday::Thu),
-    ("FR", Weekday::Fri),
-    ("SA", Weekday::Sat),
-    ("SU", Weekday::Sun),
-];
-
 fn hours((position, given): (usize, &HoursBody)) -> Result<Hours, Problem> {
     let invalid = |name: &str, value: &str, expected: &str| {
         let field = format!("hours[{position}].{name}");
@@ -174,14 +164,13 @@ fn hours((position, given): (usize, &HoursBody)) -> Result<Hours, Problem> {
         )
         .with("value", value)
     };
-    let weekday = DAYS.iter().find(|(name, _)| *name == given.day);
-    let (_, weekday) =
-        weekday.ok_or_else(|| invalid("day", &given.day, "MO, TU, WE, TH, FR, SA or SU"))?;
+    let weekday = weekday(&given.day)
+        .ok_or_else(|| invalid("day", &given.day, "MO, TU, WE, TH, FR, SA or SU"))?;
     let time = |name: &str, text: &str| {
         minutes(text).ok_or_else(|| invalid(name, text, "a time of day from 00:00 to 24:00"))
     };
     Ok(Hours {
-        weekday: *weekday,
+        weekday,
         from: time("from", &given.from)?,
         to: time("to", &given.to)?,
     })
@@ -202,10 +191,7 @@ fn minutes(text: &str) -> Option<u16> {
 fn body(therapist: &Therapist) -> TherapistBody {
     let shown = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     let hours = therapist.hours.hours().iter().map(|hours| HoursBody {
-        day: DAYS
-            .iter()
-            .find(|(_, weekday)| *weekday == hours.weekday)
-            .map_or_else(String::new, |(name, _)| (*name).to_owned()),
+        day: weekday_name(hours.weekday).to_owned(),
         from: shown(hours.from),
         to: shown(hours.to),
     });
