@@ -18,37 +18,40 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, middleware};
-use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::App;
 pub use problem::Problem;
 
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Standing",
         description = "Standing appointments: one row of intent, sessions just in time, credits on a ledger.\n\nEvery POST takes an `Idempotency-Key`: the same key with the same request is done once and answered again. Bodies carry a `version`, which is also the `ETag`; `If-Match` refuses a command on any other version with 412. What is not yours is not found."
     ),
     security(("token" = [])),
+    components(schemas(problem::ProblemBody)),
 )]
 struct Description;
 
 /// The whole API as a router.
 pub fn router(app: App) -> Router {
-    let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
-        .nest(
-            "/api/v1",
-            OpenApiRouter::new()
-                .merge(therapists::routes())
-                .merge(services::routes())
-                .merge(clients::routes())
-                .merge(intents::routes())
-                .merge(occurrences::routes())
-                .merge(sessions::routes()),
-        )
-        .split_for_parts();
+    let (routes, mut description) =
+        OpenApiRouter::with_openapi(<Description as utoipa::OpenApi>::openapi())
+            .nest(
+                "/api/v1",
+                OpenApiRouter::new()
+                    .merge(therapists::routes())
+                    .merge(services::routes())
+                    .merge(clients::routes())
+                    .merge(intents::routes())
+                    .merge(occurrences::routes())
+                    .merge(sessions::routes()),
+            )
+            .split_for_parts();
+    complete(&mut description);
     if let Some(components) = description.components.as_mut() {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
@@ -69,6 +72,30 @@ pub fn router(app: App) -> Router {
             Problem::internal().into_response()
         }))
         .with_state(app)
+}
+
+/// Every operation may answer with a problem, so the description says it once for all; and each
+/// has a name of its own.
+fn complete(description: &mut OpenApi) {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("ProblemBody")))
+        .build();
+    let problem = ResponseBuilder::new()
+        .description(
+            "Not what was asked for: RFC 9457, with a stable `code`, the field and the values",
+        )
+        .content("application/problem+json", content)
+        .build();
+    for path in description.paths.paths.values_mut() {
+        for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.insert("default".to_owned(), problem.clone().into());
+            // Handlers of two resources may have one name, operations may not.
+            let tag = operation.tags.iter().flatten().next().cloned();
+            let id = operation.operation_id.take();
+            operation.operation_id = tag.zip(id).map(|(tag, id)| format!("{tag}_{id}"));
+        }
+    }
 }
 
 /// One line for each answer: method, path and status, and nothing of what was sent.

@@ -11,6 +11,29 @@ use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
 use serde_json::{Map, Value, json};
 use store::StoreError;
+use utoipa::ToSchema;
+
+/// A problem document, for the description of the API.
+#[derive(Debug, ToSchema)]
+#[allow(
+    dead_code,
+    reason = "it describes what `Problem` writes, whose members depend on the code"
+)]
+pub(super) struct ProblemBody {
+    #[schema(example = "about:blank")]
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The status in figures.
+    status: u16,
+    /// What went wrong, for programs. It does not change.
+    #[schema(example = "start_off_rule")]
+    code: String,
+    /// What went wrong, for people, with the values.
+    detail: String,
+    /// The field, header or parameter that is wrong, if it is one.
+    field: Option<String>,
+}
 
 /// An answer that is not what was asked for.
 #[derive(Debug)]

@@ -13,13 +13,18 @@ async fn routes(clinic: &Clinic) -> Vec<(Method, String)> {
         .unwrap();
     let description = clinic.send(request).await.body;
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
-    let mut routes = Vec::new();
+    let (mut routes, mut names) = (Vec::new(), std::collections::BTreeSet::new());
     for (path, methods) in description["paths"].as_object().unwrap() {
         let path = path
             .replace("{id}", "01890000-0000-7000-8000-000000000000")
             .replace("{recurrence_id}", "2026-03-02T18:00:00");
         assert!(!path.contains('{'), "{path}");
-        for method in methods.as_object().unwrap().keys() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap().to_owned();
+            assert!(
+                names.insert(name),
+                "two operations of one name: {operation}"
+            );
             let method = method.to_uppercase().parse().unwrap();
             routes.push((method, path.clone()));
         }
