@@ -7,7 +7,7 @@
 
 use crate::LocalDateTime;
 use crate::epoch::{Wall, to_local};
-use crate::rule::{Civil, Single};
+use crate::rule::{Civil, Place, Single};
 use crate::transitions::{Span, Transitions};
 use crate::zone::Resolution;
 
@@ -204,6 +204,28 @@ impl Zoned<'_> {
         self.next(low).filter(|found| self.rank(found.unix) == n)
     }
 
+    /// A walk on from an instance of this sequence, as far as its span's clocks do nothing.
+    pub(crate) fn walk_from(self, found: &Instance) -> Option<Walk> {
+        if found.resolution != Resolution::Unique {
+            return None;
+        }
+        let span = &self.table.spans()[self.table.at(found.unix)];
+        let wall = found.unix + span.shift;
+        if wall < span.wall_from + span.gap {
+            return None;
+        }
+        let limit = (span.wall_to - span.fold).min(self.end + span.shift);
+        let mut place = self.civil.place(wall)?;
+        let ahead = self.civil.step(&mut place);
+        let limit = limit.min(self.civil.bound() + 1);
+        Some(Walk {
+            ahead,
+            limit,
+            shift: span.shift,
+            place,
+        })
+    }
+
     /// Gives every instance in `from..to`, in order.
     #[inline]
     pub(crate) fn run(self, from: i64, to: i64, mut f: impl FnMut(Instance)) {
@@ -320,6 +342,29 @@ impl Zoned<'_> {
     #[inline]
     fn instance(self, wall: Wall, unix: i64, resolution: Resolution) -> Option<Instance> {
         (unix < self.end).then(|| plain(wall, unix, resolution))
+    }
+}
+
+/// The way through one span: steps from one wall time to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk {
+    /// The next wall time, if it is before the limit.
+    ahead: Wall,
+    limit: Wall,
+    shift: i64,
+    place: Place,
+}
+
+impl Walk {
+    /// The next instance before `end`; `None` when the way is to be looked for again.
+    #[inline]
+    pub(crate) fn next(&mut self, civil: Civil<'_>, end: i64) -> Option<Instance> {
+        let (wall, unix) = (self.ahead, self.ahead.saturating_sub(self.shift));
+        if wall >= self.limit || unix >= end {
+            return None;
+        }
+        self.ahead = civil.step(&mut self.place);
+        Some(plain(wall, unix, Resolution::Unique))
     }
 }
 
