@@ -1,6 +1,6 @@
 //! When a therapist works.
 
-use chrono::{DateTime, Datelike, Timelike, Utc, Weekday};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc, Weekday};
 use serde::{Deserialize, Serialize};
 
 use crate::Zone;
@@ -100,13 +100,28 @@ impl WeeklyHours {
     /// Whether `[start, end)` lies within the hours, wall clock of the therapist.
     #[must_use]
     pub fn cover(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> bool {
-        let wall = self.zone.local(start).naive();
-        let midnight = i64::from(wall.weekday().num_days_from_monday()) * DAY;
-        let from = midnight + i64::from(wall.hour() * 60 + wall.minute());
-        let seconds = i64::from(wall.second()) + (end - start).num_seconds();
+        let offset = |at: DateTime<Utc>| self.zone.local(at).seconds() - at.timestamp();
+        if offset(start) != offset(end) {
+            // The clocks change on the way: every minute for itself.
+            let minutes = (end - start).num_minutes();
+            let mut each = (0..minutes).map(|minute| start + TimeDelta::minutes(minute));
+            return each.all(|at| {
+                let from = self.minute_of_week(at);
+                self.covers_minutes(from, from + 1)
+            });
+        }
+        let from = self.minute_of_week(start);
+        let seconds = i64::from(start.second()) + (end - start).num_seconds();
         let to = from + (seconds + 59) / 60;
         // Past Sunday midnight the week begins again.
         self.covers_minutes(from, to.min(WEEK)) && (to <= WEEK || self.covers_minutes(0, to - WEEK))
+    }
+
+    /// Minutes since Monday 00:00 on the wall clock.
+    fn minute_of_week(&self, at: DateTime<Utc>) -> i64 {
+        let wall = self.zone.local(at).naive();
+        let midnight = i64::from(wall.weekday().num_days_from_monday()) * DAY;
+        midnight + i64::from(wall.hour() * 60 + wall.minute())
     }
 
     fn covers_minutes(&self, from: i64, to: i64) -> bool {
@@ -117,8 +132,6 @@ impl WeeklyHours {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
 
     fn hours(list: &[(Weekday, u16, u16)]) -> WeeklyHours {
@@ -142,6 +155,17 @@ mod tests {
         assert!(!covered(&mondays, "2026-03-23T08:00:00Z", 60));
         assert!(!covered(&mondays, "2026-03-23T16:30:00Z", 31));
         assert!(covered(&mondays, "2026-03-23T16:30:00Z", 30));
+    }
+
+    #[test]
+    fn an_appointment_across_a_clock_change_is_where_the_wall_clock_is() {
+        let nights = hours(&[(Weekday::Sun, 0, 2 * 60)]);
+        // 00:30 to 02:30 on the wall, an hour long: 01:00 to 02:00 is skipped.
+        assert!(!covered(&nights, "2026-03-29T00:30:00Z", 60));
+        assert!(covered(&nights, "2026-03-29T00:30:00Z", 30));
+        // 00:30 to 01:30 on the wall, two hours long: 01:00 to 02:00 happens twice.
+        assert!(covered(&nights, "2026-10-24T23:30:00Z", 120));
+        assert!(!covered(&nights, "2026-10-24T23:30:00Z", 151));
     }
 
     #[test]

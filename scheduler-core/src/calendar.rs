@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::intent::Intent;
 use crate::session::Session;
-use crate::set::{Occurrence, SetError};
+use crate::set::{OCCURRENCES_MAX, Occurrence, SetError};
 use crate::{IntentId, LocalDateTime, Window};
 
 /// One appointment of a calendar.
@@ -68,7 +68,8 @@ impl Item<'_> {
 /// whose recurrence-id is near it ([`near`]), wherever it was moved to.
 ///
 /// # Errors
-/// [`SetError`] if the window is beyond what a set can compute.
+/// [`SetError`] if the window is beyond what a set can compute, or the calendar holds more than
+/// [`OCCURRENCES_MAX`] appointments.
 pub fn calendar<'a>(
     intents: impl IntoIterator<Item = &'a Intent>,
     sessions: &'a [Session],
@@ -88,6 +89,9 @@ pub fn calendar<'a>(
         let without_session =
             occurrences.filter(|at| !real.contains(&(intent.id, at.recurrence_id)));
         items.extend(without_session.map(|occurrence| Item::Virtual { intent, occurrence }));
+        if items.len() > OCCURRENCES_MAX {
+            return Err(SetError::TooManyOccurrences);
+        }
     }
     items.sort_by_key(|item| (item.start(), item.address()));
     Ok(items)

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::LocalDateTime;
 use crate::availability::WeeklyHours;
 use crate::calendar::Item;
 use crate::set::Occurrence;
+use crate::{IntentId, LocalDateTime};
 
 /// An occurrence that cannot be, and what is in its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Clash {
 pub enum Reason {
     /// Another appointment takes this time.
     Busy {
+        /// Its address.
+        with: (IntentId, LocalDateTime),
         /// Its first instant.
         start: DateTime<Utc>,
         /// The first instant after it.
@@ -74,6 +76,7 @@ pub fn clashes(
             .filter(|item| candidate.start < item.end())
         {
             clash(Reason::Busy {
+                with: item.address(),
                 start: item.start(),
                 end: item.end(),
             });

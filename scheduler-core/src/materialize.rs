@@ -13,6 +13,9 @@ use crate::set::{Occurrence, RecurrenceSet, SetError};
 use crate::zone::END_OF_ZONE_DATA;
 use crate::{LocalDateTime, Window};
 
+/// The longest stretch that is planned at once, so that years of outage are caught up in steps.
+const SPAN_MAX: TimeDelta = TimeDelta::days(366);
+
 /// What the planner found to do for one intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -22,7 +25,8 @@ pub struct Plan {
     pub event: Event,
 }
 
-/// Plans everything that starts before `now + horizon` and has no session.
+/// Plans everything that starts at or before `now + horizon` and has no session, a year at most at
+/// once: what is left is due at once.
 ///
 /// `known` holds the recurrence-ids of the intent's sessions, at least from
 /// [`Intent::sessions_known_from`] on.
@@ -35,7 +39,9 @@ pub fn plan(
     now: DateTime<Utc>,
     horizon: TimeDelta,
 ) -> Result<Plan, SetError> {
-    let through = (now + horizon).min(END_OF_ZONE_DATA);
+    let through = (now + horizon + TimeDelta::microseconds(1))
+        .min(intent.done_through + SPAN_MAX)
+        .min(END_OF_ZONE_DATA);
     let sessions = match Window::new(intent.done_through, through) {
         Ok(window) => plan_window(&intent.set, known, window)?,
         Err(_) => Vec::new(),
@@ -43,7 +49,7 @@ pub fn plan(
     let recurrence_ids = sessions.iter().map(|due| due.recurrence_id).collect();
     Ok(Plan {
         sessions,
-        event: Event::Planned {
+        event: Event::Materialized {
             through,
             recurrence_ids,
         },
@@ -68,8 +74,8 @@ pub fn plan_window(
     Ok(due)
 }
 
-/// When the planner has to look at an intent next: a horizon before the first occurrence that has
-/// no session, from `done_through` on.
+/// When the planner has to look at an intent next, and not an instant earlier: a horizon before the
+/// first occurrence that has no session, from `done_through` on. Instants count in microseconds.
 #[must_use]
 pub fn next_due_at(
     intent: &Intent,

@@ -123,7 +123,7 @@ pub struct Occurrence {
     pub end: DateTime<Utc>,
     /// What the zone's clock changes did to its start.
     pub resolution: Resolution,
-    /// Whether it was moved away from its recurrence-id.
+    /// Whether it starts at another instant than its recurrence-id means.
     pub moved: bool,
     /// Whether it is shown only to say that it does not take place.
     pub cancelled: bool,
@@ -201,6 +201,12 @@ impl RecurrenceSet {
             rules: vec![rule],
             ..self
         }
+    }
+
+    /// The same set, anchored elsewhere.
+    #[must_use]
+    pub fn with_start(self, start: LocalDateTime) -> Self {
+        Self { start, ..self }
     }
 
     /// The same set, recurring by several rules: a time that any of them generates is one, and a
@@ -325,9 +331,12 @@ impl RecurrenceSet {
             .min_by_key(|occurrence| (occurrence.start, occurrence.recurrence_id))
     }
 
-    /// What the set says of one recurrence-id.
+    /// What the set says of one recurrence-id. Past the end of the zone data it says nothing.
     #[must_use]
     pub fn lookup(&self, recurrence_id: LocalDateTime) -> Lookup {
+        if self.zone.resolve(recurrence_id).0 >= END_OF_ZONE_DATA {
+            return Lookup::NotGenerated;
+        }
         let compiled = self.compile();
         let generated = match compiled.sequence() {
             Sequence::Plain(zoned) => zoned
@@ -375,7 +384,7 @@ impl RecurrenceSet {
             start,
             end: self.end_of(start),
             resolution,
-            moved: changed.start.is_some(),
+            moved: start != self.zone.resolve(recurrence_id).0,
             cancelled: changed.cancelled,
         }
     }

@@ -18,6 +18,10 @@ pub const TZDB: &str = chrono_tz::IANA_TZDB_VERSION;
 pub const END_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(4_102_444_800, 0)
     .expect("2100-01-01T00:00:00Z is an instant of chrono");
 
+/// Wall time before 1900 was local mean time, which nobody books in: 1900-01-01T00:00:00Z.
+pub const START_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(-2_208_988_800, 0)
+    .expect("1900-01-01T00:00:00Z is an instant of chrono");
+
 /// An IANA time zone, like `Europe/London`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Zone(Tz);

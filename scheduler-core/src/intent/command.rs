@@ -58,8 +58,8 @@ pub enum Event {
     Cancelled {
         recurrence_id: LocalDateTime,
     },
-    /// The planner has made sessions of everything that starts before `through`.
-    Planned {
+    /// Everything that starts before `through` has become sessions.
+    Materialized {
         through: DateTime<Utc>,
         /// The occurrences that became sessions. Their overrides are now the sessions' own times.
         recurrence_ids: Vec<LocalDateTime>,

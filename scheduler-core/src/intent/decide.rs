@@ -4,7 +4,8 @@ use super::command::{Command, Event, NewIntent};
 use super::state::Intent;
 use crate::rule::{RuleError, Warning, nearest_starts};
 use crate::set::{DEVIATIONS_MAX, Lookup};
-use crate::{Idempotent, LocalDateTime};
+use crate::zone::END_OF_ZONE_DATA;
+use crate::{Idempotent, LocalDateTime, RecurrenceSet, Rule};
 
 /// Why a command on an intent is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +38,12 @@ pub enum IntentError {
         /// When it was asked.
         now: DateTime<Utc>,
     },
+    /// The time is past what is known of time zones.
+    #[error("{at} is too far: time zones are known until {END_OF_ZONE_DATA}")]
+    BeyondZoneData {
+        /// The instant asked for.
+        at: DateTime<Utc>,
+    },
     /// The intent has no such occurrence.
     #[error("the intent does not generate {recurrence_id}")]
     NotGenerated {
@@ -64,27 +71,31 @@ pub enum IntentError {
 /// [`IntentError`] if its start is off its rule or past, or it has no occurrence.
 pub fn create(new: &NewIntent, now: DateTime<Utc>) -> Result<(), IntentError> {
     let start = new.set.start();
-    if let Some(rule) = new.set.rule() {
-        if let Some(warning) = rule.warnings().into_iter().next() {
-            return Err(IntentError::Ineffective(warning));
-        }
-        let (at, _) = new.set.zone().resolve(start);
-        let first = new.set.first_from(at, |_| true);
-        match first {
-            Some(first) if first.recurrence_id == start => {}
-            None if nearest_starts(rule, start).is_empty() => {
-                return Err(IntentError::Empty { start });
-            }
-            _ => {
-                return Err(IntentError::OffRule {
-                    start,
-                    nearest: nearest_starts(rule, start),
-                });
-            }
-        }
+    let warnings = new.set.rule().map(Rule::warnings).unwrap_or_default();
+    if let Some(warning) = warnings.into_iter().next() {
+        return Err(IntentError::Ineffective(warning));
     }
     let (at, _) = new.set.zone().resolve(start);
-    refuse_past(at, now)
+    refuse_past(at, now)?;
+    refuse_beyond(&new.set, at)?;
+    if starts_on_itself(&new.set) {
+        return Ok(());
+    }
+    let nearest = new.set.rule().map(|rule| nearest_starts(rule, start));
+    let works = |at: &LocalDateTime| starts_on_itself(&new.set.clone().with_start(*at));
+    let nearest: Vec<LocalDateTime> = nearest.into_iter().flatten().filter(works).collect();
+    Err(if nearest.is_empty() {
+        IntentError::Empty { start }
+    } else {
+        IntentError::OffRule { start, nearest }
+    })
+}
+
+/// Whether a set's first occurrence is its start.
+fn starts_on_itself(set: &RecurrenceSet) -> bool {
+    let (at, _) = set.zone().resolve(set.start());
+    let first = set.first_from(at, |_| true);
+    first.is_some_and(|first| first.recurrence_id == set.start())
 }
 
 /// What a command does to an intent. The caller has made sure that the occurrence has no session.
@@ -125,6 +136,7 @@ pub fn decide(
                 return Ok(Idempotent::AlreadyApplied);
             }
             refuse_past(at, now)?;
+            refuse_beyond(&intent.set, at)?;
             Event::Rescheduled {
                 recurrence_id,
                 to: *to,
@@ -138,6 +150,14 @@ pub fn decide(
         return Err(IntentError::TooManyDeviations);
     }
     Ok(Idempotent::Applied(event))
+}
+
+fn refuse_beyond(set: &RecurrenceSet, at: DateTime<Utc>) -> Result<(), IntentError> {
+    if set.end_of(at) > END_OF_ZONE_DATA {
+        Err(IntentError::BeyondZoneData { at })
+    } else {
+        Ok(())
+    }
 }
 
 fn refuse_past(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), IntentError> {

@@ -25,7 +25,7 @@ pub fn created(new: NewIntent, now: DateTime<Utc>) -> Intent {
 #[must_use]
 pub fn evolve(mut intent: Intent, event: &Event) -> Intent {
     match event {
-        Event::Planned {
+        Event::Materialized {
             through,
             recurrence_ids,
         } => {
@@ -43,7 +43,7 @@ pub fn evolve(mut intent: Intent, event: &Event) -> Intent {
         }
         Event::Rescheduled { recurrence_id, to } => {
             let (at, _) = intent.set.zone().resolve(*to);
-            let back = recurrence_id == to;
+            let back = intent.set.zone().resolve(*recurrence_id).0 == at;
             let overrides = &mut intent.set.deviations_mut().overrides;
             if back {
                 overrides.remove(recurrence_id);

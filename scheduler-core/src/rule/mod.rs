@@ -18,7 +18,7 @@ pub use english::english;
 pub use expand::{Expansion, Times};
 pub use model::{End, Frequency, NthWeekday, Rule, Skip, Until};
 pub use nearest::nearest_starts;
-pub use text::{RuleError, Warning};
+pub use text::{RuleError, Warning, weekday, weekday_name};
 
 pub(crate) use days::Days;
 pub(crate) use days::steady::Step;

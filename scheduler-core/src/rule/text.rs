@@ -458,12 +458,16 @@ const WEEKDAYS: [(&str, Weekday); 7] = [
     ("SU", Weekday::Sun),
 ];
 
-fn weekday(name: &str) -> Option<Weekday> {
+/// The weekday of an RFC 5545 name: MO, TU, WE, TH, FR, SA or SU.
+#[must_use]
+pub fn weekday(name: &str) -> Option<Weekday> {
     let found = WEEKDAYS.iter().find(|(known, _)| *known == name);
     found.map(|(_, weekday)| *weekday)
 }
 
-fn weekday_name(weekday: Weekday) -> &'static str {
+/// The RFC 5545 name of a weekday.
+#[must_use]
+pub fn weekday_name(weekday: Weekday) -> &'static str {
     let found = WEEKDAYS.iter().find(|(_, known)| *known == weekday);
     found.map_or("MO", |(name, _)| name)
 }

@@ -3,6 +3,7 @@ use chrono::{DateTime, Utc};
 use super::command::{Command, Event};
 use super::state::{Party, Session, SessionState};
 use crate::Idempotent;
+use crate::zone::END_OF_ZONE_DATA;
 
 /// Why a command on a session is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,12 @@ pub enum SessionError {
         now: DateTime<Utc>,
         /// What was asked.
         command: &'static str,
+    },
+    /// The new time is past what is known of time zones.
+    #[error("cannot reschedule to {starts_at}: time zones are known until {END_OF_ZONE_DATA}")]
+    BeyondZoneData {
+        /// The time asked for.
+        starts_at: DateTime<Utc>,
     },
     /// The new time is in the past.
     #[error("cannot reschedule to {starts_at}, it is {now}")]
@@ -112,6 +119,9 @@ fn reschedule(
     }
     if starts_at <= now {
         return Err(SessionError::IntoThePast { starts_at, now });
+    }
+    if ends_at > END_OF_ZONE_DATA {
+        return Err(SessionError::BeyondZoneData { starts_at });
     }
     Ok(Idempotent::Applied(Event::Rescheduled {
         from: session.starts_at,

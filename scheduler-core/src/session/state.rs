@@ -32,6 +32,8 @@ pub struct Session {
     pub slot_version: u32,
     /// Which hold of credit is its current one. The first is 1.
     pub hold_generation: u32,
+    /// When the worker has to look at it next; `None` if never. The caller's policy.
+    pub next_due_at: Option<DateTime<Utc>>,
     /// Raised by every change.
     pub version: u64,
 }
@@ -84,6 +86,14 @@ pub enum Party {
     Therapist,
     /// The clinic's staff.
     Clinic,
+}
+
+impl Session {
+    /// Whether it starts at another instant than its recurrence-id means.
+    #[must_use]
+    pub fn is_moved(&self) -> bool {
+        self.zone.resolve(self.recurrence_id).0 != self.starts_at
+    }
 }
 
 impl SessionState {

@@ -1,17 +1,24 @@
-//! The crate's tests in one binary: one link.
+//! The scheduler core from outside, in one binary: properties against naive oracles and recorded
+//! data, then examples.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_wrap,
     reason = "in a test a panic is the answer, and its numbers are small"
 )]
 
+mod conflicts;
 mod corpora;
 mod expansion_laws;
+mod machines;
 mod naive;
+mod planner;
+mod random;
 mod rfc_examples;
 mod rrule_oracle;
+mod rule_text;
 mod semantics;
 mod set_laws;
 mod text;
+mod windows;
 mod zone_corpus;
 mod zone_laws;

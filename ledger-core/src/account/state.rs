@@ -1,0 +1,309 @@
+//! The state of an account: the fold of its entries, as far as decisions need it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::amount::{Credits, Overflow};
+use crate::chain::Head;
+use crate::entry::Part;
+use crate::id::{AccountId, HoldId, LotNumber, ServiceId};
+use crate::instant::{micros, micros_option};
+use crate::lot::{Balance, Lot};
+
+/// An account: its lots, its open holds and the head of its chain.
+///
+/// The head's hash stands for the whole history, and is the hash of this state. What has ended
+/// is not here: the size is bounded by what is open, plus a few numbers for each lot.
+///
+/// Serde writes a snapshot with `"v": 1`, and reads one only if its numbers agree with each
+/// other. Whether they agree with the entries, [`fold`](crate::fold) tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Snapshot", into = "Snapshot")]
+pub struct Account {
+    pub(super) head: Head,
+    /// Of the last entry: the time of recording does not run backwards.
+    pub(super) recorded_at: Option<DateTime<Utc>>,
+    /// Lot `n` is at index `n - 1`.
+    pub(super) lots: Vec<Lot>,
+    pub(super) holds: BTreeMap<HoldId, OpenHold>,
+    /// Between the two entries of a linked pair.
+    pub(super) pair: Option<Pair>,
+    /// The sum over the lots, so that asking for it does not depend on their number.
+    pub(super) total: Balance,
+}
+
+/// A hold that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OpenHold {
+    /// Its id, which a reschedule keeps.
+    pub id: HoldId,
+    /// What is booked.
+    pub service: ServiceId,
+    /// When the booked slot starts, after the last reschedule.
+    #[serde(with = "micros")]
+    pub slot_start: DateTime<Utc>,
+    /// Of the last reschedule, if there was one.
+    #[serde(default)]
+    pub slot_version: Option<u32>,
+    /// From which lots, from its beginning to its end.
+    pub allocation: Vec<Part>,
+}
+
+/// A release that announced its second entry, which must be the account's next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pair {
+    pub(super) hold: HoldId,
+    pub(super) second: Second,
+    pub(super) allocation: Vec<Part>,
+}
+
+/// The kind of the second entry of a linked pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Second {
+    Use,
+    Forfeit,
+}
+
+impl Account {
+    /// A new account, without entries.
+    #[must_use]
+    pub fn open(id: AccountId) -> Account {
+        Account {
+            head: Head::empty(id),
+            recorded_at: None,
+            lots: Vec::new(),
+            holds: BTreeMap::new(),
+            pair: None,
+            total: Balance::default(),
+        }
+    }
+
+    /// Whose account it is.
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        self.head.account
+    }
+
+    /// The number of entries.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.head.seq
+    }
+
+    /// The head of the chain. Its hash is the state's hash.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// All credits by bucket, of whatever service. Takes the same time for any number of lots.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        self.total
+    }
+
+    /// The credits of one service by bucket, expired or not yet valid ones included.
+    #[must_use]
+    pub fn balance_for(&self, service: ServiceId) -> Balance {
+        let lots = self.lots.iter().filter(|lot| lot.service == service);
+        sum(lots).expect("a part of the total, which fits")
+    }
+
+    /// The lots in the order of their numbers.
+    #[must_use]
+    pub fn lots(&self) -> &[Lot] {
+        &self.lots
+    }
+
+    /// A lot by its number.
+    #[must_use]
+    pub fn lot(&self, number: LotNumber) -> Option<&Lot> {
+        self.lots.get(index(number)?)
+    }
+
+    /// The open holds in the order of their ids.
+    pub fn holds(&self) -> impl Iterator<Item = &OpenHold> {
+        self.holds.values()
+    }
+
+    /// A hold, while it is open.
+    #[must_use]
+    pub fn hold(&self, id: HoldId) -> Option<&OpenHold> {
+        self.holds.get(&id)
+    }
+
+    /// The open hold of a booking, of whatever generation. A booking has one at most.
+    pub(super) fn hold_of(&self, id: HoldId) -> Option<&OpenHold> {
+        let HoldId { booking, .. } = id;
+        let first = HoldId {
+            booking,
+            generation: 0,
+        };
+        let last = HoldId {
+            booking,
+            generation: u32::MAX,
+        };
+        self.holds.range(first..=last).map(|(_, open)| open).next()
+    }
+
+    pub(super) fn lot_mut(&mut self, number: LotNumber) -> Option<&mut Lot> {
+        self.lots.get_mut(index(number)?)
+    }
+
+    /// The number of the next lot; `None` when the numbers have run out.
+    pub(super) fn next_lot(&self) -> Option<LotNumber> {
+        let last = u32::try_from(self.lots.len()).ok()?;
+        last.checked_add(1).map(LotNumber)
+    }
+}
+
+fn index(number: LotNumber) -> Option<usize> {
+    usize::try_from(number.0).ok()?.checked_sub(1)
+}
+
+fn sum<'a>(mut lots: impl Iterator<Item = &'a Lot>) -> Result<Balance, Overflow> {
+    lots.try_fold(Balance::default(), |sum, lot| sum.plus(lot.balance))
+}
+
+/// The stored form of an account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snapshot {
+    v: u32,
+    head: Head,
+    #[serde(default, with = "micros_option")]
+    recorded_at: Option<DateTime<Utc>>,
+    lots: Vec<Lot>,
+    holds: Vec<OpenHold>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pair: Option<Pair>,
+}
+
+const VERSION: u32 = 1;
+
+impl From<Account> for Snapshot {
+    fn from(account: Account) -> Snapshot {
+        let Account {
+            head,
+            recorded_at,
+            lots,
+            holds,
+            pair,
+            total: _,
+        } = account;
+        Snapshot {
+            v: VERSION,
+            head,
+            recorded_at,
+            lots,
+            holds: holds.into_values().collect(),
+            pair,
+        }
+    }
+}
+
+impl TryFrom<Snapshot> for Account {
+    type Error = BadSnapshot;
+
+    fn try_from(snapshot: Snapshot) -> Result<Account, BadSnapshot> {
+        let Snapshot {
+            v,
+            head,
+            recorded_at,
+            lots,
+            holds,
+            pair,
+        } = snapshot;
+        if v != VERSION {
+            return Err(BadSnapshot::Version { v });
+        }
+        let total = sum(lots.iter()).and_then(|sum| sum.total().map(|_| sum));
+        let total = total.map_err(|_| BadSnapshot::TooMuch)?;
+        for (lot, ordinal) in lots.iter().zip(1..) {
+            if lot.number != LotNumber(ordinal) {
+                return Err(BadSnapshot::Ordinal {
+                    ordinal,
+                    found: lot.number,
+                });
+            }
+            if !lot.balance.is_sound() || lot.balance.total() != Ok(lot.granted) {
+                return Err(BadSnapshot::Lot { lot: lot.number });
+            }
+        }
+        let count = holds.len();
+        let holds: BTreeMap<_, _> = holds.into_iter().map(|open| (open.id, open)).collect();
+        let account = Account {
+            head,
+            recorded_at,
+            lots,
+            holds,
+            pair,
+            total,
+        };
+        if account.holds.len() == count && account.held_by_lot() == account.held_by_hold()? {
+            Ok(account)
+        } else {
+            Err(BadSnapshot::Holds)
+        }
+    }
+}
+
+impl Account {
+    fn held_by_lot(&self) -> BTreeMap<LotNumber, Credits> {
+        let held = self
+            .lots
+            .iter()
+            .filter(|lot| lot.balance.held != Credits::ZERO);
+        held.map(|lot| (lot.number, lot.balance.held)).collect()
+    }
+
+    fn held_by_hold(&self) -> Result<BTreeMap<LotNumber, Credits>, BadSnapshot> {
+        let mut held = BTreeMap::new();
+        for part in self.holds.values().flat_map(|open| &open.allocation) {
+            if !part.amount.is_positive() {
+                return Err(BadSnapshot::Holds);
+            }
+            let sum = held.entry(part.lot).or_insert(Credits::ZERO);
+            *sum = sum.plus(part.amount).map_err(|_| BadSnapshot::Holds)?;
+        }
+        Ok(held)
+    }
+}
+
+/// A snapshot whose numbers do not agree with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadSnapshot {
+    /// Of another version.
+    #[error("version {v} of a snapshot is not known")]
+    Version {
+        /// The version.
+        v: u32,
+    },
+    /// A lot is missing or out of its place.
+    #[error("lot {found} stands in the place of lot {ordinal}")]
+    Ordinal {
+        /// The number of the place.
+        ordinal: u32,
+        /// The lot that stands there.
+        found: LotNumber,
+    },
+    /// A lot has a negative bucket, or its buckets do not sum to what was granted.
+    #[error("the buckets of lot {lot} do not sum to what was granted")]
+    Lot {
+        /// The lot.
+        lot: LotNumber,
+    },
+    /// The lots together hold more than can be counted.
+    #[error("the lots' sum does not fit 64 bits")]
+    TooMuch,
+    /// What the lots have as held is not what the open holds take.
+    #[error("the open holds do not sum to what the lots hold")]
+    Holds,
+}

@@ -1,0 +1,172 @@
+//! The hash chain: every entry's hash covers its contents and the hash of the entry before.
+//!
+//! So an edit, a deletion in the middle, a swap or an insertion is found by whoever holds the
+//! entries alone. That the *end* was cut off is found against a head kept elsewhere: compare the
+//! [`Head`] that [`verify`] returns with [`Account::head`](crate::Account::head).
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{Body, Entry};
+use crate::hash::{Canonical, Hash};
+use crate::id::AccountId;
+use crate::key::Key;
+
+/// Where a chain ends. The hash stands for the whole history, and so for the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Whose chain.
+    pub account: AccountId,
+    /// The number of entries.
+    pub seq: u64,
+    /// The hash of the last one; of an empty chain, the [`genesis`].
+    pub hash: Hash,
+}
+
+impl Head {
+    /// The head of a chain without entries.
+    #[must_use]
+    pub fn empty(account: AccountId) -> Head {
+        Head {
+            account,
+            seq: 0,
+            hash: genesis(account),
+        }
+    }
+
+    /// The next entry of the chain; `None` when the numbers have run out.
+    pub(crate) fn seal(
+        self,
+        key: Key,
+        body: Body,
+        effective_at: DateTime<Utc>,
+        recorded_at: DateTime<Utc>,
+    ) -> Option<Entry> {
+        let Head {
+            account,
+            seq,
+            hash: prev_hash,
+        } = self;
+        let seq = seq.checked_add(1)?;
+        let hash = prev_hash; // until there is something to hash
+        let mut entry = Entry {
+            account,
+            seq,
+            key,
+            body,
+            effective_at,
+            recorded_at,
+            prev_hash,
+            hash,
+        };
+        entry.hash = Hash::of(&entry.canonical_bytes());
+        Some(entry)
+    }
+
+    /// The head once `entry` is the last. Does not check that it fits.
+    pub(crate) fn after(entry: &Entry) -> Head {
+        Head {
+            account: entry.account,
+            seq: entry.seq,
+            hash: entry.hash,
+        }
+    }
+}
+
+/// What the first entry of an account has for a previous hash. It depends on the account, so that
+/// no chain can be passed off as another account's.
+#[must_use]
+pub fn genesis(account: AccountId) -> Hash {
+    let mut bytes = Vec::with_capacity(64);
+    Canonical(&mut bytes)
+        .text("standing.ledger.genesis.v1")
+        .bytes(account.0.as_bytes());
+    Hash::of(&bytes)
+}
+
+/// Checks an account's chain from its first entry on, in the order given, and returns its head.
+///
+/// # Errors
+/// [`BrokenAt`] names the first place at which the chain is not whole.
+pub fn verify<'a>(
+    account: AccountId,
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> Result<Head, BrokenAt> {
+    let mut head = Head::empty(account);
+    let mut bytes = Vec::with_capacity(512);
+    for entry in entries {
+        let seq = head.seq.saturating_add(1);
+        let broken = |how| Err(BrokenAt { account, seq, how });
+        if entry.account != account {
+            return broken(Break::Account {
+                found: entry.account,
+            });
+        }
+        if entry.seq != seq {
+            return broken(Break::Seq { found: entry.seq });
+        }
+        if entry.prev_hash != head.hash {
+            return broken(Break::Link {
+                expected: head.hash,
+                found: entry.prev_hash,
+            });
+        }
+        entry.write_canonical(&mut bytes);
+        let computed = Hash::of(&bytes);
+        if entry.hash != computed {
+            return broken(Break::Contents {
+                computed,
+                found: entry.hash,
+            });
+        }
+        head = Head::after(entry);
+    }
+    Ok(head)
+}
+
+/// The first place at which a chain is not whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the chain of account {account} is broken at entry {seq}: {how}")]
+pub struct BrokenAt {
+    /// Whose chain.
+    pub account: AccountId,
+    /// The place, counted from 1: all entries before it are whole.
+    pub seq: u64,
+    /// What is wrong there.
+    pub how: Break,
+}
+
+/// What is wrong with a chain at a place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Break {
+    /// Another account's entry.
+    #[error("it belongs to account {found}")]
+    Account {
+        /// That account.
+        found: AccountId,
+    },
+    /// An entry is missing, doubled or out of its place.
+    #[error("entry {found} stands there")]
+    Seq {
+        /// The number of the entry that stands there.
+        found: u64,
+    },
+    /// It does not follow the entry before.
+    #[error("it follows {found}, but the entry before has {expected}")]
+    Link {
+        /// The hash of the entry before.
+        expected: Hash,
+        /// The previous hash it names.
+        found: Hash,
+    },
+    /// Its contents or its hash were changed.
+    #[error("its hash is {found}, but its contents have {computed}")]
+    Contents {
+        /// The hash of its contents.
+        computed: Hash,
+        /// The hash it carries.
+        found: Hash,
+    },
+}

@@ -1,0 +1,149 @@
+//! Why a grant was made: its source and its evidence, in ids and codes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Where credits come from. The order is the order of consumption: what was given goes before
+/// what was paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Given.
+    Goodwill,
+    /// Paid for.
+    Paid,
+}
+
+impl Source {
+    /// Its stored name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Goodwill => "goodwill",
+            Source::Paid => "paid",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a grant rests on. There is no grant without it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// A person decided it.
+    Manual {
+        /// Who.
+        actor: Uuid,
+        /// Why.
+        reason: ReasonCode,
+    },
+}
+
+/// A reason as a code: `[a-z][a-z0-9_]{0,63}`.
+///
+/// No free text: an entry is never erased, so it must hold nothing about a person. What there is
+/// to say in words belongs where it can be erased.
+///
+/// ```
+/// use ledger_core::ReasonCode;
+///
+/// assert!("welcome_gift".parse::<ReasonCode>().is_ok());
+/// assert!("Anna's mother was ill".parse::<ReasonCode>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReasonCode(String);
+
+impl ReasonCode {
+    /// The most bytes a code may have.
+    pub const MAX_BYTES: usize = 64;
+
+    /// The text of the code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ReasonCode {
+    type Err = BadReasonCode;
+
+    fn from_str(text: &str) -> Result<ReasonCode, BadReasonCode> {
+        ReasonCode::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for ReasonCode {
+    type Error = BadReasonCode;
+
+    fn try_from(text: String) -> Result<ReasonCode, BadReasonCode> {
+        let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let fits = text.len() <= ReasonCode::MAX_BYTES
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(rest);
+        // The text itself is not repeated: it may be what a person wrote about another.
+        if fits {
+            Ok(ReasonCode(text))
+        } else {
+            Err(BadReasonCode { bytes: text.len() })
+        }
+    }
+}
+
+impl From<ReasonCode> for String {
+    fn from(code: ReasonCode) -> String {
+        code.0
+    }
+}
+
+/// A text that is no reason code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a text of {bytes} bytes is not a code of the form [a-z][a-z0-9_]{{0,63}}")]
+pub struct BadReasonCode {
+    bytes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_what_is_none() {
+        for text in ["a", "late_2", &"a".repeat(64)] {
+            assert_eq!(text.parse::<ReasonCode>().unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "_a",
+            "2a",
+            "A",
+            "a b",
+            "a-b",
+            "ä",
+            "a\n",
+            &"a".repeat(65),
+        ] {
+            assert!(text.parse::<ReasonCode>().is_err(), "{text:?}");
+        }
+        let refused = "Said X".parse::<ReasonCode>().unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "a text of 6 bytes is not a code of the form [a-z][a-z0-9_]{0,63}"
+        );
+    }
+}

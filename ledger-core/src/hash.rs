@@ -1,0 +1,156 @@
+//! SHA-256 digests, and the canonical bytes they are taken over.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// The digest of some bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Hash {
+        Hash(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hash({self})")
+    }
+}
+
+impl FromStr for Hash {
+    type Err = BadHash;
+
+    fn from_str(text: &str) -> Result<Hash, BadHash> {
+        // Lower case only: one digest, one spelling.
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Some(b - b'0'),
+            b'a'..=b'f' => Some(b - b'a' + 10),
+            _ => None,
+        };
+        let bad = BadHash { bytes: text.len() };
+        if text.len() != 64 {
+            return Err(bad);
+        }
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0])
+                .zip(digit(pair[1]))
+                .map(|(high, low)| high << 4 | low)
+                .ok_or(bad)?;
+        }
+        Ok(Hash(hash))
+    }
+}
+
+impl TryFrom<String> for Hash {
+    type Error = BadHash;
+
+    fn try_from(text: String) -> Result<Hash, BadHash> {
+        text.parse()
+    }
+}
+
+impl From<Hash> for String {
+    fn from(hash: Hash) -> String {
+        hash.to_string()
+    }
+}
+
+/// A text that is no digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a text of {bytes} bytes is not 64 lower-case hexadecimal digits")]
+pub struct BadHash {
+    bytes: usize,
+}
+
+/// Writes fields so that no two lists of fields give the same bytes: each is its length in four
+/// bytes and then itself. Numbers are big-endian and of fixed width.
+pub(crate) struct Canonical<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Canonical<'_> {
+    pub(crate) fn bytes(&mut self, field: &[u8]) -> &mut Self {
+        let length = u32::try_from(field.len()).expect("a key is the longest field: 255 bytes");
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(field);
+        self
+    }
+
+    pub(crate) fn text(&mut self, field: &str) -> &mut Self {
+        self.bytes(field.as_bytes())
+    }
+
+    pub(crate) fn u32(&mut self, field: u32) -> &mut Self {
+        self.bytes(&field.to_be_bytes())
+    }
+
+    pub(crate) fn u64(&mut self, field: u64) -> &mut Self {
+        self.bytes(&field.to_be_bytes())
+    }
+
+    pub(crate) fn i64(&mut self, field: i64) -> &mut Self {
+        self.bytes(&field.to_be_bytes())
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub(crate) fn instant(&mut self, field: DateTime<Utc>) -> &mut Self {
+        self.i64(field.timestamp_micros())
+    }
+
+    /// An absent instant is an empty field, which no instant is.
+    pub(crate) fn instant_option(&mut self, field: Option<DateTime<Utc>>) -> &mut Self {
+        match field {
+            Some(at) => self.instant(at),
+            None => self.bytes(&[]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_reads_back_and_has_one_spelling() {
+        let hash = Hash::of(b"abc");
+        // Source: FIPS 180-2, appendix B.1.
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash.to_string(), text);
+        assert_eq!(text.parse(), Ok(hash));
+        for bad in [
+            "",
+            &text[1..],
+            &text.to_uppercase(),
+            &text.replace('b', "g"),
+        ] {
+            assert!(bad.parse::<Hash>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn moving_a_byte_from_one_field_to_the_next_changes_the_bytes() {
+        let written = |fields: &[&str]| {
+            let mut bytes = Vec::new();
+            let mut canonical = Canonical(&mut bytes);
+            for field in fields {
+                canonical.text(field);
+            }
+            bytes
+        };
+        assert_ne!(written(&["ab", "c"]), written(&["a", "bc"]));
+        assert_ne!(written(&["ab"]), written(&["ab", ""]));
+    }
+}

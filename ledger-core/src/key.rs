@@ -1,0 +1,210 @@
+//! Deterministic keys: what makes a retry the same request.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::id::HoldId;
+
+/// The name of what an entry records, unique in the ledger.
+///
+/// A key is made from what the entry is *about* (this hold's release, that command's grant), never
+/// from the event, invoice or attempt that brought it. So a retry, a webhook delivered twice and a
+/// reconciliation all arrive at the same key, and the ledger takes the first.
+///
+/// The form is a version and then segments: `v1/booking/{session}/hold/{gen}/use`. Segments hold
+/// letters, digits and `. _ : -`; the whole has at most [`Key::MAX_BYTES`].
+///
+/// ```
+/// use ledger_core::{HoldId, Key};
+/// use uuid::Uuid;
+///
+/// let hold = HoldId { booking: Uuid::from_u128(7), generation: 1 };
+/// let key = Key::used(hold);
+/// assert_eq!(key.as_str(), "v1/booking/00000000-0000-0000-0000-000000000007/hold/1/use");
+/// assert_eq!(key.as_str().parse::<Key>(), Ok(key));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Key(String);
+
+impl Key {
+    /// The most bytes a key may have.
+    pub const MAX_BYTES: usize = 255;
+
+    /// `v1/booking/{session}/hold/{gen}`
+    #[must_use]
+    pub fn hold(hold: HoldId) -> Key {
+        Key(format!(
+            "v1/booking/{}/hold/{}",
+            hold.booking, hold.generation
+        ))
+    }
+
+    /// `v1/booking/{session}/hold/{gen}/release`: the end of the hold, whatever it ends in.
+    #[must_use]
+    pub fn release(hold: HoldId) -> Key {
+        Key::of_hold(hold, "release")
+    }
+
+    /// `v1/booking/{session}/hold/{gen}/use`
+    #[must_use]
+    pub fn used(hold: HoldId) -> Key {
+        Key::of_hold(hold, "use")
+    }
+
+    /// `v1/booking/{session}/hold/{gen}/forfeit`
+    #[must_use]
+    pub fn forfeit(hold: HoldId) -> Key {
+        Key::of_hold(hold, "forfeit")
+    }
+
+    /// `v1/booking/{session}/hold/{gen}/rescheduled/{slot_version}`
+    #[must_use]
+    pub fn rescheduled(hold: HoldId, slot_version: u32) -> Key {
+        Key::of_hold(hold, &format!("rescheduled/{slot_version}"))
+    }
+
+    /// `v1/grant/manual/{command id}`: a grant that a person decided.
+    #[must_use]
+    pub fn manual_grant(command: Uuid) -> Key {
+        Key(format!("{MANUAL_GRANT}{command}"))
+    }
+
+    /// This is the key of a manual grant, spelled as [`Key::manual_grant`] spells it. Another
+    /// spelling of the same id would be a second key for one command.
+    #[must_use]
+    pub fn is_manual_grant(&self) -> bool {
+        let id = self
+            .0
+            .strip_prefix(MANUAL_GRANT)
+            .and_then(|id| id.parse().ok());
+        id.is_some_and(|id| Key::manual_grant(id) == *self)
+    }
+
+    /// The text of the key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of_hold(hold: HoldId, what: &str) -> Key {
+        Key(format!("{}/{what}", Key::hold(hold).0))
+    }
+}
+
+const MANUAL_GRANT: &str = "v1/grant/manual/";
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Key {
+    type Err = BadKey;
+
+    fn from_str(text: &str) -> Result<Key, BadKey> {
+        Key::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = BadKey;
+
+    fn try_from(text: String) -> Result<Key, BadKey> {
+        if text.len() > Key::MAX_BYTES {
+            return Err(BadKey::TooLong { bytes: text.len() });
+        }
+        let segment = |s: &str| {
+            !s.is_empty()
+                && s.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+        };
+        match text.strip_prefix("v1/") {
+            Some(rest) if rest.split('/').all(segment) => Ok(Key(text)),
+            _ => Err(BadKey::Form { text }),
+        }
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> String {
+        key.0
+    }
+}
+
+/// A text that is no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadKey {
+    /// Longer than [`Key::MAX_BYTES`].
+    #[error("a key of {bytes} bytes is longer than {}", Key::MAX_BYTES)]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// Not a version and segments.
+    #[error("{text:?} is not `v1/` and segments of letters, digits and . _ : -")]
+    Form {
+        /// What was given.
+        text: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spelled_as_agreed() {
+        let hold = HoldId {
+            booking: Uuid::from_u128(0xab),
+            generation: 2,
+        };
+        let stem = "v1/booking/00000000-0000-0000-0000-0000000000ab/hold/2";
+        assert_eq!(Key::hold(hold).as_str(), stem);
+        assert_eq!(Key::release(hold).as_str(), format!("{stem}/release"));
+        assert_eq!(Key::used(hold).as_str(), format!("{stem}/use"));
+        assert_eq!(Key::forfeit(hold).as_str(), format!("{stem}/forfeit"));
+        assert_eq!(
+            Key::rescheduled(hold, 9).as_str(),
+            format!("{stem}/rescheduled/9")
+        );
+        let grant = Key::manual_grant(Uuid::from_u128(0xab));
+        assert_eq!(
+            grant.as_str(),
+            "v1/grant/manual/00000000-0000-0000-0000-0000000000ab"
+        );
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for text in [
+            "", "v1", "v1/", "v2/a", "v1//a", "v1/a/", "v1/a b", "v1/é", "V1/a", "v1/a\n",
+        ] {
+            assert!(
+                matches!(text.parse::<Key>(), Err(BadKey::Form { .. })),
+                "{text:?}"
+            );
+        }
+        let long = format!("v1/{}", "a".repeat(Key::MAX_BYTES));
+        assert_eq!(long.parse::<Key>(), Err(BadKey::TooLong { bytes: 258 }));
+        assert!(serde_json::from_str::<Key>("\"v1/a b\"").is_err());
+    }
+
+    #[test]
+    fn a_manual_grant_has_one_spelling() {
+        assert!(Key::manual_grant(Uuid::from_u128(0xab)).is_manual_grant());
+        for text in [
+            "v1/grant/manual/00000000-0000-0000-0000-0000000000AB",
+            "v1/grant/manual/000000000000000000000000000000ab",
+            "v1/grant/manual/x",
+            "v1/grant/other",
+        ] {
+            assert!(!text.parse::<Key>().unwrap().is_manual_grant(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Who asks, and the one function that says whether they may.
+
+use std::fmt;
+
+use scheduler_core::session::Party;
+use scheduler_core::{ClientId, TherapistId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A tenant. Every root row carries it; nothing crosses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClinicId(pub Uuid);
+
+impl ClinicId {
+    /// The clinic of an installation that has only one.
+    pub const FIRST: Self = Self(Uuid::from_u128(0x0000_0000_0000_8000_8000_0000_0000_0001));
+}
+
+impl fmt::Display for ClinicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who asks: resolved on every request, before anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Principal {
+    /// The clinic it belongs to.
+    pub clinic: ClinicId,
+    /// The credential it showed: what tells two members of the staff apart.
+    pub credential: Uuid,
+    /// What it is there.
+    pub role: Role,
+}
+
+/// What somebody is in a clinic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The clinic's staff.
+    Admin,
+    /// A therapist.
+    Therapist(TherapistId),
+    /// A client.
+    Client(ClientId),
+}
+
+/// Who did something, as the journal keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A principal.
+    Principal(Principal),
+    /// The worker's tick.
+    Tick,
+}
+
+impl Principal {
+    /// On which side of a booking it stands.
+    #[must_use]
+    pub fn party(self) -> Party {
+        match self.role {
+            Role::Admin => Party::Clinic,
+            Role::Therapist(_) => Party::Therapist,
+            Role::Client(_) => Party::Client,
+        }
+    }
+
+    /// Who it is, whatever credential it shows: a therapist and a client are themselves, a member
+    /// of the staff is known by the credential. Ledger entries name it.
+    #[must_use]
+    pub fn identity(self) -> Uuid {
+        match self.role {
+            Role::Admin => self.credential,
+            Role::Therapist(id) => id.0,
+            Role::Client(id) => id.0,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tick => f.write_str("tick"),
+            Self::Principal(principal) => {
+                let role = match principal.role {
+                    Role::Admin => "admin",
+                    Role::Therapist(_) => "therapist",
+                    Role::Client(_) => "client",
+                };
+                write!(f, "{role}/{}", principal.identity())
+            }
+        }
+    }
+}
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// See it.
+    Read,
+    /// Make it, or change what the clinic alone decides: people, services, credits.
+    Administer,
+    /// Make a booking, or reschedule, skip or cancel in one.
+    Book,
+    /// Say how a session went.
+    Settle,
+}
+
+/// What they want to do it to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// The clinic as a whole: its lists of people and bookings.
+    Clinic,
+    /// What everybody in the clinic may look up: its services and who its therapists are.
+    Directory,
+    /// A therapist's calendar.
+    Therapist(TherapistId),
+    /// A client, with their credits and calendar.
+    Client {
+        /// Who.
+        id: ClientId,
+        /// The therapist they are assigned to.
+        assigned: Option<TherapistId>,
+    },
+    /// A booking.
+    Booking {
+        /// Whose time.
+        therapist: TherapistId,
+        /// For whom.
+        client: ClientId,
+    },
+    /// A booking to be made.
+    NewBooking {
+        /// Whose time.
+        therapist: TherapistId,
+        /// For whom.
+        client: ClientId,
+        /// Whether the client is assigned to the therapist.
+        assigned: bool,
+    },
+}
+
+/// The policy: whether a principal may do this to that.
+///
+/// Staff may do everything in their clinic. Therapists see and settle what is theirs, and see the
+/// clients assigned to them. Clients see what is theirs. Both change their own bookings, and make
+/// new ones within the assignment. What is refused is not there: the service answers "not found".
+#[must_use]
+pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
+    match (principal.role, resource) {
+        (Role::Admin, _) => true,
+        (_, Resource::Clinic) => false,
+        (_, Resource::Directory) => action == Action::Read,
+        (Role::Therapist(me), Resource::Therapist(id)) => me == id && action == Action::Read,
+        (Role::Therapist(me), Resource::Client { assigned, .. }) => {
+            assigned == Some(me) && action == Action::Read
+        }
+        (Role::Therapist(me), Resource::Booking { therapist, .. }) => {
+            me == therapist && action != Action::Administer
+        }
+        (
+            role,
+            Resource::NewBooking {
+                therapist,
+                client,
+                assigned,
+            },
+        ) => {
+            let own = role == Role::Therapist(therapist) || role == Role::Client(client);
+            own && assigned && action == Action::Book
+        }
+        (Role::Client(_), Resource::Therapist(_)) => false,
+        (Role::Client(me), Resource::Client { id, .. }) => me == id && action == Action::Read,
+        (Role::Client(me), Resource::Booking { client, .. }) => {
+            me == client && matches!(action, Action::Read | Action::Book)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_but_staff_administers_and_nobody_touches_what_is_another_s() {
+        let (me, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let principal = |role| Principal {
+            clinic: ClinicId::FIRST,
+            credential: me,
+            role,
+        };
+        let therapist = principal(Role::Therapist(TherapistId(me)));
+        let client = principal(Role::Client(ClientId(me)));
+        let others = [
+            Resource::Clinic,
+            Resource::Therapist(TherapistId(other)),
+            Resource::Client {
+                id: ClientId(other),
+                assigned: Some(TherapistId(other)),
+            },
+            Resource::Booking {
+                therapist: TherapistId(other),
+                client: ClientId(other),
+            },
+        ];
+        let actions = [
+            Action::Read,
+            Action::Administer,
+            Action::Book,
+            Action::Settle,
+        ];
+        for resource in others {
+            for action in actions {
+                assert!(
+                    !allow(therapist, action, resource),
+                    "{action:?} {resource:?}"
+                );
+                assert!(!allow(client, action, resource), "{action:?} {resource:?}");
+                assert!(allow(principal(Role::Admin), action, resource));
+            }
+        }
+        let mine = Resource::Booking {
+            therapist: TherapistId(me),
+            client: ClientId(me),
+        };
+        assert!(allow(client, Action::Book, mine) && allow(therapist, Action::Settle, mine));
+        assert!(!allow(client, Action::Settle, mine));
+        for (principal, assigned) in [
+            (client, true),
+            (client, false),
+            (therapist, true),
+            (therapist, false),
+        ] {
+            let wanted = Resource::NewBooking {
+                therapist: TherapistId(me),
+                client: ClientId(me),
+                assigned,
+            };
+            assert_eq!(allow(principal, Action::Book, wanted), assigned);
+        }
+        for resource in others.into_iter().chain([mine, Resource::Directory]) {
+            assert!(!allow(therapist, Action::Administer, resource));
+            assert!(!allow(client, Action::Administer, resource));
+        }
+    }
+}

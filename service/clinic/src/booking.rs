@@ -1,0 +1,140 @@
+//! Making a standing booking.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use scheduler_core::calendar::calendar;
+use scheduler_core::conflict::clashes;
+use scheduler_core::intent::{self, NewIntent};
+use scheduler_core::materialize::next_due_at;
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{
+    ClientId, GapPolicy, IntentId, LocalDateTime, RecurrenceSet, Rule, ServiceId, TherapistId,
+    Window, Zone,
+};
+use serde_json::json;
+
+use crate::access::{Action, Principal, Resource, Role, allow};
+use crate::people::Service;
+use crate::policy::{CHECKED, HORIZON};
+use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Scope, Subject, View};
+
+/// A booking to be made.
+#[derive(Debug, Clone)]
+pub struct NewBooking {
+    /// The intent's id, made by the caller.
+    pub id: IntentId,
+    /// Whose time.
+    pub therapist: TherapistId,
+    /// For whom.
+    pub client: ClientId,
+    /// What.
+    pub service: ServiceId,
+    /// The wall time of the first occurrence.
+    pub start: LocalDateTime,
+    /// The zone of all wall times.
+    pub zone: Zone,
+    /// The length, if it is not the service's. Only the clinic decides that.
+    pub minutes: Option<u32>,
+    /// How it recurs, if it does.
+    pub rule: Option<Rule>,
+    /// What becomes of wall times that the zone skips.
+    pub gap: GapPolicy,
+}
+
+/// What making a booking has to see.
+///
+/// # Errors
+/// [`Refusal::Set`] if the start is beyond the known rules of time zones.
+pub fn scope(wanted: &NewBooking) -> Result<Scope, Refusal> {
+    let (start, _) = wanted.zone.resolve(wanted.start);
+    Ok(Scope::Booking {
+        therapist: wanted.therapist,
+        client: wanted.client,
+        service: wanted.service,
+        window: checked_window(start)?,
+    })
+}
+
+/// Makes an intent: one row, whatever it means in sessions.
+///
+/// # Errors
+/// [`Refusal`] if a party is unknown or not the principal's, the intent machine refuses, or a time
+/// is not free.
+pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime<Utc>) -> Decision {
+    let assigned = view.client.as_ref().and_then(|client| client.therapist);
+    let resource = Resource::NewBooking {
+        therapist: wanted.therapist,
+        client: wanted.client,
+        assigned: assigned == Some(wanted.therapist),
+    };
+    if !allow(principal, Action::Book, resource) {
+        return Err(Refusal::NotFound {
+            what: "therapist or client",
+        });
+    }
+    view.client()?;
+    let (therapist, service) = (view.therapist()?, view.service()?);
+    let new = NewIntent {
+        id: wanted.id,
+        therapist: wanted.therapist,
+        client: wanted.client,
+        service: wanted.service,
+        set: set(wanted, service, principal)?,
+    };
+    intent::create(&new, now)?;
+
+    let (start, _) = new.set.zone().resolve(new.set.start());
+    let window = checked_window(start)?;
+    let times = new.set.overlapping(window)?;
+    let calendar = calendar(&view.intents, &view.sessions, window)?;
+    Refusal::check_clashes(
+        clashes(&times, &calendar, &therapist.hours),
+        window,
+        principal,
+    )?;
+
+    let mut intent = intent::created(new, now);
+    intent.next_due_at = next_due_at(&intent, &BTreeSet::new(), HORIZON);
+    let journal = Journal::new(Subject::Intent(intent.id), intent.version, "intent_created")
+        .with_body(json!({
+            "therapist": intent.therapist,
+            "client": intent.client,
+            "service": intent.service,
+            "starts_local": intent.set.start(),
+            "zone": intent.set.zone(),
+            "minutes": intent.set.minutes(),
+            "rule": intent.set.rule(),
+        }));
+    Ok(Idempotent::Applied(Commit {
+        journal,
+        changes: vec![Change::NewIntent(intent)],
+    }))
+}
+
+fn set(
+    wanted: NewBooking,
+    service: &Service,
+    principal: Principal,
+) -> Result<RecurrenceSet, Refusal> {
+    let minutes = wanted.minutes.unwrap_or(service.minutes);
+    if minutes != service.minutes && principal.role != Role::Admin {
+        return Err(Refusal::Invalid {
+            field: "minutes",
+            value: minutes.to_string(),
+            expected: "the length of the service",
+        });
+    }
+    let set = RecurrenceSet::new(wanted.start, wanted.zone, minutes)?.with_gap_policy(wanted.gap);
+    Ok(match wanted.rule {
+        Some(rule) => set.with_rule(rule),
+        None => set,
+    })
+}
+
+/// The window in which a booking that starts at `start` is checked.
+fn checked_window(start: DateTime<Utc>) -> Result<Window, Refusal> {
+    let end = (start + CHECKED).min(END_OF_ZONE_DATA);
+    Window::new(start, end)
+        .map_err(|_| Refusal::Set(scheduler_core::set::SetError::BeyondZoneData { end: start }))
+}

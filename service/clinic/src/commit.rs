@@ -1,0 +1,135 @@
+//! What a decision wants stored, all of it or nothing.
+
+use chrono::{DateTime, Utc};
+use ledger_core::{Account, Entry, Key};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId};
+use serde_json::Value;
+
+use crate::people::{Client, Service, Therapist};
+
+/// One write: a line of the journal and the rows that it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// What happened, for audit, history and idempotent answers.
+    pub journal: Journal,
+    /// The rows, in the order in which they are written.
+    pub changes: Vec<Change>,
+}
+
+/// A row to write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A new therapist.
+    Therapist(Therapist),
+    /// A new client, with an empty account.
+    Client(Client),
+    /// A new service.
+    Service(Service),
+    /// A new intent.
+    NewIntent(Intent),
+    /// An intent that changed.
+    Intent(Intent),
+    /// A new session.
+    NewSession(Session),
+    /// A session that changed.
+    Session(Session),
+    /// New entries of a ledger account, and the account after them.
+    Ledger {
+        /// The account after the entries.
+        account: Account,
+        /// The entries, in order.
+        entries: Vec<Entry>,
+    },
+    /// Something to tell somebody.
+    Notify(Notification),
+}
+
+/// A line of the journal. Ids, codes and numbers only: a person can be erased, this cannot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journal {
+    /// What it is about, and what the answer to the command is rebuilt from.
+    pub subject: Subject,
+    /// The subject's version after it.
+    pub version: u64,
+    /// What happened, like `intent_created`.
+    pub kind: &'static str,
+    /// The particulars.
+    pub body: Value,
+}
+
+impl Journal {
+    /// A line without particulars.
+    #[must_use]
+    pub fn new(subject: Subject, version: u64, kind: &'static str) -> Self {
+        Self {
+            subject,
+            version,
+            kind,
+            body: Value::Null,
+        }
+    }
+
+    /// The same line with particulars.
+    #[must_use]
+    pub fn with_body(self, body: Value) -> Self {
+        Self { body, ..self }
+    }
+}
+
+/// What a command was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the record of that name")]
+pub enum Subject {
+    Therapist(TherapistId),
+    Client(ClientId),
+    Service(ServiceId),
+    Intent(IntentId),
+    /// An occurrence, virtual or not.
+    Occurrence(IntentId, LocalDateTime),
+    /// A ledger entry, by its account's client and its key.
+    Entry(ClientId, Key),
+}
+
+/// Something to tell somebody: a row of the outbox. Who and what, never the words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// What it says, like `session_scheduled`.
+    pub kind: &'static str,
+    /// The session it is about.
+    pub session: SessionId,
+    /// Which of the session's times it is about.
+    pub slot_version: u32,
+    /// Who is told.
+    pub recipient: ClientId,
+    /// Since when it is due.
+    pub due_at: DateTime<Utc>,
+}
+
+impl Notification {
+    /// Telling the session's client, as of the session's present time.
+    #[must_use]
+    pub fn to_client(kind: &'static str, session: &Session, due_at: DateTime<Utc>) -> Self {
+        Self {
+            kind,
+            session: session.id,
+            slot_version: session.slot_version,
+            recipient: session.client,
+            due_at,
+        }
+    }
+
+    /// The same for the same fact, so that it is told once.
+    #[must_use]
+    pub fn dedupe_key(&self) -> String {
+        let Self {
+            kind,
+            session,
+            slot_version,
+            recipient,
+            ..
+        } = self;
+        format!("{kind}/{session}/{slot_version}/{recipient}/mail")
+    }
+}

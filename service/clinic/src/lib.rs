@@ -1,0 +1,32 @@
+//! The clinic's rules: what needs two cores at once, and what is policy and not arithmetic.
+//!
+//! Every write of the service is one function here: it reads a [`View`], takes `now` and new ids
+//! as arguments, and returns a [`Commit`] (what to store, all or nothing) or a [`Refusal`]. The
+//! store loads the view for a [`Scope`] under its locks and applies the commit; the service
+//! authenticates, asks [`access::allow`], and answers. Nothing here does I/O.
+
+#![deny(missing_docs)]
+
+pub mod access;
+pub mod booking;
+pub mod commit;
+pub mod credit;
+pub mod horizon;
+pub mod occurrence;
+pub mod people;
+pub mod policy;
+pub mod refusal;
+pub mod registration;
+pub mod scope;
+mod session_change;
+pub mod settlement;
+
+pub use access::{Actor, ClinicId, Principal, Role};
+pub use commit::{Change, Commit, Journal, Notification, Subject};
+pub use people::{Cancellation, Client, LateRule, Service, Therapist};
+pub use refusal::Refusal;
+pub use scheduler_core::Idempotent;
+pub use scope::{Address, Scope, View};
+
+/// What a decision comes to: something to commit, nothing to do, or a refusal.
+pub type Decision = Result<Idempotent<Commit>, Refusal>;

@@ -1,0 +1,106 @@
+//! Why the clinic says no.
+
+use chrono::{DateTime, Utc};
+use scheduler_core::Window;
+use scheduler_core::conflict::Clash;
+use scheduler_core::intent::IntentError;
+use scheduler_core::session::SessionError;
+use scheduler_core::set::SetError;
+
+use crate::access::{Principal, Role};
+use crate::policy::CLASHES_LISTED_MAX;
+
+/// A decision against a command. Nothing is stored.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such thing, or it is not the principal's.
+    #[error("no such {what}")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// The caller knows an older version.
+    #[error("the version is {actual}, not {expected}")]
+    Stale {
+        /// The version that the caller named.
+        expected: u64,
+        /// The version that is stored.
+        actual: u64,
+    },
+    /// A value is out of its range.
+    #[error("{field} cannot be {value:?}: {expected}")]
+    Invalid {
+        /// Which one.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The time is not free.
+    #[error("the times asked for are not free: {count} clashes")]
+    Clash {
+        /// How many clashes were found in all.
+        count: usize,
+        /// The first of them, by time.
+        clashes: Vec<Clash>,
+        /// How far was looked.
+        checked_through: DateTime<Utc>,
+        /// Whether the caller may know what they are with.
+        disclosed: bool,
+    },
+    /// A client wants to move a session inside its late window.
+    #[error("a client reschedules until {free_until}, it is {now}")]
+    TooLateToReschedule {
+        /// Until when it was free.
+        free_until: DateTime<Utc>,
+        /// When it was asked.
+        now: DateTime<Utc>,
+    },
+    /// The intent machine refuses.
+    #[error(transparent)]
+    Intent(#[from] IntentError),
+    /// The session machine refuses.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The set cannot be made or asked.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// The ledger refuses.
+    #[error(transparent)]
+    Ledger(#[from] ledger_core::Error),
+    /// An entry that the ledger has just decided does not fit its account: our defect.
+    #[error(transparent)]
+    Corrupt(#[from] ledger_core::Corrupt),
+}
+
+impl Refusal {
+    /// # Errors
+    /// [`Refusal::Stale`] if the caller named another version.
+    pub fn check_version(expected: Option<u64>, actual: u64) -> Result<(), Self> {
+        match expected {
+            Some(expected) if expected != actual => Err(Self::Stale { expected, actual }),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// [`Refusal::Clash`] if there is any.
+    pub fn check_clashes(
+        mut clashes: Vec<Clash>,
+        checked: Window,
+        principal: Principal,
+    ) -> Result<(), Self> {
+        if clashes.is_empty() {
+            return Ok(());
+        }
+        let count = clashes.len();
+        clashes.truncate(CLASHES_LISTED_MAX);
+        Err(Self::Clash {
+            count,
+            clashes,
+            checked_through: checked.end(),
+            disclosed: principal.role == Role::Admin,
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Making therapists, clients and services known.
+
+use scheduler_core::ServiceId;
+
+use crate::{
+    Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule, Refusal,
+    Service, Subject, Therapist, View,
+};
+
+/// The longest name of a person or service, in bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+/// The longest notice and cancellation window, in minutes: the horizon of seven days. A credit is
+/// held from then on, so nothing could be late or unfunded earlier.
+pub const POLICY_MINUTES_MAX: u32 = 7 * DAY_MINUTES;
+const DAY_MINUTES: u32 = 24 * 60;
+
+/// Registers a therapist.
+///
+/// # Errors
+/// [`Refusal::Invalid`] for an empty or oversized name.
+pub fn register_therapist(therapist: Therapist) -> Decision {
+    check_name(&therapist.name)?;
+    let subject = Subject::Therapist(therapist.id);
+    registered(
+        subject,
+        "therapist_registered",
+        Change::Therapist(therapist),
+    )
+}
+
+/// Registers a client, with an empty account.
+///
+/// # Errors
+/// [`Refusal::Invalid`] for an empty or oversized name, [`Refusal::NotFound`] if there is no such
+/// therapist to be assigned to.
+pub fn register_client(view: &View, client: Client) -> Decision {
+    check_name(&client.name)?;
+    if client.therapist.is_some() {
+        view.therapist()?;
+    }
+    let subject = Subject::Client(client.id);
+    registered(subject, "client_registered", Change::Client(client))
+}
+
+/// A service to be added.
+#[derive(Debug, Clone)]
+pub struct NewService {
+    /// Its id, made by the caller.
+    pub id: ServiceId,
+    /// How it is called.
+    pub name: String,
+    /// How long it takes.
+    pub minutes: u32,
+    /// What one costs, in the currency's minor unit.
+    pub price_minor: i64,
+    /// ISO 4217, upper case.
+    pub currency: String,
+    /// When an unfunded session becomes a case. A day before its start, if not given.
+    pub notice_minutes: Option<u32>,
+    /// What calling it off costs. Free until a day before, then forfeited, if not given.
+    pub cancellation: Option<Cancellation>,
+}
+
+/// Adds a service.
+///
+/// # Errors
+/// [`Refusal::Invalid`] for a name, length, price, currency or policy out of range.
+pub fn add_service(new: NewService) -> Decision {
+    let service = Service {
+        id: new.id,
+        name: new.name,
+        minutes: new.minutes,
+        price_minor: new.price_minor,
+        currency: new.currency,
+        notice_minutes: new.notice_minutes.unwrap_or(DAY_MINUTES),
+        cancellation: new.cancellation.unwrap_or(Cancellation {
+            free_until_minutes: DAY_MINUTES,
+            late_cancel: LateRule::Forfeit,
+            no_show: LateRule::Forfeit,
+        }),
+    };
+    check_name(&service.name)?;
+    let invalid = |field, value: String, expected| {
+        Err(Refusal::Invalid {
+            field,
+            value,
+            expected,
+        })
+    };
+    if !(1..=scheduler_core::set::MINUTES_MAX).contains(&service.minutes) {
+        return invalid("minutes", service.minutes.to_string(), "1 to 1440");
+    }
+    if service.price_minor < 0 {
+        return invalid("price.minor", service.price_minor.to_string(), "0 or more");
+    }
+    let currency = &service.currency;
+    if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
+        return invalid(
+            "price.currency",
+            currency.clone(),
+            "an ISO 4217 code like GBP",
+        );
+    }
+    let policies = [
+        ("notice_minutes", service.notice_minutes),
+        (
+            "cancellation.free_until_minutes",
+            service.cancellation.free_until_minutes,
+        ),
+    ];
+    for (field, minutes) in policies {
+        if minutes > POLICY_MINUTES_MAX {
+            return invalid(
+                field,
+                minutes.to_string(),
+                "0 to 10080, the seven days for which sessions exist",
+            );
+        }
+    }
+    registered(
+        Subject::Service(service.id),
+        "service_added",
+        Change::Service(service),
+    )
+}
+
+fn registered(subject: Subject, kind: &'static str, change: Change) -> Decision {
+    Ok(Idempotent::Applied(Commit {
+        journal: Journal::new(subject, 1, kind),
+        changes: vec![change],
+    }))
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    let fits = !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX;
+    if fits && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        field: "name",
+        value: name.chars().take(50).collect(),
+        expected: "1 to 200 bytes of text",
+    })
+}

@@ -1,0 +1,192 @@
+//! What a decision needs to see, and what it then sees.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use ledger_core::{Account, Entry, Key};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::{
+    ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
+};
+use uuid::Uuid;
+
+use crate::Refusal;
+use crate::access::{Action, Principal, Resource, allow};
+use crate::people::{Client, Service, Therapist};
+
+/// What a write reads, and so what it locks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scope {
+    /// Something new that clashes with nothing: at most the therapist it names.
+    New {
+        /// Who is named.
+        therapist: Option<TherapistId>,
+    },
+    /// A booking to be made: its three parties, and every intent and session of the therapist and
+    /// of the client that can stand in its way in the window.
+    Booking {
+        /// Whose time.
+        therapist: TherapistId,
+        /// For whom.
+        client: ClientId,
+        /// What.
+        service: ServiceId,
+        /// How far conflicts are looked for.
+        window: Window,
+    },
+    /// One occurrence: its intent, its session if it has one, the parties, the account, and the
+    /// intent's sessions that the planner knows; with `around`, also the calendars of therapist
+    /// and client in that window.
+    Occurrence {
+        /// Which.
+        address: Address,
+        /// Where it is to be moved to, roughly.
+        around: Option<Window>,
+    },
+    /// A grant: the client's account, the service, the entry of this key if there is one, and the
+    /// client's unfunded sessions.
+    Grant {
+        /// To whom.
+        client: ClientId,
+        /// What the credits pay for.
+        service: ServiceId,
+        /// The key of the entry about to be written.
+        key: Key,
+    },
+}
+
+/// Work of the tick: the next row that is due, claimed so that no other worker has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Which work.
+    pub job: Job,
+    /// The tick's time: what is due by then.
+    pub now: DateTime<Utc>,
+    /// Pass over everything up to here: a row that fails must not hold up the others.
+    pub after: Option<Position>,
+}
+
+/// The kinds of work that rows can be due for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// Intents with an occurrence inside the horizon. The view holds the intent, its sessions that
+    /// the planner has to know, the parties, the account, and the live sessions of therapist and
+    /// client that reach past the intent's `done_through`.
+    Materialize,
+    /// Sessions without credit. The view holds what an occurrence's scope holds.
+    Fund,
+}
+
+/// A place in the order in which due rows are claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Since when the row is due.
+    pub due_at: DateTime<Utc>,
+    /// Its id.
+    pub id: Uuid,
+}
+
+/// How an occurrence is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// By its intent and recurrence-id, virtual or not.
+    Occurrence(IntentId, LocalDateTime),
+    /// By its session.
+    Session(SessionId),
+}
+
+/// What a decision sees: the state of the scope, read under its locks.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The therapist of the scope.
+    pub therapist: Option<Therapist>,
+    /// The client of the scope.
+    pub client: Option<Client>,
+    /// The service of the scope.
+    pub service: Option<Service>,
+    /// The intent of the scope.
+    pub intent: Option<Intent>,
+    /// The session of the scope.
+    pub session: Option<Session>,
+    /// The client's account.
+    pub account: Option<Account>,
+    /// Entries that carry the keys asked for.
+    pub entries: Vec<Entry>,
+    /// The intents of therapist and client that still mean virtual occurrences.
+    pub intents: Vec<Intent>,
+    /// The intent's own sessions, and those in the way.
+    pub sessions: Vec<Session>,
+    /// The client's sessions that wait for a credit, by start.
+    pub waiting: Vec<Session>,
+}
+
+impl View {
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn therapist(&self) -> Result<&Therapist, Refusal> {
+        self.therapist.as_ref().ok_or(not_found("therapist"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn client(&self) -> Result<&Client, Refusal> {
+        self.client.as_ref().ok_or(not_found("client"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn service(&self) -> Result<&Service, Refusal> {
+        self.service.as_ref().ok_or(not_found("service"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn intent(&self) -> Result<&Intent, Refusal> {
+        self.intent.as_ref().ok_or(not_found("intent"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn session(&self) -> Result<&Session, Refusal> {
+        self.session.as_ref().ok_or(not_found("session"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn account(&self) -> Result<&Account, Refusal> {
+        self.account.as_ref().ok_or(not_found("account"))
+    }
+}
+
+impl View {
+    /// Asks the policy about the booking in view. What is not the principal's is not there.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn authorize(&self, principal: Principal, action: Action) -> Result<(), Refusal> {
+        let intent = self.intent()?;
+        let resource = Resource::Booking {
+            therapist: intent.therapist,
+            client: intent.client,
+        };
+        if allow(principal, action, resource) {
+            Ok(())
+        } else {
+            Err(not_found("intent"))
+        }
+    }
+
+    /// The recurrence-ids of an intent's sessions in view.
+    #[must_use]
+    pub fn known(&self, intent: IntentId) -> BTreeSet<LocalDateTime> {
+        let own = self.sessions.iter().chain(&self.session);
+        own.filter(|session| session.intent == intent)
+            .map(|session| session.recurrence_id)
+            .collect()
+    }
+}
+
+fn not_found(what: &'static str) -> Refusal {
+    Refusal::NotFound { what }
+}

@@ -1,0 +1,81 @@
+//! What is stored with every change of a session: its row, its next due time, its credit, a notice.
+
+use chrono::{DateTime, Utc};
+use scheduler_core::SessionId;
+use scheduler_core::session::{self, Command, Event, Session, SessionState};
+use serde_json::json;
+
+use crate::credit::Posting;
+use crate::people::Service;
+use crate::policy::notice_at;
+use crate::{Change, Commit, Idempotent, Journal, Notification, Refusal, Subject, View};
+
+/// The commit of a session's event: the session after it, a notice, and the ledger's entries. A
+/// credit that came free goes to the sessions that wait for one, earliest first.
+pub(crate) fn commit(
+    view: &View,
+    event: &Event,
+    posting: Option<Posting>,
+    now: DateTime<Utc>,
+) -> Result<Commit, Refusal> {
+    let before = view.session()?;
+    let mut session = session::evolve(before.clone(), event);
+    session.next_due_at = due_at(&session, view.service()?);
+    let (kind, told) = match event {
+        Event::Funded => ("session_funded", Some("session_scheduled")),
+        Event::CaseOpened { .. } => ("session_case_opened", None),
+        Event::Rescheduled { .. } => ("session_rescheduled", Some("session_rescheduled")),
+        Event::Cancelled { .. } => ("session_cancelled", Some("session_cancelled")),
+        Event::Completed => ("session_completed", None),
+        Event::NoShow => ("session_no_show", None),
+    };
+    let told = told.map(|kind| Change::Notify(Notification::to_client(kind, &session, now)));
+    let subject = Subject::Occurrence(session.intent, session.recurrence_id);
+    let (id, version) = (session.id, session.version);
+    let mut changes = vec![Change::Session(session)];
+    changes.extend(told);
+    let funded = match posting {
+        Some(posting) => fund_waiting(view, posting, Some(id), now, &mut changes)?,
+        None => Vec::new(),
+    };
+    let journal = Journal::new(subject, version, kind)
+        .with_body(json!({ "session": id, "event": event, "funded": funded }));
+    Ok(Commit { journal, changes })
+}
+
+/// Holds credits for the client's sessions that wait for one, earliest first, but for the session
+/// that is changed itself. Adds the rows, the ledger's included, and names the sessions.
+pub(crate) fn fund_waiting(
+    view: &View,
+    mut posting: Posting,
+    changed: Option<SessionId>,
+    now: DateTime<Utc>,
+    changes: &mut Vec<Change>,
+) -> Result<Vec<SessionId>, Refusal> {
+    let mut funded = Vec::new();
+    for waiting in view
+        .waiting
+        .iter()
+        .filter(|waiting| Some(waiting.id) != changed)
+    {
+        let (next, held) = posting.hold(waiting, now)?;
+        posting = next;
+        let event = match session::decide(waiting, &Command::Fund, now)? {
+            Idempotent::Applied(event) if held => event,
+            _ => continue,
+        };
+        let mut session = session::evolve(waiting.clone(), &event);
+        session.next_due_at = None;
+        funded.push(session.id);
+        let notice = Notification::to_client("session_scheduled", &session, now);
+        changes.extend([Change::Session(session), Change::Notify(notice)]);
+    }
+    changes.extend(posting.changed());
+    Ok(funded)
+}
+
+/// When the worker has to look at a session next: an unfunded one, when its notice comes.
+pub(crate) fn due_at(session: &Session, service: &Service) -> Option<DateTime<Utc>> {
+    let waits = session.state == SessionState::Unfunded;
+    waits.then(|| notice_at(session.starts_at, service))
+}

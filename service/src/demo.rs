@@ -1,0 +1,384 @@
+//! `standing demo`: a clinic to look at, in a temporary database.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
+use clinic::booking::{self, NewBooking};
+use clinic::occurrence::{Touch, touch};
+use clinic::registration::{self, NewService};
+use clinic::settlement::{NewGrant, grant};
+use clinic::{Address, Client, ClinicId, Principal, Role, Scope, Therapist};
+use ledger_core::{Credits, Key, Source};
+use scheduler_core::availability::{Hours, WeeklyHours};
+use scheduler_core::{ClientId, GapPolicy, IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
+use store::{Decide, Request, Store, Token, Written};
+use store_sqlite::SqliteStore;
+
+use crate::clock::Clock;
+use crate::{App, random, serve, worker};
+
+/// The admin token of a demo. It opens nothing but a temporary database on this machine.
+pub const TOKEN: &str = "demo-admin";
+
+/// Runs the demo until it is stopped.
+///
+/// # Errors
+/// If the address is not this machine's own, or the database cannot be made.
+pub async fn run(listen: SocketAddr, every: Duration, clock: Clock) -> anyhow::Result<()> {
+    if !listen.ip().is_loopback() {
+        bail!("the demo's token is public, so it listens on this machine only, not on {listen}");
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("standing-demo-")
+        .tempdir()
+        .context("cannot make a folder for the demo's database")?;
+    let store = SqliteStore::open(&folder.path().join("standing.db")).await?;
+    let app = fill(&store, clock).await?;
+    let listener = match serve::bind(listen).await {
+        Ok(listener) => listener,
+        Err(_) => {
+            eprintln!("{listen} is taken, so the demo takes a free port.");
+            serve::bind(SocketAddr::new(listen.ip(), 0)).await?
+        }
+    };
+    let url = serve::url(&listener)?;
+    serve::say(&format!(
+        "
+The demo clinic is open at  {url}/
+
+  * Solid appointments are sessions: made seven days ahead, with a credit held.
+  * Dashed ones are virtual: they exist only as intent, one row for each booking.
+  * Move the clock on the page and watch sessions appear, and the meter.
+
+  The API:  {url}/api/v1/openapi.json      token: {TOKEN}
+  Walk it:  scripts/walk {url} {TOKEN}
+
+Ctrl-C stops the demo and removes its database.
+"
+    ));
+    serve::run(app, listener, every).await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Fills an empty store with a clinic, and runs the first tick.
+///
+/// # Errors
+/// If the store refuses, which is a defect of the demo's data.
+pub async fn fill(store: &SqliteStore, clock: Clock) -> anyhow::Result<App> {
+    let now = clock.now();
+    let credential = random::id(now);
+    let token = Token {
+        id: credential,
+        hash: random::hash(TOKEN),
+        clinic: ClinicId::FIRST,
+        role: Role::Admin,
+        created_at: now,
+    };
+    store.add_token(&token).await?;
+    let principal = Principal {
+        clinic: ClinicId::FIRST,
+        credential,
+        role: Role::Admin,
+    };
+    let clinic = Filler {
+        store,
+        principal,
+        now,
+    };
+    clinic.fill().await.context("cannot fill the demo")?;
+    worker::tick(store, now).await?;
+    Ok(App {
+        store: Arc::new(store.clone()),
+        clock,
+        demo: Some(principal),
+    })
+}
+
+/// Fills the demo's clinic through the same decisions as everybody's.
+struct Filler<'a> {
+    store: &'a SqliteStore,
+    principal: Principal,
+    now: DateTime<Utc>,
+}
+
+impl Filler<'_> {
+    async fn fill(&self) -> anyhow::Result<()> {
+        let consultation = self.service("Consultation", 80, 8000).await?;
+        let session = self.service("Session", 50, 6500).await?;
+        let weekdays = [
+            Weekday::Mon,
+            Weekday::Tue,
+            Weekday::Wed,
+            Weekday::Thu,
+            Weekday::Fri,
+        ];
+        let amara = self
+            .therapist("Amara Osei", "Europe/London", &weekdays, (8, 20))
+            .await?;
+        let week = [&weekdays[..], &[Weekday::Sat, Weekday::Sun]].concat();
+        let ines = self
+            .therapist("Inés Prado", "America/New_York", &week, (7, 23))
+            .await?;
+
+        // Everything starts within a week from tomorrow, so that the first tick has work.
+        let tomorrow = self.now.date_naive() + Days::new(1);
+        let at = |weekday: Weekday, weeks: u64, hour: u32, minute: u32| {
+            let ahead = weekday.days_since(tomorrow.weekday());
+            local(
+                tomorrow + Days::new(u64::from(ahead) + 7 * weeks),
+                hour,
+                minute,
+            )
+        };
+
+        let executive = self
+            .client("Executive, London", "Europe/London", amara)
+            .await?;
+        self.credits(executive, session, 8, "plan_eight").await?;
+        let standing = self
+            .book(
+                amara,
+                executive,
+                session,
+                at(Weekday::Mon, 0, 18, 0),
+                "Europe/London",
+                Some("FREQ=WEEKLY;BYDAY=MO,TH"),
+            )
+            .await?;
+        // The second Monday is moved to Tuesday, the third is left out. No row is added.
+        self.touch(
+            standing,
+            at(Weekday::Mon, 1, 18, 0),
+            Touch::Reschedule(at(Weekday::Tue, 1, 9, 0)),
+        )
+        .await?;
+        self.touch(standing, at(Weekday::Mon, 2, 18, 0), Touch::Skip)
+            .await?;
+
+        let athlete = self
+            .client("Athlete, on the road", "Europe/Madrid", amara)
+            .await?;
+        self.credits(athlete, session, 4, "plan_four").await?;
+        self.book(
+            amara,
+            athlete,
+            session,
+            at(Weekday::Wed, 0, 8, 0),
+            "Europe/London",
+            Some("FREQ=WEEKLY;BYDAY=WE"),
+        )
+        .await?;
+
+        let nurse = self
+            .client("Nurse, night shifts", "Europe/London", amara)
+            .await?;
+        self.credits(nurse, session, 2, "plan_two").await?;
+        self.book(
+            amara,
+            nurse,
+            session,
+            at(Weekday::Tue, 0, 14, 30),
+            "Europe/London",
+            Some("FREQ=WEEKLY;INTERVAL=2;BYDAY=TU"),
+        )
+        .await?;
+
+        let actor = self
+            .client("Actor, New York", "America/New_York", ines)
+            .await?;
+        self.credits(actor, session, 8, "plan_eight").await?;
+        self.book(
+            ines,
+            actor,
+            session,
+            at(Weekday::Sat, 0, 11, 0),
+            "America/New_York",
+            Some("FREQ=WEEKLY;BYDAY=TU,SA"),
+        )
+        .await?;
+
+        let officer = self.client("Officer, deployed", "Asia/Tokyo", ines).await?;
+        self.book(
+            ines,
+            officer,
+            session,
+            at(Weekday::Thu, 0, 21, 0),
+            "Asia/Tokyo",
+            Some("FREQ=WEEKLY;BYDAY=TH"),
+        )
+        .await?;
+
+        let newcomer = self.client("Newcomer", "America/Chicago", ines).await?;
+        self.credits(newcomer, consultation, 1, "consultation_paid")
+            .await?;
+        self.book(
+            ines,
+            newcomer,
+            consultation,
+            at(Weekday::Fri, 0, 10, 0),
+            "America/New_York",
+            None,
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn write(&self, scope: Scope, decide: Decide<'_>) -> anyhow::Result<Written> {
+        let request = Request {
+            principal: self.principal,
+            at: self.now,
+            idempotency: None,
+        };
+        Ok(self.store.write(&request, scope, decide).await?)
+    }
+
+    async fn therapist(
+        &self,
+        name: &str,
+        zone: &str,
+        days: &[Weekday],
+        (from, to): (u16, u16),
+    ) -> anyhow::Result<TherapistId> {
+        let hours = days.iter().map(|&weekday| Hours {
+            weekday,
+            from: from * 60,
+            to: to * 60,
+        });
+        let zone: Zone = zone.parse()?;
+        let id = TherapistId(random::id(self.now));
+        let therapist = Therapist {
+            id,
+            name: name.to_owned(),
+            hours: WeeklyHours::new(zone, hours.collect())?,
+        };
+        let decide = Box::new(|_: &_| registration::register_therapist(therapist));
+        self.write(Scope::New { therapist: None }, decide).await?;
+        Ok(id)
+    }
+
+    async fn service(
+        &self,
+        name: &str,
+        minutes: u32,
+        price_minor: i64,
+    ) -> anyhow::Result<ServiceId> {
+        let id = ServiceId(random::id(self.now));
+        let service = NewService {
+            id,
+            name: name.to_owned(),
+            minutes,
+            price_minor,
+            currency: "GBP".to_owned(),
+            notice_minutes: None,
+            cancellation: None,
+        };
+        let decide = Box::new(|_: &_| registration::add_service(service));
+        self.write(Scope::New { therapist: None }, decide).await?;
+        Ok(id)
+    }
+
+    async fn client(
+        &self,
+        name: &str,
+        zone: &str,
+        therapist: TherapistId,
+    ) -> anyhow::Result<ClientId> {
+        let id = ClientId(random::id(self.now));
+        let client = Client {
+            id,
+            name: name.to_owned(),
+            zone: zone.parse()?,
+            therapist: Some(therapist),
+        };
+        let scope = Scope::New {
+            therapist: client.therapist,
+        };
+        let decide = Box::new(|view: &_| registration::register_client(view, client));
+        self.write(scope, decide).await?;
+        Ok(id)
+    }
+
+    async fn credits(
+        &self,
+        client: ClientId,
+        service: ServiceId,
+        amount: i64,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        let key = Key::manual_grant(random::id(self.now));
+        let new = NewGrant {
+            client,
+            key: key.clone(),
+            service,
+            amount: Credits(amount),
+            source: Source::Paid,
+            reason: reason.parse()?,
+        };
+        let scope = Scope::Grant {
+            client,
+            service,
+            key,
+        };
+        let (principal, now) = (self.principal, self.now);
+        let decide = Box::new(move |view: &_| grant(view, new, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    async fn book(
+        &self,
+        therapist: TherapistId,
+        client: ClientId,
+        service: ServiceId,
+        start: LocalDateTime,
+        zone: &str,
+        rule: Option<&str>,
+    ) -> anyhow::Result<IntentId> {
+        let id = IntentId(random::id(self.now));
+        let new = NewBooking {
+            id,
+            therapist,
+            client,
+            service,
+            start,
+            zone: zone.parse()?,
+            minutes: None,
+            rule: rule.map(str::parse).transpose()?,
+            gap: GapPolicy::Shift,
+        };
+        let scope = booking::scope(&new)?;
+        let (principal, now) = (self.principal, self.now);
+        let decide = Box::new(move |view: &_| booking::book(view, new, principal, now));
+        self.write(scope, decide).await?;
+        Ok(id)
+    }
+
+    async fn touch(
+        &self,
+        intent: IntentId,
+        at: LocalDateTime,
+        wanted: Touch,
+    ) -> anyhow::Result<()> {
+        let around = match wanted {
+            Touch::Reschedule(to) => Some(clinic::occurrence::window_around(to)?),
+            Touch::Skip | Touch::Cancel => None,
+        };
+        let scope = Scope::Occurrence {
+            address: Address::Occurrence(intent, at),
+            around,
+        };
+        let (principal, now) = (self.principal, self.now);
+        let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+}
+
+fn local(date: NaiveDate, hour: u32, minute: u32) -> LocalDateTime {
+    let time = NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or_default();
+    LocalDateTime::try_from(date.and_time(time)).unwrap_or(LocalDateTime::MIN)
+}

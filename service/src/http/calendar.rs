@@ -1,0 +1,175 @@
+//! Appointments as the API shows them: sessions and virtual occurrences alike.
+
+use axum::Json;
+use chrono::{DateTime, Utc};
+use clinic::credit;
+use ledger_core::Key;
+use scheduler_core::calendar::{Item, calendar as merge};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::{Party, Session, SessionState};
+use scheduler_core::zone::Resolution;
+use scheduler_core::{LocalDateTime, Window};
+use serde::Serialize;
+use store::Whose;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::answer::List;
+use super::caller::Caller;
+use super::problem::Problem;
+use crate::App;
+
+/// One occurrence of a standing booking. `intent_id` and `recurrence_id` are its address, whether
+/// it is virtual or a session, and however often it is moved.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct OccurrenceBody {
+    intent_id: Uuid,
+    /// The wall time that the rule generated.
+    recurrence_id: String,
+    therapist_id: Uuid,
+    client_id: Uuid,
+    service_id: Uuid,
+    /// Whether it is a session already, or exists only as intent.
+    materialized: bool,
+    /// The session's id, once it is one.
+    session_id: Option<Uuid>,
+    /// virtual, cancelled or skipped before it is a session; then scheduled, unfunded, case,
+    /// completed, no_show, cancelled or missed.
+    state: String,
+    /// Who cancelled it: client, therapist or clinic.
+    cancelled_by: Option<String>,
+    /// Whether it was cancelled inside the late window.
+    late: Option<bool>,
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+    /// The wall time it starts at, in `zone`.
+    starts_local: String,
+    zone: String,
+    /// Whether it starts at another time than its recurrence-id.
+    moved: bool,
+    /// unique, gap (the wall time is skipped, so it was shifted) or fold (the first of two); null
+    /// for a session.
+    resolution: Option<String>,
+    /// The key of the credit held for it. It stays when it is rescheduled.
+    hold: Option<String>,
+    /// The session's version, or the intent's while it is virtual.
+    version: u64,
+}
+
+/// Everything of somebody's calendar in a window, by start.
+pub(super) async fn calendar(
+    app: &App,
+    caller: &Caller,
+    whose: Whose,
+    window: Window,
+) -> Result<Json<List<OccurrenceBody>>, Problem> {
+    let rows = app.store.calendar(caller.0.clinic, whose, window).await?;
+    let items = merge(&rows.intents, &rows.sessions, window).map_err(clinic::Refusal::from)?;
+    Ok(Json(List::all(items.iter().map(body).collect())))
+}
+
+pub(super) fn body(item: &Item<'_>) -> OccurrenceBody {
+    match item {
+        Item::Session(session) => of_session(session),
+        Item::Virtual { intent, occurrence } => OccurrenceBody {
+            moved: occurrence.moved,
+            state: if occurrence.cancelled {
+                "cancelled"
+            } else {
+                "virtual"
+            }
+            .to_owned(),
+            resolution: Some(resolution(occurrence.resolution).to_owned()),
+            ..virtually(
+                intent,
+                occurrence.recurrence_id,
+                occurrence.start,
+                occurrence.end,
+            )
+        },
+    }
+}
+
+/// A date that was left out.
+pub(super) fn skipped(intent: &Intent, at: LocalDateTime) -> OccurrenceBody {
+    let (start, how) = intent.set.zone().resolve(at);
+    OccurrenceBody {
+        state: "skipped".to_owned(),
+        resolution: Some(resolution(how).to_owned()),
+        ..virtually(intent, at, start, intent.set.end_of(start))
+    }
+}
+
+fn virtually(
+    intent: &Intent,
+    at: LocalDateTime,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+) -> OccurrenceBody {
+    let zone = intent.set.zone();
+    OccurrenceBody {
+        intent_id: intent.id.0,
+        recurrence_id: at.to_string(),
+        therapist_id: intent.therapist.0,
+        client_id: intent.client.0,
+        service_id: intent.service.0,
+        materialized: false,
+        session_id: None,
+        state: String::new(),
+        cancelled_by: None,
+        late: None,
+        starts_at: start,
+        ends_at: end,
+        starts_local: zone.local(start).to_string(),
+        zone: zone.to_string(),
+        moved: false,
+        resolution: None,
+        hold: None,
+        version: intent.version,
+    }
+}
+
+fn of_session(session: &Session) -> OccurrenceBody {
+    let (by, late) = match session.state {
+        SessionState::Cancelled { by, late } => (Some(by), Some(late)),
+        _ => (None, None),
+    };
+    let held = session.state == SessionState::Scheduled;
+    let starts_local = session.zone.local(session.starts_at);
+    OccurrenceBody {
+        intent_id: session.intent.0,
+        recurrence_id: session.recurrence_id.to_string(),
+        therapist_id: session.therapist.0,
+        client_id: session.client.0,
+        service_id: session.service.0,
+        materialized: true,
+        session_id: Some(session.id.0),
+        state: session.state.name().to_owned(),
+        cancelled_by: by.map(|by| party(by).to_owned()),
+        late,
+        starts_at: session.starts_at,
+        ends_at: session.ends_at,
+        starts_local: starts_local.to_string(),
+        zone: session.zone.to_string(),
+        moved: session.is_moved(),
+        resolution: None,
+        hold: held.then(|| Key::hold(credit::hold_of(session)).to_string()),
+        version: session.version,
+    }
+}
+
+fn resolution(resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Unique => "unique",
+        Resolution::Gap => "gap",
+        Resolution::Fold => "fold",
+    }
+}
+
+fn party(party: Party) -> &'static str {
+    match party {
+        Party::Client => "client",
+        Party::Therapist => "therapist",
+        Party::Clinic => "clinic",
+    }
+}

@@ -1,0 +1,280 @@
+//! Who asks, and what they send: resolved on every route before anything else.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use clinic::access::{Action, Resource, allow};
+use clinic::{Client, Principal, Refusal, Scope, Subject};
+use scheduler_core::intent::Intent;
+use scheduler_core::{ClientId, IntentId};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use store::{Decide, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, Written};
+use uuid::Uuid;
+
+use super::problem::Problem;
+use crate::{App, random};
+
+/// The largest body that is read.
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The principal of a request, by its bearer token (RFC 6750 §2.1).
+pub(super) struct Caller(pub(super) Principal);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let refused = |detail| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+        let header = parts.headers.get(header::AUTHORIZATION);
+        let given = header.and_then(|value| value.to_str().ok());
+        let Some((scheme, secret)) = given.and_then(|given| given.split_once(' ')) else {
+            return Err(refused("send a token: Authorization: Bearer ..."));
+        };
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(refused("only bearer tokens are accepted"));
+        }
+        let principal = app.store.principal(random::hash(secret.trim())).await?;
+        principal
+            .map(Self)
+            .ok_or_else(|| refused("this token is not known"))
+    }
+}
+
+impl Caller {
+    /// Asks the policy. What is refused is not found.
+    pub(super) fn may(
+        &self,
+        action: Action,
+        resource: Resource,
+        what: &str,
+    ) -> Result<(), Problem> {
+        if allow(self.0, action, resource) {
+            Ok(())
+        } else {
+            Err(Problem::not_found(what))
+        }
+    }
+}
+
+impl Caller {
+    /// An intent, if the caller may see it.
+    pub(super) async fn intent(&self, app: &App, id: Uuid) -> Result<Intent, Problem> {
+        let intent = app.store.intent(self.0.clinic, IntentId(id)).await?;
+        let intent = intent.ok_or_else(|| Problem::not_found("intent"))?;
+        let resource = Resource::Booking {
+            therapist: intent.therapist,
+            client: intent.client,
+        };
+        self.may(Action::Read, resource, "intent")?;
+        Ok(intent)
+    }
+
+    /// A client, if the caller may see them.
+    pub(super) async fn client(&self, app: &App, id: Uuid) -> Result<Client, Problem> {
+        let client = app.store.client(self.0.clinic, ClientId(id)).await?;
+        let client = client.ok_or_else(|| Problem::not_found("client"))?;
+        let resource = Resource::Client {
+            id: client.id,
+            assigned: client.therapist,
+        };
+        self.may(Action::Read, resource, "client")?;
+        Ok(client)
+    }
+}
+
+/// A command: who, with which body, on which version, under which idempotency key.
+pub(super) struct Command<T> {
+    pub(super) caller: Caller,
+    pub(super) body: T,
+    /// The version that `If-Match` names.
+    pub(super) expected: Option<u64>,
+    idempotency: Option<Idempotency>,
+}
+
+impl<T> Command<T> {
+    /// Writes, and tells what was written about as `subject` takes it: now, or when the same request
+    /// was first made.
+    pub(super) async fn write<S>(
+        &self,
+        app: &App,
+        request: &store::Request,
+        scope: Scope,
+        decide: Decide<'_>,
+        subject: impl Fn(&Subject) -> Option<S>,
+    ) -> Result<(Written, S), Problem> {
+        let written = app.store.write(request, scope, decide).await?;
+        let found = match &written {
+            Written::Committed(about) | Written::Replayed(about) => subject(about),
+            Written::Unchanged => None,
+        };
+        // A new thing is always written, and a key stands for one kind of request.
+        Ok((written, found.ok_or_else(Problem::internal)?))
+    }
+
+    /// Something new has no version, so none can be asked for.
+    pub(super) fn makes_new(&self) -> Result<(), Problem> {
+        Ok(Refusal::check_version(self.expected, 0)?)
+    }
+
+    /// The store's request, made at the clock's time.
+    pub(super) fn request(&self, app: &App) -> store::Request {
+        store::Request {
+            principal: self.caller.0,
+            at: app.clock.now(),
+            idempotency: self.idempotency.clone(),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, app).await?;
+        let bytes = read(body).await?;
+        let expected = expected_version(&parts.headers)?;
+        let key = idempotency_key(&parts.headers)?;
+        let idempotency = key.map(|key| Idempotency {
+            key,
+            request_hash: request_hash(&parts, expected, &bytes),
+        });
+        Ok(Self {
+            caller,
+            body: parse(&bytes)?,
+            expected,
+            idempotency,
+        })
+    }
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(BODY_PATIENCE, to_bytes(body, BODY_BYTES_MAX));
+    let Ok(read) = read.await else {
+        let detail = "the body did not arrive in time";
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail));
+    };
+    match read {
+        Ok(bytes) => Ok(bytes.to_vec()),
+        Err(error) if is_too_large(&error) => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("at most {BODY_BYTES_MAX} bytes are read"),
+        )
+        .with("limit", BODY_BYTES_MAX)),
+        Err(_) => Err(Problem::malformed(
+            "malformed_body",
+            "body",
+            "the body broke off",
+        )),
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// JSON to a body. No body at all is an empty object.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    if text
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| *first != b'{' && is_json(text))
+    {
+        let detail = "an object is expected";
+        return Err(Problem::unprocessable("invalid_body", ".", detail));
+    }
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        let detail = inner.to_string();
+        if !inner.is_data() {
+            return Problem::malformed("malformed_json", "body", detail)
+                .with("line", inner.line())
+                .with("column", inner.column());
+        }
+        let unknown = detail.starts_with("unknown field");
+        let code = if unknown {
+            "unknown_field"
+        } else {
+            "invalid_body"
+        };
+        Problem::unprocessable(code, &path, detail)
+    })?;
+    json.end()
+        .map_err(|error| Problem::malformed("malformed_json", "body", error.to_string()))?;
+    Ok(parsed)
+}
+
+fn is_json(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// `If-Match: "3"` (RFC 9110 §13.1.1). `*` and no header ask for no version.
+fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(header) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = header.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.trim_matches('"').parse();
+    version.map(Some).map_err(|_| {
+        Problem::malformed(
+            "malformed_header",
+            "If-Match",
+            "a version in quotes is expected, like \"3\"",
+        )
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(header) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = header.to_str().unwrap_or_default().trim();
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        return Err(Problem::malformed(
+            "malformed_header",
+            "Idempotency-Key",
+            format!("1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters are expected"),
+        ));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+/// What was asked: method, path and query, the version it was asked of, and the body as sent.
+fn request_hash(parts: &Parts, expected: Option<u64>, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let version = expected
+        .map(|version| version.to_string())
+        .unwrap_or_default();
+    for field in [
+        parts.method.as_str().as_bytes(),
+        parts.uri.to_string().as_bytes(),
+        version.as_bytes(),
+        body,
+    ] {
+        let length = u64::try_from(field.len()).unwrap_or(u64::MAX);
+        hash.update(length.to_be_bytes());
+        hash.update(field);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,176 @@
+//! Occurrences, virtual or not: shown alike, changed alike.
+
+use axum::extract::State;
+use clinic::occurrence::{Touch, touch, window_around};
+use clinic::{Address, Scope};
+use scheduler_core::calendar::Item;
+use scheduler_core::intent::Intent;
+use scheduler_core::set::Lookup;
+use scheduler_core::{IntentId, LocalDateTime};
+use serde::Deserialize;
+use store::Written;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::answer::{Done, Versioned};
+use super::calendar::{OccurrenceBody, body, skipped};
+use super::caller::{Caller, Command};
+use super::params::{OccurrenceId, local};
+use super::problem::Problem;
+use crate::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(show))
+        .routes(routes!(reschedule))
+        .routes(routes!(skip))
+        .routes(routes!(cancel))
+}
+
+/// A new wall time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewTime {
+    /// In the intent's zone.
+    #[schema(example = "2026-03-10T18:00:00")]
+    pub(super) starts_local: String,
+}
+
+/// Nothing to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// One occurrence.
+#[utoipa::path(get, path = "/intents/{id}/occurrences/{recurrence_id}", tag = "occurrences",
+    params(("id" = Uuid, Path), ("recurrence_id" = String, Path, example = "2026-03-09T18:00:00")),
+    responses((status = 200, body = OccurrenceBody)))]
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    OccurrenceId(intent, at): OccurrenceId,
+) -> Result<Versioned<OccurrenceBody>, Problem> {
+    let intent = caller.intent(&app, intent).await?;
+    load(&app, &intent, at, &caller).await
+}
+
+/// Give one occurrence another time. A session keeps the credit held for it.
+#[utoipa::path(post, path = "/intents/{id}/occurrences/{recurrence_id}/reschedule",
+    tag = "occurrences", request_body = NewTime,
+    params(("id" = Uuid, Path), ("recurrence_id" = String, Path)),
+    responses((status = 200, body = OccurrenceBody)))]
+async fn reschedule(
+    State(app): State<App>,
+    OccurrenceId(intent, at): OccurrenceId,
+    command: Command<NewTime>,
+) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+    let to = local("starts_local", &command.body.starts_local)?;
+    let address = Address::Occurrence(IntentId(intent), at);
+    change(&app, &command, address, Touch::Reschedule(to)).await
+}
+
+/// Leave one occurrence out. A session is cancelled.
+#[utoipa::path(post, path = "/intents/{id}/occurrences/{recurrence_id}/skip",
+    tag = "occurrences", request_body = Nothing,
+    params(("id" = Uuid, Path), ("recurrence_id" = String, Path)),
+    responses((status = 200, body = OccurrenceBody)))]
+async fn skip(
+    State(app): State<App>,
+    OccurrenceId(intent, at): OccurrenceId,
+    command: Command<Nothing>,
+) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+    let address = Address::Occurrence(IntentId(intent), at);
+    change(&app, &command, address, Touch::Skip).await
+}
+
+/// Call one occurrence off. A held credit is released in time, and forfeited late.
+#[utoipa::path(post, path = "/intents/{id}/occurrences/{recurrence_id}/cancel",
+    tag = "occurrences", request_body = Nothing,
+    params(("id" = Uuid, Path), ("recurrence_id" = String, Path)),
+    responses((status = 200, body = OccurrenceBody)))]
+async fn cancel(
+    State(app): State<App>,
+    OccurrenceId(intent, at): OccurrenceId,
+    command: Command<Nothing>,
+) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+    let address = Address::Occurrence(IntentId(intent), at);
+    change(&app, &command, address, Touch::Cancel).await
+}
+
+/// Changes an occurrence and shows it.
+pub(super) async fn change<T>(
+    app: &App,
+    command: &Command<T>,
+    address: Address,
+    wanted: Touch,
+) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+    let around = match wanted {
+        Touch::Reschedule(to) => Some(window_around(to)?),
+        Touch::Skip | Touch::Cancel => None,
+    };
+    let request = command.request(app);
+    let (principal, expected, now) = (command.caller.0, command.expected, request.at);
+    let (intent, at) = locate(app, &command.caller, address).await?;
+    let scope = Scope::Occurrence { address, around };
+    let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, expected, now));
+    let written = app.store.write(&request, scope, decide).await;
+    let written = written.map_err(|error| match address {
+        Address::Session(_) => Problem::from(error).as_missing("session"),
+        Address::Occurrence(..) => error.into(),
+    })?;
+    answer(app, &command.caller, written, intent, at).await
+}
+
+/// Shows an occurrence after a command.
+pub(super) async fn answer(
+    app: &App,
+    caller: &Caller,
+    written: Written,
+    intent: Uuid,
+    at: LocalDateTime,
+) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+    let intent = caller.intent(app, intent).await?;
+    let answer = load(app, &intent, at, caller).await?;
+    Ok(Done { written, answer })
+}
+
+/// The intent and recurrence-id of an address.
+pub(super) async fn locate(
+    app: &App,
+    caller: &Caller,
+    address: Address,
+) -> Result<(Uuid, LocalDateTime), Problem> {
+    match address {
+        Address::Occurrence(intent, at) => Ok((intent.0, at)),
+        Address::Session(id) => {
+            let session = app.store.session(caller.0.clinic, id).await?;
+            let session = session.ok_or_else(|| Problem::not_found("session"))?;
+            Ok((session.intent.0, session.recurrence_id))
+        }
+    }
+}
+
+async fn load(
+    app: &App,
+    intent: &Intent,
+    at: LocalDateTime,
+    caller: &Caller,
+) -> Result<Versioned<OccurrenceBody>, Problem> {
+    let session = app.store.session_of(caller.0.clinic, intent.id, at).await?;
+    if let Some(session) = session {
+        return Ok(Versioned::ok(
+            session.version,
+            body(&Item::Session(&session)),
+        ));
+    }
+    let body = match intent.set.lookup(at) {
+        Lookup::Occurrence(occurrence) => body(&Item::Virtual { intent, occurrence }),
+        Lookup::Excluded => skipped(intent, at),
+        Lookup::NotGenerated => {
+            return Err(Problem::not_found("occurrence").with("recurrence_id", at.to_string()));
+        }
+    };
+    Ok(Versioned::ok(intent.version, body))
+}

@@ -1,0 +1,152 @@
+//! Paths and queries: parsed here, refused with a problem.
+
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use chrono::{DateTime, TimeDelta, Utc};
+use scheduler_core::civil::NotLocal;
+use scheduler_core::zone::{END_OF_ZONE_DATA, START_OF_ZONE_DATA, UnknownZone};
+use scheduler_core::{LocalDateTime, Window, Zone};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use store::{PAGE_MAX, Page};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::problem::Problem;
+use crate::App;
+
+/// The id in a path. What is no UUID is nobody's id.
+pub(super) struct Id(pub(super) Uuid);
+
+impl FromRequestParts<App> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path: Result<Path<String>, _> = Path::from_request_parts(parts, app).await;
+        let id = path.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(|| Problem::not_found("id"))
+    }
+}
+
+/// The intent and recurrence-id in a path.
+pub(super) struct OccurrenceId(pub(super) Uuid, pub(super) LocalDateTime);
+
+impl FromRequestParts<App> for OccurrenceId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path: Result<Path<(String, String)>, _> = Path::from_request_parts(parts, app).await;
+        let Path((intent, at)) = path.map_err(|_| Problem::not_found("occurrence"))?;
+        let intent = intent.parse().map_err(|_| Problem::not_found("intent"))?;
+        let at = LocalDateTime::from_str(&at).map_err(|error| {
+            Problem::malformed(
+                "malformed_recurrence_id",
+                "recurrence_id",
+                error.to_string(),
+            )
+        })?;
+        Ok(Self(intent, at))
+    }
+}
+
+/// A query string.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, app).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(error) => Err(Problem::malformed(
+                "malformed_query",
+                "query",
+                error.body_text(),
+            )),
+        }
+    }
+}
+
+/// A window of time.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WindowParams {
+    /// The first instant, RFC 3339. Now, if not given.
+    from: Option<DateTime<Utc>>,
+    /// The first instant after it. 28 days after `from`, if not given.
+    to: Option<DateTime<Utc>>,
+}
+
+impl WindowParams {
+    pub(super) fn window(&self, app: &App) -> Result<Window, Problem> {
+        let from = self.from.unwrap_or_else(|| app.clock.now());
+        let to = match self.to {
+            Some(to) => to,
+            None => from
+                .checked_add_signed(TimeDelta::days(28))
+                .ok_or_else(|| Problem::unprocessable("invalid_window", "from", "too far"))?,
+        };
+        let window = Window::new(from, to)
+            .map_err(|error| Problem::unprocessable("invalid_window", "to", error.to_string()))?;
+        if window.start() < START_OF_ZONE_DATA {
+            let detail = format!("windows start at {START_OF_ZONE_DATA} or later");
+            return Err(Problem::unprocessable("beyond_zone_data", "from", detail));
+        }
+        if window.end() > END_OF_ZONE_DATA {
+            let detail = format!("time zones are known until {END_OF_ZONE_DATA}");
+            return Err(Problem::unprocessable("beyond_zone_data", "to", detail));
+        }
+        Ok(window)
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageParams {
+    /// The `next` of the page before.
+    cursor: Option<Uuid>,
+    /// At most so many items, 1 to 200. 50, if not given.
+    limit: Option<u32>,
+}
+
+impl PageParams {
+    pub(super) fn new(cursor: Option<Uuid>, limit: Option<u32>) -> Self {
+        Self { cursor, limit }
+    }
+
+    pub(super) fn page(&self) -> Result<Page, Problem> {
+        Ok(Page {
+            after: self.cursor,
+            limit: limit(self.limit)?,
+        })
+    }
+}
+
+pub(super) fn limit(given: Option<u32>) -> Result<u32, Problem> {
+    let limit = given.unwrap_or(50);
+    if (1..=PAGE_MAX).contains(&limit) {
+        Ok(limit)
+    } else {
+        let detail = format!("a page has 1 to {PAGE_MAX} items");
+        Err(Problem::unprocessable("invalid_value", "limit", detail).with("value", limit))
+    }
+}
+
+/// A zone of a body.
+pub(super) fn zone(name: &str) -> Result<Zone, Problem> {
+    name.parse().map_err(|error: UnknownZone| {
+        Problem::unprocessable("unknown_zone", "zone", error.to_string()).with("value", name)
+    })
+}
+
+/// A wall time of a body.
+pub(super) fn local(field: &str, text: &str) -> Result<LocalDateTime, Problem> {
+    text.parse().map_err(|error: NotLocal| {
+        Problem::unprocessable("invalid_local_time", field, error.to_string()).with("value", text)
+    })
+}

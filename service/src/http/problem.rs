@@ -1,0 +1,329 @@
+//! Errors as RFC 9457 problem documents: a stable `code`, the field, and the values.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
+use clinic::Refusal;
+use scheduler_core::conflict::{Clash, Reason};
+use scheduler_core::intent::IntentError;
+use scheduler_core::rule::RuleError;
+use scheduler_core::session::SessionError;
+use scheduler_core::set::SetError;
+use serde_json::{Map, Value, json};
+use store::StoreError;
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    /// Further members: `field`, and the values the detail speaks of.
+    members: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem without values.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            members: Map::new(),
+        }
+    }
+
+    /// The same problem, with a value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Something is wrong with us. What it is stays in the log.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something is wrong on our side",
+        )
+    }
+
+    /// What is asked for is not there, or not the caller's.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("no such {what}"),
+        )
+    }
+
+    /// Well-formed, and wrong.
+    pub fn unprocessable(code: &'static str, field: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).with("field", field)
+    }
+
+    /// The same problem as "no such `what`", if it is that something is not found: the caller asked
+    /// for that, whatever was missing on the way to it.
+    #[must_use]
+    pub fn as_missing(self, what: &str) -> Self {
+        if self.status == StatusCode::NOT_FOUND {
+            Self::not_found(what)
+        } else {
+            self
+        }
+    }
+
+    /// Not well-formed.
+    pub fn malformed(code: &'static str, field: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail).with("field", field)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = self.members;
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        body.insert("type".to_owned(), json!("about:blank"));
+        body.insert("title".to_owned(), json!(title));
+        body.insert("status".to_owned(), json!(self.status.as_u16()));
+        body.insert("code".to_owned(), json!(self.code));
+        body.insert("detail".to_owned(), json!(self.detail));
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (
+            self.status,
+            [(header::CONTENT_TYPE, kind)],
+            Value::Object(body).to_string(),
+        )
+            .into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refusal) => refusal.into(),
+            StoreError::KeyReused { key } => Self::unprocessable(
+                "idempotency_key_reused",
+                "Idempotency-Key",
+                "this key was used for another request",
+            )
+            .with("idempotency_key", key),
+            StoreError::Constraint { constraint } => Self::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                "something else was stored at the same time: look, and try again",
+            )
+            .with("constraint", constraint),
+            StoreError::Unavailable(source) => {
+                tracing::error!(%source, "the database is not available");
+                let code = "unavailable";
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    code,
+                    "try again in a moment",
+                )
+            }
+            StoreError::Corrupt { what, source } => {
+                tracing::error!(what, %source, "a stored value cannot be read");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let conflict = |code, detail: String| Self::new(StatusCode::CONFLICT, code, detail);
+        match refusal {
+            Refusal::NotFound { what } => Self::not_found(what),
+            Refusal::Stale { expected, actual } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "stale_version", detail)
+                    .with("expected", expected)
+                    .with("actual", actual)
+            }
+            Refusal::Invalid {
+                field,
+                value,
+                expected,
+            } => Self::unprocessable("invalid_value", field, detail)
+                .with("value", value)
+                .with("expected", expected),
+            Refusal::Clash {
+                count,
+                clashes,
+                checked_through,
+                disclosed,
+            } => {
+                let listed = clashes.iter().map(|with| clash(with, disclosed));
+                let listed: Vec<Value> = listed.collect();
+                conflict("clash", detail)
+                    .with("count", count)
+                    .with("clashes", listed)
+                    .with("checked_through", instant(checked_through))
+            }
+            Refusal::TooLateToReschedule { free_until, now } => {
+                conflict("too_late_to_reschedule", detail)
+                    .with("free_until", instant(free_until))
+                    .with("now", instant(now))
+            }
+            Refusal::Intent(error) => intent(error, detail),
+            Refusal::Session(error) => session(&error, &detail),
+            Refusal::Set(error) => set(&error, detail),
+            Refusal::Ledger(error) => ledger(&error, detail),
+            Refusal::Corrupt(source) => {
+                tracing::error!(%source, "an entry does not fit its account");
+                Self::internal()
+            }
+        }
+    }
+}
+
+fn intent(error: IntentError, detail: String) -> Problem {
+    let conflict = |code| Problem::new(StatusCode::CONFLICT, code, &*detail);
+    match error {
+        IntentError::OffRule { start, nearest } => {
+            let nearest: Vec<Value> = nearest.iter().map(|at| json!(at)).collect();
+            Problem::unprocessable("start_off_rule", "starts_local", detail)
+                .with("starts_local", start.to_string())
+                .with("nearest", nearest)
+        }
+        IntentError::Empty { start } => Problem::unprocessable("empty_rule", "rule", detail)
+            .with("starts_local", start.to_string()),
+        IntentError::Ineffective(_) => {
+            Problem::unprocessable("invalid_rule", "rule", detail).with("part", "BYDAY")
+        }
+        IntentError::Rule(error) => rule(&error),
+        IntentError::Past { at, now } => conflict("in_the_past")
+            .with("at", instant(at))
+            .with("now", instant(now)),
+        IntentError::BeyondZoneData { at } => beyond("starts_local", at, detail),
+        IntentError::NotGenerated { recurrence_id } => {
+            Problem::not_found("occurrence").with("recurrence_id", recurrence_id.to_string())
+        }
+        IntentError::Gone {
+            recurrence_id,
+            command,
+            was,
+        } => conflict("illegal_state")
+            .with("recurrence_id", recurrence_id.to_string())
+            .with("command", command)
+            .with("state", was),
+        IntentError::TooManyDeviations => conflict("too_many_deviations"),
+    }
+}
+
+fn session(error: &SessionError, detail: &str) -> Problem {
+    let conflict = |code| Problem::new(StatusCode::CONFLICT, code, detail);
+    let timed = |code, starts_at, now, command: &str| {
+        conflict(code)
+            .with("starts_at", instant(starts_at))
+            .with("now", instant(now))
+            .with("command", command)
+    };
+    match *error {
+        SessionError::IllegalState { state, command } => conflict("illegal_state")
+            .with("state", state.name())
+            .with("command", command),
+        SessionError::NotStarted {
+            starts_at,
+            now,
+            command,
+        } => timed("not_started", starts_at, now, command),
+        SessionError::AlreadyStarted {
+            starts_at,
+            now,
+            command,
+        } => timed("already_started", starts_at, now, command),
+        SessionError::BeyondZoneData { starts_at } => {
+            beyond("starts_local", starts_at, detail.to_owned())
+        }
+        SessionError::IntoThePast { starts_at, now } => {
+            timed("in_the_past", starts_at, now, "reschedule")
+        }
+    }
+}
+
+fn beyond(field: &str, at: DateTime<Utc>, detail: String) -> Problem {
+    Problem::unprocessable("beyond_zone_data", field, detail).with("at", instant(at))
+}
+
+fn set(error: &SetError, detail: String) -> Problem {
+    match error {
+        SetError::Minutes { minutes } => {
+            Problem::unprocessable("invalid_value", "minutes", detail).with("value", *minutes)
+        }
+        SetError::BeyondZoneData { end } => beyond("to", *end, detail),
+        SetError::TooManyOccurrences => {
+            Problem::unprocessable("too_many_occurrences", "rule", detail)
+        }
+        SetError::TooManyRules => Problem::unprocessable("invalid_rule", "rule", detail),
+        SetError::TooManyDeviations => {
+            Problem::new(StatusCode::CONFLICT, "too_many_deviations", detail)
+        }
+    }
+}
+
+fn ledger(error: &ledger_core::Error, detail: String) -> Problem {
+    use ledger_core::Error;
+    match error {
+        Error::KeyConflict { .. } => Problem::new(StatusCode::CONFLICT, "key_conflict", detail),
+        Error::NoCredit { .. } => Problem::new(StatusCode::CONFLICT, "no_credit", detail),
+        Error::Amount { .. } => Problem::unprocessable("invalid_value", "amount", detail),
+        Error::Overflow(_) => Problem::unprocessable("overflow", "amount", detail),
+        _ => Problem::new(StatusCode::CONFLICT, "ledger", detail),
+    }
+}
+
+/// A rule that cannot be read: which part, and which value.
+pub(super) fn rule(error: &RuleError) -> Problem {
+    let problem = Problem::unprocessable("invalid_rule", "rule", error.to_string())
+        .with("part", error.part());
+    match error {
+        RuleError::BadValue {
+            value, expected, ..
+        } => problem
+            .with("value", value.as_str())
+            .with("expected", *expected),
+        RuleError::Conflict { value, other, .. } => problem
+            .with("value", value.as_str())
+            .with("conflicts_with", *other),
+        RuleError::Unsupported { value, .. } => problem.with("value", value.as_str()),
+        _ => problem,
+    }
+}
+
+/// A clash; what it is with, only to those who may know.
+fn clash(clash: &Clash, disclosed: bool) -> Value {
+    let mut shown = json!({
+        "recurrence_id": clash.recurrence_id,
+        "starts_at": instant(clash.start),
+        "ends_at": instant(clash.end),
+        "reason": match clash.reason {
+            Reason::Busy { .. } => "busy",
+            Reason::OutsideHours => "outside_hours",
+            Reason::OverlapsItself => "overlaps_itself",
+        },
+    });
+    if let (Reason::Busy { with, start, end }, true) = (clash.reason, disclosed) {
+        shown["with"] = json!({ "intent_id": with.0, "recurrence_id": with.1 });
+        shown["busy_from"] = json!(instant(start));
+        shown["busy_until"] = json!(instant(end));
+    }
+    shown
+}
+
+/// RFC 3339 with `Z`.
+pub(super) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}

@@ -1,0 +1,193 @@
+//! What can be booked.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use clinic::access::{Action, Resource};
+use clinic::{
+    Cancellation, LateRule, Scope, Service, Subject,
+    registration::{self, NewService},
+};
+use scheduler_core::ServiceId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::answer::{Done, List};
+use super::caller::{Caller, Command};
+use super::params::{Id, PageParams, Params};
+use super::problem::Problem;
+use crate::{App, random};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(add, list))
+        .routes(routes!(show))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewServiceBody {
+    #[schema(example = "consultation")]
+    name: String,
+    /// How long it takes.
+    #[schema(example = 80)]
+    minutes: u32,
+    price: MoneyBody,
+    /// An unfunded session is left to a person this long before its start. A day, if not given.
+    notice_minutes: Option<u32>,
+    /// What calling it off costs. Free until a day before, then forfeited, if not given.
+    cancellation: Option<CancellationBody>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ServiceBody {
+    id: Uuid,
+    name: String,
+    minutes: u32,
+    price: MoneyBody,
+    notice_minutes: u32,
+    cancellation: CancellationBody,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MoneyBody {
+    /// In the currency's minor unit: pence.
+    #[schema(example = 8000)]
+    minor: i64,
+    /// ISO 4217.
+    #[schema(example = "GBP")]
+    currency: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CancellationBody {
+    /// A client cancels and reschedules freely until this long before the start.
+    free_until_minutes: u32,
+    /// What becomes of the credit when a client cancels later.
+    late_cancel: LateRuleBody,
+    /// What becomes of it when the client does not come.
+    no_show: LateRuleBody,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum LateRuleBody {
+    /// The client loses it.
+    Forfeit,
+    /// The client keeps it.
+    Release,
+}
+
+/// Add a service.
+#[utoipa::path(post, path = "/services", tag = "services", request_body = NewServiceBody,
+    responses((status = 201, body = ServiceBody)))]
+async fn add(
+    State(app): State<App>,
+    command: Command<NewServiceBody>,
+) -> Result<Done<(StatusCode, Json<ServiceBody>)>, Problem> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "page")?;
+    command.makes_new()?;
+    let request = command.request(&app);
+    let new = &command.body;
+    let cancellation = new.cancellation.as_ref().map(|given| Cancellation {
+        free_until_minutes: given.free_until_minutes,
+        late_cancel: given.late_cancel.into(),
+        no_show: given.no_show.into(),
+    });
+    let service = NewService {
+        id: ServiceId(random::id(request.at)),
+        name: new.name.clone(),
+        minutes: new.minutes,
+        price_minor: new.price.minor,
+        currency: new.price.currency.clone(),
+        notice_minutes: new.notice_minutes,
+        cancellation,
+    };
+    let decide = Box::new(|_: &_| registration::add_service(service));
+    let id = |subject: &Subject| match subject {
+        Subject::Service(id) => Some(*id),
+        _ => None,
+    };
+    let (written, id) = command
+        .write(&app, &request, Scope::New { therapist: None }, decide, id)
+        .await?;
+    let stored = app.store.service(command.caller.0.clinic, id).await?;
+    let service = stored.ok_or_else(Problem::internal)?;
+    let answer = (StatusCode::CREATED, Json(body(&service)));
+    Ok(Done { written, answer })
+}
+
+/// The clinic's services.
+#[utoipa::path(get, path = "/services", tag = "services", params(PageParams),
+    responses((status = 200, body = List<ServiceBody>)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(params): Params<PageParams>,
+) -> Result<Json<List<ServiceBody>>, Problem> {
+    caller.may(Action::Read, Resource::Directory, "page")?;
+    let page = params.page()?;
+    let services = app.store.services(caller.0.clinic, page).await?;
+    let items = services.iter().map(body).collect();
+    Ok(Json(List::page(items, page.limit, |item| {
+        item.id.to_string()
+    })))
+}
+
+/// One service.
+#[utoipa::path(get, path = "/services/{id}", tag = "services",
+    params(("id" = Uuid, Path)), responses((status = 200, body = ServiceBody)))]
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<ServiceBody>, Problem> {
+    caller.may(Action::Read, Resource::Directory, "service")?;
+    let service = app.store.service(caller.0.clinic, ServiceId(id)).await?;
+    let service = service.ok_or_else(|| Problem::not_found("service"))?;
+    Ok(Json(body(&service)))
+}
+
+fn body(service: &Service) -> ServiceBody {
+    let cancellation = service.cancellation;
+    ServiceBody {
+        id: service.id.0,
+        name: service.name.clone(),
+        minutes: service.minutes,
+        price: MoneyBody {
+            minor: service.price_minor,
+            currency: service.currency.clone(),
+        },
+        notice_minutes: service.notice_minutes,
+        cancellation: CancellationBody {
+            free_until_minutes: cancellation.free_until_minutes,
+            late_cancel: cancellation.late_cancel.into(),
+            no_show: cancellation.no_show.into(),
+        },
+    }
+}
+
+impl From<LateRuleBody> for LateRule {
+    fn from(body: LateRuleBody) -> Self {
+        match body {
+            LateRuleBody::Forfeit => Self::Forfeit,
+            LateRuleBody::Release => Self::Release,
+        }
+    }
+}
+
+impl From<LateRule> for LateRuleBody {
+    fn from(rule: LateRule) -> Self {
+        match rule {
+            LateRule::Forfeit => Self::Forfeit,
+            LateRule::Release => Self::Release,
+        }
+    }
+}

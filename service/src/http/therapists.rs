@@ -1,0 +1,204 @@
+//! Therapists and their weekly hours.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use clinic::access::{Action, Resource};
+use clinic::{Scope, Subject, Therapist, registration};
+use scheduler_core::TherapistId;
+use scheduler_core::availability::{Hours, WeeklyHours};
+use scheduler_core::rule::{weekday, weekday_name};
+use serde::{Deserialize, Serialize};
+use store::Whose;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::answer::{Done, List};
+use super::calendar::{OccurrenceBody, calendar};
+use super::caller::{Caller, Command};
+use super::params::{Id, PageParams, Params, WindowParams, zone};
+use super::problem::Problem;
+use crate::{App, random};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(register, list))
+        .routes(routes!(show))
+        .routes(routes!(sessions))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewTherapist {
+    /// How they are called.
+    name: String,
+    /// The IANA zone of their wall clock.
+    #[schema(example = "Europe/London")]
+    zone: String,
+    /// When they work in a normal week. Nothing is booked outside it.
+    hours: Vec<HoursBody>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct TherapistBody {
+    id: Uuid,
+    name: String,
+    zone: String,
+    hours: Vec<HoursBody>,
+}
+
+/// `[from, to)` on one day, wall time of the therapist.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct HoursBody {
+    /// MO, TU, WE, TH, FR, SA or SU.
+    #[schema(example = "MO")]
+    day: String,
+    #[schema(example = "09:00")]
+    from: String,
+    /// `24:00` is the end of the day.
+    #[schema(example = "17:00")]
+    to: String,
+}
+
+/// Register a therapist.
+#[utoipa::path(post, path = "/therapists", tag = "therapists", request_body = NewTherapist,
+    responses((status = 201, body = TherapistBody)))]
+async fn register(
+    State(app): State<App>,
+    command: Command<NewTherapist>,
+) -> Result<Done<(StatusCode, Json<TherapistBody>)>, Problem> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "page")?;
+    command.makes_new()?;
+    let new = &command.body;
+    let hours = new
+        .hours
+        .iter()
+        .enumerate()
+        .map(hours)
+        .collect::<Result<_, _>>()?;
+    let hours = WeeklyHours::new(zone(&new.zone)?, hours)
+        .map_err(|error| Problem::unprocessable("invalid_hours", "hours", error.to_string()))?;
+    let request = command.request(&app);
+    let therapist = Therapist {
+        id: TherapistId(random::id(request.at)),
+        name: new.name.clone(),
+        hours,
+    };
+    let decide = Box::new(|_: &_| registration::register_therapist(therapist));
+    let id = |subject: &Subject| match subject {
+        Subject::Therapist(id) => Some(*id),
+        _ => None,
+    };
+    let (written, id) = command
+        .write(&app, &request, Scope::New { therapist: None }, decide, id)
+        .await?;
+    let stored = app.store.therapist(command.caller.0.clinic, id).await?;
+    let therapist = stored.ok_or_else(Problem::internal)?;
+    let answer = (StatusCode::CREATED, Json(body(&therapist)));
+    Ok(Done { written, answer })
+}
+
+/// The clinic's therapists.
+#[utoipa::path(get, path = "/therapists", tag = "therapists", params(PageParams),
+    responses((status = 200, body = List<TherapistBody>)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(params): Params<PageParams>,
+) -> Result<Json<List<TherapistBody>>, Problem> {
+    caller.may(Action::Read, Resource::Directory, "page")?;
+    let page = params.page()?;
+    let therapists = app.store.therapists(caller.0.clinic, page).await?;
+    let items = therapists.iter().map(body).collect();
+    Ok(Json(List::page(items, page.limit, |item| {
+        item.id.to_string()
+    })))
+}
+
+/// One therapist.
+#[utoipa::path(get, path = "/therapists/{id}", tag = "therapists",
+    params(("id" = Uuid, Path)), responses((status = 200, body = TherapistBody)))]
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<TherapistBody>, Problem> {
+    caller.may(Action::Read, Resource::Directory, "therapist")?;
+    let therapist = app
+        .store
+        .therapist(caller.0.clinic, TherapistId(id))
+        .await?;
+    let therapist = therapist.ok_or_else(|| Problem::not_found("therapist"))?;
+    Ok(Json(body(&therapist)))
+}
+
+/// A therapist's appointments in a window: sessions, and the occurrences that are still virtual.
+#[utoipa::path(get, path = "/therapists/{id}/sessions", tag = "therapists",
+    params(("id" = Uuid, Path), WindowParams),
+    responses((status = 200, body = List<OccurrenceBody>)))]
+async fn sessions(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Params(params): Params<WindowParams>,
+) -> Result<Json<List<OccurrenceBody>>, Problem> {
+    let id = TherapistId(id);
+    caller.may(Action::Read, Resource::Therapist(id), "therapist")?;
+    let known = app.store.therapist(caller.0.clinic, id).await?;
+    known.ok_or_else(|| Problem::not_found("therapist"))?;
+    calendar(&app, &caller, Whose::Therapist(id), params.window(&app)?).await
+}
+
+fn hours((position, given): (usize, &HoursBody)) -> Result<Hours, Problem> {
+    let invalid = |name: &str, value: &str, expected: &str| {
+        let field = format!("hours[{position}].{name}");
+        Problem::unprocessable(
+            "invalid_hours",
+            &field,
+            format!("{value:?} is not {expected}"),
+        )
+        .with("value", value)
+    };
+    let weekday = weekday(&given.day)
+        .ok_or_else(|| invalid("day", &given.day, "MO, TU, WE, TH, FR, SA or SU"))?;
+    let time = |name: &str, text: &str| {
+        minutes(text).ok_or_else(|| invalid(name, text, "a time of day from 00:00 to 24:00"))
+    };
+    Ok(Hours {
+        weekday,
+        from: time("from", &given.from)?,
+        to: time("to", &given.to)?,
+    })
+}
+
+/// `HH:MM` to minutes after midnight.
+fn minutes(text: &str) -> Option<u16> {
+    let (hour, minute) = text.split_once(':')?;
+    let digits =
+        |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then_some(());
+    digits(hour).and(digits(minute))?;
+    let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+    (minute < 60)
+        .then_some(hour * 60 + minute)
+        .filter(|minutes| *minutes <= 24 * 60)
+}
+
+fn body(therapist: &Therapist) -> TherapistBody {
+    let shown = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+    let hours = therapist.hours.hours().iter().map(|hours| HoursBody {
+        day: weekday_name(hours.weekday).to_owned(),
+        from: shown(hours.from),
+        to: shown(hours.to),
+    });
+    TherapistBody {
+        id: therapist.id.0,
+        name: therapist.name.clone(),
+        zone: therapist.hours.zone().to_string(),
+        hours: hours.collect(),
+    }
+}

@@ -1,0 +1,67 @@
+//! Accounts and their entries.
+
+use clinic::ClinicId;
+use ledger_core::{Account, Entry, Key};
+use scheduler_core::ClientId;
+use sqlx::sqlite::SqliteConnection;
+use store::StoreError;
+
+use crate::people::one;
+use crate::rows::{self, failed, integer};
+
+pub(crate) async fn account(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: ClientId,
+) -> Result<Option<Account>, StoreError> {
+    let sql = "SELECT snapshot FROM account WHERE clinic_id = ? AND client_id = ?";
+    one(db, sql, clinic, client.0, rows::account).await
+}
+
+pub(crate) async fn entries(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: ClientId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM ledger_entry WHERE clinic_id = ? AND account_id = ? AND seq > ?
+         ORDER BY seq LIMIT ?",
+    )
+    .bind(clinic.0)
+    .bind(client.0)
+    .bind(integer(after))
+    .bind(limit)
+    .fetch_all(db)
+    .await
+    .map_err(failed)?;
+    rows.iter().map(rows::entry).collect()
+}
+
+pub(crate) async fn entry(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    key: &Key,
+) -> Result<Option<Entry>, StoreError> {
+    let row = sqlx::query("SELECT * FROM ledger_entry WHERE clinic_id = ? AND key = ?")
+        .bind(clinic.0)
+        .bind(key.as_str())
+        .fetch_optional(db)
+        .await
+        .map_err(failed)?;
+    row.as_ref().map(rows::entry).transpose()
+}
+
+/// The entries that carry one of these keys.
+pub(crate) async fn entries_of(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    keys: &[Key],
+) -> Result<Vec<Entry>, StoreError> {
+    let mut found = Vec::new();
+    for key in keys {
+        found.extend(entry(db, clinic, key).await?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,242 @@
+//! Intents, sessions, and calendars of both.
+
+use clinic::ClinicId;
+use scheduler_core::calendar::near;
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Sqlite, query::Query};
+use store::{Calendar, Page, StoreError, Whose};
+use uuid::Uuid;
+
+use crate::people::one;
+use crate::rows::{self, failed, micros};
+
+/// No appointment is longer, so one that overlaps a window starts at most this long before it.
+const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+pub(crate) async fn intent(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: IntentId,
+) -> Result<Option<Intent>, StoreError> {
+    let sql = "SELECT * FROM intent WHERE clinic_id = ? AND id = ?";
+    one(db, sql, clinic, id.0, rows::intent).await
+}
+
+pub(crate) async fn session(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: SessionId,
+) -> Result<Option<Session>, StoreError> {
+    let sql = "SELECT * FROM session WHERE clinic_id = ? AND id = ?";
+    one(db, sql, clinic, id.0, rows::session).await
+}
+
+pub(crate) async fn session_of(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    intent: IntentId,
+    recurrence_id: LocalDateTime,
+) -> Result<Option<Session>, StoreError> {
+    let row = sqlx::query(
+        "SELECT * FROM session WHERE clinic_id = ? AND intent_id = ? AND recurrence_id = ?",
+    )
+    .bind(clinic.0)
+    .bind(intent.0)
+    .bind(recurrence_id.seconds())
+    .fetch_optional(db)
+    .await
+    .map_err(failed)?;
+    row.as_ref().map(rows::session).transpose()
+}
+
+/// The sessions of an intent from a recurrence-id on.
+pub(crate) async fn sessions_from(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    intent: IntentId,
+    from: LocalDateTime,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = "SELECT * FROM session WHERE clinic_id = ? AND intent_id = ? AND recurrence_id >= ?
+               ORDER BY recurrence_id";
+    let query = sqlx::query(sql)
+        .bind(clinic.0)
+        .bind(intent.0)
+        .bind(from.seconds());
+    sessions(db, query).await
+}
+
+/// The sessions of a client that wait for a credit, by start.
+pub(crate) async fn unfunded(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: ClientId,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = "SELECT * FROM session WHERE clinic_id = ? AND client_id = ? AND state = 'unfunded'
+               ORDER BY starts_at, id";
+    sessions(db, sqlx::query(sql).bind(clinic.0).bind(client.0)).await
+}
+
+/// Live sessions of a therapist or a client that end after an instant.
+pub(crate) async fn live_after(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    therapist: TherapistId,
+    client: ClientId,
+    after: i64,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = "SELECT * FROM session WHERE clinic_id = ?1 AND therapist_id = ?2
+                 AND starts_at > ?4 AND ends_at > ?5 AND state IN ('scheduled', 'unfunded')
+               UNION
+               SELECT * FROM session WHERE clinic_id = ?1 AND client_id = ?3
+                 AND starts_at > ?4 AND ends_at > ?5 AND state IN ('scheduled', 'unfunded')";
+    let query = sqlx::query(sql)
+        .bind(clinic.0)
+        .bind(therapist.0)
+        .bind(client.0)
+        .bind(after - DAY_MICROS)
+        .bind(after);
+    sessions(db, query).await
+}
+
+/// The intents of a therapist or a client that still mean virtual occurrences.
+pub(crate) async fn pending_intents(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    therapist: TherapistId,
+    client: ClientId,
+) -> Result<Vec<Intent>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM intent
+         WHERE clinic_id = ?1 AND therapist_id = ?2 AND next_due_at IS NOT NULL
+         UNION
+         SELECT * FROM intent
+         WHERE clinic_id = ?1 AND client_id = ?3 AND next_due_at IS NOT NULL",
+    )
+    .bind(clinic.0)
+    .bind(therapist.0)
+    .bind(client.0)
+    .fetch_all(db)
+    .await
+    .map_err(failed)?;
+    rows.iter().map(rows::intent).collect()
+}
+
+pub(crate) async fn intents(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    page: Page,
+) -> Result<Vec<Intent>, StoreError> {
+    let (sql, id) = match whose {
+        Whose::Clinic => (
+            "SELECT * FROM intent WHERE clinic_id = ?1 AND ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+            None,
+        ),
+        Whose::Therapist(id) => (
+            "SELECT * FROM intent WHERE clinic_id = ?1 AND therapist_id = ?2 AND id > ?3
+             ORDER BY id LIMIT ?4",
+            Some(id.0),
+        ),
+        Whose::Client(id) => (
+            "SELECT * FROM intent WHERE clinic_id = ?1 AND client_id = ?2 AND id > ?3
+             ORDER BY id LIMIT ?4",
+            Some(id.0),
+        ),
+        Whose::Intent(id) => (
+            "SELECT * FROM intent WHERE clinic_id = ?1 AND id = ?2 AND id > ?3 LIMIT ?4",
+            Some(id.0),
+        ),
+    };
+    let query = sqlx::query(sql).bind(clinic.0);
+    let query = match id {
+        Some(id) => query.bind(id),
+        None => query.bind(true),
+    };
+    let rows = query
+        .bind(page.after.unwrap_or(Uuid::nil()))
+        .bind(page.limit)
+        .fetch_all(db)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(rows::intent).collect()
+}
+
+/// Intents before sessions: a session made in between hides its occurrence, and none is lost.
+pub(crate) async fn calendar(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    window: Window,
+) -> Result<Calendar, StoreError> {
+    let all = Page {
+        after: None,
+        limit: u32::MAX,
+    };
+    let intents = intents(db, clinic, whose, all).await?;
+    let sessions = sessions_in(db, clinic, whose, window).await?;
+    Ok(Calendar { intents, sessions })
+}
+
+/// The sessions that overlap the window, and those whose recurrence-id is near it, wherever they
+/// were moved to.
+pub(crate) async fn sessions_in(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    window: Window,
+) -> Result<Vec<Session>, StoreError> {
+    let (sql, id) = match whose {
+        Whose::Clinic => (
+            "SELECT * FROM session WHERE clinic_id = ?1 AND ?2
+               AND ((starts_at > ?3 AND starts_at < ?4 AND ends_at > ?5)
+                 OR recurrence_id BETWEEN ?6 AND ?7)",
+            None,
+        ),
+        Whose::Therapist(id) => (
+            "SELECT * FROM session WHERE clinic_id = ?1 AND therapist_id = ?2
+               AND starts_at > ?3 AND starts_at < ?4 AND ends_at > ?5
+             UNION
+             SELECT * FROM session WHERE clinic_id = ?1 AND recurrence_id BETWEEN ?6 AND ?7
+               AND intent_id IN (SELECT id FROM intent WHERE clinic_id = ?1 AND therapist_id = ?2)",
+            Some(id.0),
+        ),
+        Whose::Client(id) => (
+            "SELECT * FROM session WHERE clinic_id = ?1 AND client_id = ?2
+               AND starts_at > ?3 AND starts_at < ?4 AND ends_at > ?5
+             UNION
+             SELECT * FROM session WHERE clinic_id = ?1 AND recurrence_id BETWEEN ?6 AND ?7
+               AND intent_id IN (SELECT id FROM intent WHERE clinic_id = ?1 AND client_id = ?2)",
+            Some(id.0),
+        ),
+        Whose::Intent(id) => (
+            "SELECT * FROM session WHERE clinic_id = ?1 AND intent_id = ?2
+               AND ((starts_at > ?3 AND starts_at < ?4 AND ends_at > ?5)
+                 OR recurrence_id BETWEEN ?6 AND ?7)",
+            Some(id.0),
+        ),
+    };
+    let query = sqlx::query(sql).bind(clinic.0);
+    let query = match id {
+        Some(id) => query.bind(id),
+        None => query.bind(true),
+    };
+    let (from, to) = near(window);
+    let query = query
+        .bind(micros(window.start()) - DAY_MICROS)
+        .bind(micros(window.end()))
+        .bind(micros(window.start()))
+        .bind(from.seconds())
+        .bind(to.seconds());
+    sessions(db, query).await
+}
+
+async fn sessions(
+    db: &mut SqliteConnection,
+    query: Query<'_, Sqlite, SqliteArguments>,
+) -> Result<Vec<Session>, StoreError> {
+    let rows = query.fetch_all(db).await.map_err(failed)?;
+    rows.iter().map(rows::session).collect()
+}

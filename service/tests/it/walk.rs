@@ -1,0 +1,137 @@
+//! The demo and the walk through it, as a newcomer starts them.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A demo, stopped when it is dropped. It can go on telling what it has to tell until then.
+struct Demo {
+    process: Child,
+    _telling: Lines<BufReader<ChildStdout>>,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // A signal that lets it remove its database.
+        let id = self.process.id().to_string();
+        let _sent = Command::new("kill").args(["-TERM", &id]).status();
+        let _status = self.process.wait();
+    }
+}
+
+fn start(clock: &str) -> (Demo, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_standing"))
+        .args([
+            "demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "warn",
+            "--clock",
+            clock,
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = lines
+        .by_ref()
+        .find_map(|line| {
+            let line = line.unwrap();
+            line.strip_prefix("The demo clinic is open at  ")
+                .map(str::to_owned)
+        })
+        .unwrap();
+    (
+        Demo {
+            process: child,
+            _telling: lines,
+        },
+        url.trim_end_matches('/').to_owned(),
+    )
+}
+
+#[test]
+fn the_walk_goes_through_the_whole_main_job() {
+    let (_demo, url) = start("2026-03-02T08:00:00Z");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let walked = Command::new(root.join("scripts/walk"))
+        .args([&url, "demo-admin"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&walked.stdout);
+    let errors = String::from_utf8_lossy(&walked.stderr);
+    assert!(walked.status.success(), "{told}\n{errors}");
+    assert!(told.contains("walked"), "{told}");
+}
+
+#[test]
+fn the_commands_say_what_they_do_and_what_is_wrong() {
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_standing"))
+            .args(args)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    for command in ["serve", "tick", "migrate", "token", "demo"] {
+        let (code, out, _) = run(&[command, "--help"]);
+        assert_eq!(code, Some(0));
+        assert!(
+            out.contains("Usage: standing") && out.contains("--log"),
+            "{out}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("clinic.db");
+    let database = database.to_str().unwrap();
+    let missing = run(&["tick", "--database", database]);
+    assert!(
+        missing.0 != Some(0) && missing.2.contains("standing migrate"),
+        "{missing:?}"
+    );
+    let (code, out, errors) = run(&["migrate", "--database", database]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(out.contains("schema version 1"), "{out}");
+    for (args, said) in [
+        (&["serve", "--listen", "nowhere"][..], "--listen"),
+        (&["serve", "--tick-seconds", "0"], "1..=3600"),
+        (&["tick", "--clock", "monday"], "2026-03-02T08:00:00Z"),
+        (
+            &["serve", "--database", "/nowhere/at/all.db"],
+            "/nowhere/at/all.db",
+        ),
+        (&["demo", "--listen", "0.0.0.0:8080"], "this machine only"),
+        (
+            &["token", "therapist", "--database", database],
+            "say for whom",
+        ),
+        (
+            &[
+                "token",
+                "client",
+                "01890000-0000-7000-8000-000000000000",
+                "--database",
+                database,
+            ],
+            "there is no client",
+        ),
+    ] {
+        let (code, _, errors) = run(args);
+        assert!(
+            code != Some(0) && errors.contains(said),
+            "{args:?}: {errors}"
+        );
+    }
+    let (code, out, errors) = run(&["token", "admin", "--database", database]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        out.starts_with("standing_") && out.trim().len() == 73,
+        "{out}"
+    );
+}
