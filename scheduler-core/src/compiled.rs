@@ -424,7 +424,7 @@ pub struct Instances<'a> {
     from: i64,
     to: i64,
     /// The way on from the last one given, where it is known.
-    walk: Option<Walk>,
+    walk: Option<Walk<'a>>,
 }
 
 impl Instances<'_> {
@@ -439,13 +439,15 @@ impl Instances<'_> {
 impl Instances<'_> {
     /// The next one by a search, which also finds the way on from it.
     fn seek(&mut self) -> Option<Instance> {
-        let found = self
-            .sequence
-            .next(self.from)
-            .filter(|found| found.unix < self.to);
-        self.walk = match (&found, self.sequence.steady()) {
-            (Some(found), Some(zoned)) => zoned.walk_from(found),
-            _ => None,
+        let found;
+        (found, self.walk) = match self.sequence.steady() {
+            Some(zoned) => zoned.first_in(self.from, self.to),
+            None => (
+                self.sequence
+                    .next(self.from)
+                    .filter(|found| found.unix < self.to),
+                None,
+            ),
         };
         self.from = found.map_or(self.to, |found| found.unix + 1);
         found
@@ -457,9 +459,7 @@ impl Iterator for Instances<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Instance> {
-        if let (Some(walk), Some(zoned)) = (&mut self.walk, self.sequence.steady())
-            && let Some(found) = walk.next(zoned.civil, self.to)
-        {
+        if let Some(found) = self.walk.as_mut().and_then(Walk::next) {
             self.from = found.unix + 1;
             return Some(found);
         }
@@ -485,6 +485,7 @@ impl DoubleEndedIterator for Instances<'_> {
         {
             Some(found) => {
                 self.to = found.unix;
+                self.walk = None;
                 Some(found)
             }
             None => {

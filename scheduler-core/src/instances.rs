@@ -44,7 +44,7 @@ pub(crate) struct Zoned<'a> {
     pub(crate) end: i64,
 }
 
-impl Zoned<'_> {
+impl<'a> Zoned<'a> {
     /// The first instance at or after an instant.
     #[inline]
     pub(crate) fn next(self, unix: i64) -> Option<Instance> {
@@ -204,26 +204,37 @@ impl Zoned<'_> {
         self.next(low).filter(|found| self.rank(found.unix) == n)
     }
 
-    /// A walk on from an instance of this sequence, as far as its span's clocks do nothing.
-    pub(crate) fn walk_from(self, found: &Instance) -> Option<Walk> {
-        if found.resolution != Resolution::Unique {
-            return None;
-        }
-        let span = &self.table.spans()[self.table.at(found.unix)];
+    /// The way on from the last instance of a span, if its shape has steps.
+    fn walk_from(self, found: &Instance, to: i64) -> Option<Walk<'a>> {
+        let index = self.table.at(found.unix);
+        let span = self.table.spans()[index];
         let wall = found.unix + span.shift;
-        if wall < span.wall_from + span.gap {
+        // Where shifted times come among others, each is looked for.
+        if found.resolution == Resolution::Gap || wall < span.wall_from + span.gap {
             return None;
         }
-        let limit = (span.wall_to - span.fold).min(self.end + span.shift);
         let mut place = self.civil.place(wall)?;
         let ahead = self.civil.step(&mut place);
-        let limit = limit.min(self.civil.bound() + 1);
-        Some(Walk {
+        let mut walk = Walk {
+            zoned: self,
+            to,
             ahead,
-            limit,
-            shift: span.shift,
             place,
-        })
+            limit: 0,
+            shift: 0,
+            index,
+        };
+        walk.enter(&span);
+        Some(walk)
+    }
+
+    /// The first instance in a window, and the way on from it.
+    pub(crate) fn first_in(self, from: i64, to: i64) -> (Option<Instance>, Option<Walk<'a>>) {
+        let found = self.next(from).filter(|found| found.unix < to);
+        let walk = found
+            .as_ref()
+            .and_then(|found| self.walk_from(found, to.min(self.end)));
+        (found, walk)
     }
 
     /// Gives every instance in `from..to`, in order.
@@ -345,26 +356,60 @@ impl Zoned<'_> {
     }
 }
 
-/// The way through one span: steps from one wall time to the next.
+/// The way through a window: steps from one wall time to the next, and from one span to the next.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Walk {
-    /// The next wall time, if it is before the limit.
+pub(crate) struct Walk<'a> {
+    zoned: Zoned<'a>,
+    /// The end of the window.
+    to: i64,
+    /// The next wall time.
     ahead: Wall,
+    place: Place,
+    /// The first wall time that is not simply this far from its instant.
     limit: Wall,
     shift: i64,
-    place: Place,
+    /// The span.
+    index: usize,
 }
 
-impl Walk {
-    /// The next instance before `end`; `None` when the way is to be looked for again.
+impl Walk<'_> {
+    /// The next instance; `None` if there is none, or none that can be reached by a step.
     #[inline]
-    pub(crate) fn next(&mut self, civil: Civil<'_>, end: i64) -> Option<Instance> {
-        let (wall, unix) = (self.ahead, self.ahead.saturating_sub(self.shift));
-        if wall >= self.limit || unix >= end {
+    pub(crate) fn next(&mut self) -> Option<Instance> {
+        if self.ahead < self.limit {
+            let wall = self.ahead;
+            self.ahead = self.zoned.civil.step(&mut self.place);
+            return Some(plain(wall, wall - self.shift, Resolution::Unique));
+        }
+        self.turn()
+    }
+
+    /// The next instance where clocks change before it.
+    fn turn(&mut self) -> Option<Instance> {
+        let wall = self.ahead;
+        let spans = self.zoned.table.spans();
+        while wall >= spans.get(self.index)?.wall_to {
+            self.index += 1;
+        }
+        let span = &spans[self.index];
+        // The last time was before the gap; if this one is clear of it, nothing is in it.
+        if wall < span.wall_from + span.gap
+            || wall - span.shift >= self.to
+            || wall > self.zoned.civil.bound()
+        {
             return None;
         }
-        self.ahead = civil.step(&mut self.place);
-        Some(plain(wall, unix, Resolution::Unique))
+        self.enter(span);
+        self.ahead = self.zoned.civil.step(&mut self.place);
+        self.zoned.existing(span, wall)
+    }
+
+    fn enter(&mut self, span: &Span) {
+        self.shift = span.shift;
+        let last = self.zoned.civil.bound().saturating_add(1);
+        self.limit = (span.wall_to - span.fold)
+            .min(self.to + span.shift)
+            .min(last);
     }
 }
 

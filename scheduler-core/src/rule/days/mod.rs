@@ -72,7 +72,11 @@ impl Days {
         match self {
             Self::Weeks(weeks) => (day - weeks.origin).rem_euclid(7),
             Self::Monthly(_) => date_of(day).month(),
-            _ => 0,
+            Self::Step(_) => 0,
+            Self::Months(pattern) => pattern.hint(day),
+            Self::Years(pattern) => pattern.hint(day),
+            Self::FilteredWeeks(pattern) => pattern.hint(day),
+            Self::FilteredSteps(pattern) => pattern.hint(day),
         }
     }
 
@@ -83,7 +87,10 @@ impl Days {
             Self::Step(step) => day.saturating_add_unsigned(step.every),
             Self::Weeks(weeks) => weeks.after(day, hint),
             Self::Monthly(monthly) => monthly.after(hint),
-            other => other.next(day + 1),
+            Self::Months(pattern) => pattern.after(day, hint),
+            Self::Years(pattern) => pattern.after(day, hint),
+            Self::FilteredWeeks(pattern) => pattern.after(day, hint),
+            Self::FilteredSteps(pattern) => pattern.after(day, hint),
         }
     }
 
