@@ -216,6 +216,7 @@ impl<'a> Zoned<'a> {
         let mut place = self.civil.place(wall)?;
         let ahead = self.civil.step(&mut place);
         let mut walk = Walk {
+            stride: self.civil.stride(),
             zoned: self,
             to,
             ahead,
@@ -364,6 +365,8 @@ pub(crate) struct Walk<'a> {
     to: i64,
     /// The next wall time.
     ahead: Wall,
+    /// The distance to the one after it, if it is always the same.
+    stride: i64,
     place: Place,
     /// The first wall time that is not simply this far from its instant.
     limit: Wall,
@@ -378,7 +381,7 @@ impl Walk<'_> {
     pub(crate) fn next(&mut self) -> Option<Instance> {
         if self.ahead < self.limit {
             let wall = self.ahead;
-            self.ahead = self.zoned.civil.step(&mut self.place);
+            self.advance();
             return Some(plain(wall, wall - self.shift, Resolution::Unique));
         }
         self.turn()
@@ -400,8 +403,17 @@ impl Walk<'_> {
             return None;
         }
         self.enter(span);
-        self.ahead = self.zoned.civil.step(&mut self.place);
+        self.advance();
         self.zoned.existing(span, wall)
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        if self.stride > 0 {
+            self.ahead += self.stride;
+        } else {
+            self.ahead = self.zoned.civil.step(&mut self.place);
+        }
     }
 
     fn enter(&mut self, span: &Span) {

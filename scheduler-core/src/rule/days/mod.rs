@@ -67,6 +67,15 @@ impl Days {
         each!(self, pattern => pattern.prev(day))
     }
 
+    /// The distance of all its days, 0 if it is not always the same.
+    pub(crate) fn stride(&self) -> i64 {
+        match self {
+            Self::Step(step) => i64::from(step.every),
+            Self::Weeks(weeks) if weeks.mask.is_power_of_two() => 7 * i64::from(weeks.every),
+            _ => 0,
+        }
+    }
+
     /// What [`after`](Self::after) needs to know of a day of the pattern.
     pub(crate) fn hint(&self, day: Day) -> i32 {
         match self {

@@ -89,6 +89,14 @@ impl Cycle {
         }
     }
 
+    /// The distance of all times, 0 if it is not always the same.
+    pub(crate) fn stride(&self) -> i64 {
+        match (&self.filter, self.offsets.len()) {
+            (None, 1) => self.length,
+            _ => 0,
+        }
+    }
+
     pub(crate) fn place(&self, wall: Wall) -> Option<Place> {
         if self.filter.is_some() {
             return None;

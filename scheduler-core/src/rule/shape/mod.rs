@@ -14,7 +14,7 @@ pub(crate) use positions::Positions;
 pub(crate) use several::Several;
 pub(crate) use single::Single;
 
-use crate::epoch::{Day, Wall};
+use crate::epoch::{Day, SECONDS_PER_DAY, Wall};
 
 /// The wall times of a rule, whatever its shape.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +101,15 @@ impl Civil<'_> {
             Civil::Several(several) => several.step(place),
             Civil::Cycle(cycle) => cycle.step(place),
             Civil::Empty | Civil::Positions(_) => Wall::MAX,
+        }
+    }
+
+    /// The distance of all times in seconds, 0 if it is not always the same.
+    pub(crate) fn stride(self) -> i64 {
+        match self {
+            Civil::Single(single) => single.days.stride() * SECONDS_PER_DAY,
+            Civil::Cycle(cycle) => cycle.stride(),
+            _ => 0,
         }
     }
 
