@@ -1,7 +1,7 @@
 //! A recurrence set, compiled for questions.
 
 use crate::epoch::{Day, Wall, split, to_wall};
-use crate::instances::{Instance, Zoned};
+use crate::instances::{Instance, Walk, Zoned};
 use crate::rule::{Civil, Days, End, Expansion, Rule, Shape, Single, Step, Until, wall_until};
 use crate::set::{Occurrence, RecurrenceSet, SetError};
 use crate::whole::{Ruled, Whole};
@@ -225,6 +225,7 @@ impl Compiled {
             sequence: self.sequence(),
             from,
             to,
+            walk: None,
         })
     }
 
@@ -363,7 +364,16 @@ fn known(window: Window) -> Result<(), SetError> {
     Ok(())
 }
 
-impl Sequence<'_> {
+impl<'a> Sequence<'a> {
+    /// The rule that is the whole sequence.
+    #[inline]
+    fn steady(self) -> Option<Zoned<'a>> {
+        match self {
+            Self::Plain(zoned) => Some(zoned),
+            Self::Whole(whole) => whole.steady(),
+        }
+    }
+
     #[inline]
     pub(crate) fn next(self, unix: i64) -> Option<Instance> {
         match self {
@@ -413,6 +423,8 @@ pub struct Instances<'a> {
     sequence: Sequence<'a>,
     from: i64,
     to: i64,
+    /// The way on from the last one given, where it is known.
+    walk: Option<Walk<'a>>,
 }
 
 impl Instances<'_> {
@@ -424,25 +436,34 @@ impl Instances<'_> {
     }
 }
 
+impl Instances<'_> {
+    /// The next one by a search, which also finds the way on from it.
+    fn seek(&mut self) -> Option<Instance> {
+        let found;
+        (found, self.walk) = match self.sequence.steady() {
+            Some(zoned) => zoned.first_in(self.from, self.to),
+            None => (
+                self.sequence
+                    .next(self.from)
+                    .filter(|found| found.unix < self.to),
+                None,
+            ),
+        };
+        self.from = found.map_or(self.to, |found| found.unix + 1);
+        found
+    }
+}
+
 impl Iterator for Instances<'_> {
     type Item = Instance;
 
     #[inline]
     fn next(&mut self) -> Option<Instance> {
-        match self
-            .sequence
-            .next(self.from)
-            .filter(|found| found.unix < self.to)
-        {
-            Some(found) => {
-                self.from = found.unix + 1;
-                Some(found)
-            }
-            None => {
-                self.from = self.to;
-                None
-            }
+        if let Some(found) = self.walk.as_mut().and_then(Walk::next) {
+            self.from = found.unix + 1;
+            return Some(found);
         }
+        self.seek()
     }
 
     #[inline]
@@ -464,6 +485,7 @@ impl DoubleEndedIterator for Instances<'_> {
         {
             Some(found) => {
                 self.to = found.unix;
+                self.walk = None;
                 Some(found)
             }
             None => {

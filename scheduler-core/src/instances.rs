@@ -7,7 +7,7 @@
 
 use crate::LocalDateTime;
 use crate::epoch::{Wall, to_local};
-use crate::rule::{Civil, Single};
+use crate::rule::{Civil, Place, Single};
 use crate::transitions::{Span, Transitions};
 use crate::zone::Resolution;
 
@@ -44,7 +44,7 @@ pub(crate) struct Zoned<'a> {
     pub(crate) end: i64,
 }
 
-impl Zoned<'_> {
+impl<'a> Zoned<'a> {
     /// The first instance at or after an instant.
     #[inline]
     pub(crate) fn next(self, unix: i64) -> Option<Instance> {
@@ -204,6 +204,40 @@ impl Zoned<'_> {
         self.next(low).filter(|found| self.rank(found.unix) == n)
     }
 
+    /// The way on from the last instance of a span, if its shape has steps.
+    fn walk_from(self, found: &Instance, to: i64) -> Option<Walk<'a>> {
+        let index = self.table.at(found.unix);
+        let span = self.table.spans()[index];
+        let wall = found.unix + span.shift;
+        // Where shifted times come among others, each is looked for.
+        if found.resolution == Resolution::Gap || wall < span.wall_from + span.gap {
+            return None;
+        }
+        let mut place = self.civil.place(wall)?;
+        let ahead = self.civil.step(&mut place);
+        let mut walk = Walk {
+            stride: self.civil.stride(),
+            zoned: self,
+            to,
+            ahead,
+            place,
+            limit: 0,
+            shift: 0,
+            index,
+        };
+        walk.enter(&span);
+        Some(walk)
+    }
+
+    /// The first instance in a window, and the way on from it.
+    pub(crate) fn first_in(self, from: i64, to: i64) -> (Option<Instance>, Option<Walk<'a>>) {
+        let found = self.next(from).filter(|found| found.unix < to);
+        let walk = found
+            .as_ref()
+            .and_then(|found| self.walk_from(found, to.min(self.end)));
+        (found, walk)
+    }
+
     /// Gives every instance in `from..to`, in order.
     #[inline]
     pub(crate) fn run(self, from: i64, to: i64, mut f: impl FnMut(Instance)) {
@@ -320,6 +354,74 @@ impl Zoned<'_> {
     #[inline]
     fn instance(self, wall: Wall, unix: i64, resolution: Resolution) -> Option<Instance> {
         (unix < self.end).then(|| plain(wall, unix, resolution))
+    }
+}
+
+/// The way through a window: steps from one wall time to the next, and from one span to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk<'a> {
+    zoned: Zoned<'a>,
+    /// The end of the window.
+    to: i64,
+    /// The next wall time.
+    ahead: Wall,
+    /// The distance to the one after it, if it is always the same.
+    stride: i64,
+    place: Place,
+    /// The first wall time that is not simply this far from its instant.
+    limit: Wall,
+    shift: i64,
+    /// The span.
+    index: usize,
+}
+
+impl Walk<'_> {
+    /// The next instance; `None` if there is none, or none that can be reached by a step.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<Instance> {
+        if self.ahead < self.limit {
+            let wall = self.ahead;
+            self.advance();
+            return Some(plain(wall, wall - self.shift, Resolution::Unique));
+        }
+        self.turn()
+    }
+
+    /// The next instance where clocks change before it.
+    fn turn(&mut self) -> Option<Instance> {
+        let wall = self.ahead;
+        let spans = self.zoned.table.spans();
+        while wall >= spans.get(self.index)?.wall_to {
+            self.index += 1;
+        }
+        let span = &spans[self.index];
+        // The last time was before the gap; if this one is clear of it, nothing is in it.
+        if wall < span.wall_from + span.gap
+            || wall - span.shift >= self.to
+            || wall > self.zoned.civil.bound()
+        {
+            return None;
+        }
+        self.enter(span);
+        self.advance();
+        self.zoned.existing(span, wall)
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        if self.stride > 0 {
+            self.ahead += self.stride;
+        } else {
+            self.ahead = self.zoned.civil.step(&mut self.place);
+        }
+    }
+
+    fn enter(&mut self, span: &Span) {
+        self.shift = span.shift;
+        let last = self.zoned.civil.bound().saturating_add(1);
+        self.limit = (span.wall_to - span.fold)
+            .min(self.to + span.shift)
+            .min(last);
     }
 }
 

@@ -127,6 +127,15 @@ impl Whole {
         }
     }
 
+    /// The one rule, if there is nothing else.
+    #[inline]
+    pub(crate) fn steady(&self) -> Option<Zoned<'_>> {
+        match (&*self.rules, &*self.additions, &*self.exclusions) {
+            ([ruled], [], []) => Some(self.zoned_rule(ruled)),
+            _ => None,
+        }
+    }
+
     fn ruled(&self, unix: i64) -> Option<Instance> {
         self.zoned()
             .filter_map(|zoned| zoned.next(unix))
@@ -202,8 +211,8 @@ impl Whole {
     }
 
     pub(crate) fn nth(&self, n: u64) -> Option<Instance> {
-        if let ([ruled], [], []) = (&*self.rules, &*self.additions, &*self.exclusions) {
-            return self.zoned_rule(ruled).nth(n);
+        if let Some(zoned) = self.steady() {
+            return zoned.nth(n);
         }
         let mut first = self.next(i64::MIN / 2)?;
         if self.rules.len() > 1 {

@@ -6,7 +6,7 @@ use crate::epoch::{DAY_MAX, Day, WALL_MAX, Wall, day_of, midnight, split, to_loc
 use super::compile;
 use super::days::Days;
 use super::model::{End, Rule, Until};
-use super::shape::{Civil, Cycle, Positions, Several, Single};
+use super::shape::{Civil, Cycle, Place, Positions, Several, Single};
 
 /// A rule with its start, compiled: the wall times it generates, in the years 1 to 9999.
 ///
@@ -186,6 +186,7 @@ impl Expansion {
             civil: self.civil(),
             from: 0,
             to: WALL_MAX + 1,
+            ahead: None,
         }
     }
 
@@ -205,6 +206,7 @@ impl Expansion {
             civil: self.civil(),
             from: to_wall(from),
             to: to_wall(to),
+            ahead: None,
         }
     }
 }
@@ -224,6 +226,24 @@ pub struct Times<'a> {
     civil: Civil<'a>,
     from: Wall,
     to: Wall,
+    /// The next time and its place, where the way on from the last one is known.
+    ahead: Option<(Wall, Place)>,
+}
+
+impl Times<'_> {
+    /// The next one by a search, which also finds the way on from it.
+    fn seek(&mut self) -> Option<LocalDateTime> {
+        let found = self
+            .civil
+            .next(self.from)
+            .filter(|found| *found < self.to)?;
+        self.from = found + 1;
+        self.ahead = self
+            .civil
+            .place(found)
+            .map(|mut place| (self.civil.step(&mut place), place));
+        to_local(found)
+    }
 }
 
 impl Iterator for Times<'_> {
@@ -231,12 +251,17 @@ impl Iterator for Times<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<LocalDateTime> {
-        let found = self
-            .civil
-            .next(self.from)
-            .filter(|found| *found < self.to)?;
-        self.from = found + 1;
-        to_local(found)
+        let Some((found, place)) = &mut self.ahead else {
+            return self.seek();
+        };
+        if *found >= self.to || *found > self.civil.bound() {
+            self.from = self.to;
+            return None;
+        }
+        let local = to_local(*found);
+        self.from = *found + 1;
+        *found = self.civil.step(place);
+        local
     }
 
     fn fold<B, F: FnMut(B, LocalDateTime) -> B>(self, init: B, mut f: F) -> B {

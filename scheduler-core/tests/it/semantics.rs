@@ -147,6 +147,19 @@ fn a_day_that_a_country_skipped_falls_on_the_next() {
     assert_eq!(found, expected);
 }
 
+/// The same by months, where a loop follows the clock changes with a cursor.
+#[test]
+fn a_skipped_day_of_the_month_is_not_given_twice() {
+    let rule = "FREQ=MONTHLY;BYMONTHDAY=29,30,31";
+    let compiled = set("2011-12-01T09:00:00", "Pacific/Apia", rule).compile();
+    let mut days = Vec::new();
+    let december = window("2011-12-01T00:00:00Z", "2012-02-01T00:00:00Z");
+    compiled.within(december).unwrap().for_each(|found| {
+        days.push(found.recurrence_id.to_basic()[4..8].to_owned());
+    });
+    assert_eq!(days, ["1229", "1231", "0129", "0130", "0131"]);
+}
+
 #[test]
 fn until_is_inclusive_in_all_its_forms() {
     for (until, count) in [

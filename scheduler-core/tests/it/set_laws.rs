@@ -102,14 +102,13 @@ fn expected(
         })
         .map(|(at, wall)| (*at, at + length, *wall, false, false));
     let overridden = deviations.overrides.iter().map(|(wall, changed)| {
-        let starts = resolve(tz, changed.start.unwrap_or(*wall).naive())
-            .0
-            .timestamp();
+        let starts_at = |wall: LocalDateTime| resolve(tz, wall.naive()).0.timestamp();
+        let starts = starts_at(changed.start.unwrap_or(*wall));
         (
             starts,
             starts + length,
             *wall,
-            changed.start.is_some(),
+            starts != starts_at(*wall),
             changed.cancelled,
         )
     });

@@ -189,3 +189,52 @@ fn windows_cut_a_clock_change_anywhere() {
         }
     }
 }
+
+const ALL: &[Freq] = &[
+    Freq::Minutely,
+    Freq::Hourly,
+    Freq::Daily,
+    Freq::Weekly,
+    Freq::Monthly,
+    Freq::Yearly,
+];
+
+proptest! {
+    #![proptest_config(cases(500))]
+
+    /// One at a time, as a loop and backwards, over years and their clock changes.
+    #[test]
+    fn steps_loops_and_reverses_are_one_sequence(
+        parts in rules(ALL),
+        (zone, (year, month, day)) in select(&ZONES),
+        second in 0i64..86_400,
+        taken in 0usize..40,
+    ) {
+        let start = NaiveDate::from_ymd_opt(year - 1, month, day).unwrap().and_hms_opt(0, 0, 0).unwrap()
+            + TimeDelta::seconds(second);
+        let local = LocalDateTime::try_from(start).unwrap();
+        let set = RecurrenceSet::new(local, zone.parse::<Zone>().unwrap(), 30).unwrap()
+            .with_rule(parts.to_string().parse().unwrap());
+        let compiled = set.compile();
+        let first = start.and_utc().timestamp() - 100_000;
+        let years = window(first, first + 12 * 366 * 86_400);
+        let stepped: Vec<Instance> = compiled.within(years).unwrap().take(400).collect();
+        let Some(last) = stepped.last() else { return Ok(()) };
+        let part = window(first, last.unix + 1);
+        let name = format!("{parts} from {start} in {zone}");
+        let mut looped = Vec::new();
+        compiled.within(part).unwrap().for_each(|instance| looped.push(instance));
+        prop_assert_eq!(&looped, &stepped, "{} as a loop", name);
+        let mut back: Vec<Instance> = compiled.within(part).unwrap().rev().collect();
+        back.reverse();
+        prop_assert_eq!(&back, &stepped, "{} in reverse", name);
+        // From both ends.
+        let mut ends = compiled.within(part).unwrap();
+        let mut both: Vec<Instance> = ends.by_ref().take(taken).collect();
+        let mut behind: Vec<Instance> = ends.by_ref().rev().take(3).collect();
+        both.extend(ends);
+        behind.reverse();
+        both.extend(behind);
+        prop_assert_eq!(&both, &stepped, "{} from both ends", name);
+    }
+}

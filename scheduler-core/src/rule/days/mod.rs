@@ -10,7 +10,7 @@ pub(crate) mod prefix;
 pub(crate) mod steady;
 pub(crate) mod tables;
 
-use crate::epoch::Day;
+use crate::epoch::{Day, date_of};
 
 use periodic::{Periodic, Periods};
 use steady::{Monthly, Step, Weeks};
@@ -65,6 +65,42 @@ impl Days {
     #[inline]
     pub(crate) fn prev(&self, day: Day) -> Day {
         each!(self, pattern => pattern.prev(day))
+    }
+
+    /// The distance of all its days, 0 if it is not always the same.
+    pub(crate) fn stride(&self) -> i64 {
+        match self {
+            Self::Step(step) => i64::from(step.every),
+            Self::Weeks(weeks) if weeks.mask.is_power_of_two() => 7 * i64::from(weeks.every),
+            _ => 0,
+        }
+    }
+
+    /// What [`after`](Self::after) needs to know of a day of the pattern.
+    pub(crate) fn hint(&self, day: Day) -> i32 {
+        match self {
+            Self::Weeks(weeks) => (day - weeks.origin).rem_euclid(7),
+            Self::Monthly(_) => date_of(day).month(),
+            Self::Step(_) => 0,
+            Self::Months(pattern) => pattern.hint(day),
+            Self::Years(pattern) => pattern.hint(day),
+            Self::FilteredWeeks(pattern) => pattern.hint(day),
+            Self::FilteredSteps(pattern) => pattern.hint(day),
+        }
+    }
+
+    /// The day of the pattern after one of its days, and its hint.
+    #[inline]
+    pub(crate) fn after(&self, day: Day, hint: &mut i32) -> Day {
+        match self {
+            Self::Step(step) => day.saturating_add_unsigned(step.every),
+            Self::Weeks(weeks) => weeks.after(day, hint),
+            Self::Monthly(monthly) => monthly.after(hint),
+            Self::Months(pattern) => pattern.after(day, hint),
+            Self::Years(pattern) => pattern.after(day, hint),
+            Self::FilteredWeeks(pattern) => pattern.after(day, hint),
+            Self::FilteredSteps(pattern) => pattern.after(day, hint),
+        }
     }
 
     /// How many days of the pattern are before `day`, counted from a day that is fixed but not

@@ -47,6 +47,8 @@ pub(crate) trait Table {
 pub(crate) struct Periodic<T> {
     origin: i32,
     every: u32,
+    /// After so many periods the pattern repeats: what is not found by then is nowhere.
+    periods: u32,
     table: T,
     prefix: OnceLock<Prefix>,
 }
@@ -55,18 +57,15 @@ impl<T: Table> Periodic<T> {
     /// `start` is a day of the first period.
     pub(crate) fn new(start: Day, every: u32, table: T) -> Self {
         let origin = table.period_of(start);
+        let shared = gcd(u64::from(T::CYCLE), u64::from(every));
+        let periods = u32::try_from(u64::from(T::CYCLE) / shared).unwrap_or(T::CYCLE);
         Self {
             origin,
             every,
+            periods,
             table,
             prefix: OnceLock::new(),
         }
-    }
-
-    /// After so many periods the pattern repeats: what is not found by then is nowhere.
-    fn periods(&self) -> u32 {
-        let shared = gcd(u64::from(T::CYCLE), u64::from(self.every));
-        u32::try_from(u64::from(T::CYCLE) / shared).unwrap_or(T::CYCLE)
     }
 
     /// Where a period stands: its number among those of the rule, and how far after it.
@@ -108,7 +107,7 @@ impl<T: Table> Periodic<T> {
             }
         }
         let mut period = i64::from(period) + i64::from(self.every - out);
-        for _ in 0..self.periods() {
+        for _ in 0..self.periods {
             let Ok(current) = i32::try_from(period) else {
                 break;
             };
@@ -119,6 +118,33 @@ impl<T: Table> Periodic<T> {
                 return self.table.start(current) + bit;
             }
             period += i64::from(self.every);
+        }
+        NEVER
+    }
+
+    /// The period of a day of the pattern.
+    pub(crate) fn hint(&self, day: Day) -> i32 {
+        self.table.period_of(day)
+    }
+
+    /// The day after one in this period.
+    #[inline]
+    pub(crate) fn after(&self, day: Day, period: &mut i32) -> Day {
+        if self.table.spills() {
+            return self.next(day + 1);
+        }
+        let start = self.table.start(*period);
+        if let Some(bit) = self.table.next_bit(*period, day + 1 - start) {
+            return start + bit;
+        }
+        for _ in 0..self.periods {
+            *period = period.saturating_add_unsigned(self.every);
+            if *period > T::LAST {
+                break;
+            }
+            if let Some(bit) = self.table.next_bit(*period, 0) {
+                return self.table.start(*period) + bit;
+            }
         }
         NEVER
     }
@@ -135,7 +161,7 @@ impl<T: Table> Periodic<T> {
         } else {
             i32::MAX
         };
-        for _ in 0..=self.periods() {
+        for _ in 0..=self.periods {
             if let Some(bit) = self.table.bits(period).prev(limit) {
                 return self.table.start(period) + bit;
             }
@@ -177,7 +203,7 @@ impl<T: Table> Periodic<T> {
 
     fn prefix(&self) -> &Prefix {
         self.prefix
-            .get_or_init(|| Prefix::new(self.periods(), |number| self.count_in(number)))
+            .get_or_init(|| Prefix::new(self.periods, |number| self.count_in(number)))
     }
 
     fn count_in(&self, number: u64) -> u32 {
@@ -290,7 +316,7 @@ impl<T: Table> Periods for Periodic<T> {
     }
 
     fn cycle(&self) -> u32 {
-        self.periods()
+        self.periods
     }
 
     fn days_in(&self, number: u64) -> Option<(Day, DayBits)> {

@@ -104,6 +104,22 @@ impl Weeks {
         }
     }
 
+    /// The day after one that is `of_week` days into its week.
+    #[inline]
+    pub(crate) fn after(self, day: Day, of_week: &mut i32) -> Day {
+        let mask = i32::from(self.mask);
+        let left = mask >> (*of_week + 1) << (*of_week + 1);
+        let (weeks, left) = if left == 0 {
+            (self.every, mask)
+        } else {
+            (0, left)
+        };
+        let next = left.trailing_zeros().cast_signed();
+        let day = day - *of_week + (7 * weeks).cast_signed() + next;
+        *of_week = next;
+        day
+    }
+
     pub(crate) fn count(self, day: Day) -> i64 {
         let ahead = (day - self.origin).max(0).cast_unsigned();
         let (week, of_week) = (ahead / 7, ahead % 7);
@@ -243,6 +259,13 @@ impl Monthly {
 
     pub(crate) fn nth(self, n: i64) -> Day {
         self.in_month(i64::from(self.origin) + n.saturating_mul(i64::from(self.every)))
+    }
+
+    /// The day of the month after this one of the pattern.
+    #[inline]
+    pub(crate) fn after(self, month: &mut Month) -> Day {
+        *month = month.saturating_add_unsigned(self.every);
+        self.in_month(i64::from(*month))
     }
 
     #[inline]

@@ -1,6 +1,8 @@
 use crate::epoch::{CYCLE_DAYS, SECONDS_PER_DAY, WALL_MAX, Wall, gcd, midnight, split};
 use crate::rule::days::Days;
 
+use super::Place;
+
 /// Offsets in a cycle of fixed length: hours, minutes and seconds that do not divide a day.
 #[derive(Debug, Clone)]
 pub(crate) struct Cycle {
@@ -85,6 +87,38 @@ impl Cycle {
             // The end of an earlier day each time, so the limit is reached.
             upto = midnight(allowed) + SECONDS_PER_DAY - 1;
         }
+    }
+
+    /// The distance of all times, 0 if it is not always the same.
+    pub(crate) fn stride(&self) -> i64 {
+        match (&self.filter, self.offsets.len()) {
+            (None, 1) => self.length,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn place(&self, wall: Wall) -> Option<Place> {
+        if self.filter.is_some() {
+            return None;
+        }
+        let rest = (wall - self.origin) % self.length;
+        let index = self.offsets.binary_search(&rest).ok()?;
+        Some(Place {
+            base: wall - rest,
+            index,
+            ..Place::default()
+        })
+    }
+
+    #[inline]
+    pub(crate) fn step(&self, place: &mut Place) -> Wall {
+        place.index += 1;
+        if let Some(offset) = self.offsets.get(place.index) {
+            return place.base + offset;
+        }
+        place.base = place.base.saturating_add(self.length);
+        place.index = 0;
+        place.base.saturating_add(self.offsets[0])
     }
 
     pub(crate) fn rank(&self, wall: Wall) -> u64 {

@@ -14,7 +14,7 @@ pub(crate) use positions::Positions;
 pub(crate) use several::Several;
 pub(crate) use single::Single;
 
-use crate::epoch::Wall;
+use crate::epoch::{Day, SECONDS_PER_DAY, Wall};
 
 /// The wall times of a rule, whatever its shape.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,17 @@ pub(crate) enum Civil<'a> {
     Cycle(&'a Cycle),
     /// Positions among several times of the days of a period.
     Positions(&'a Positions),
+}
+
+/// Where a time of a rule stands in its shape, so that the time after it is a step and no search.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    /// The day, and what its pattern knows of it.
+    day: Day,
+    hint: i32,
+    /// Midnight, or the beginning of the cycle, and which time after it.
+    base: Wall,
+    index: usize,
 }
 
 macro_rules! each {
@@ -70,6 +81,48 @@ impl Civil<'_> {
     #[inline]
     pub(crate) fn run(self, from: Wall, to: Wall, f: impl FnMut(Wall)) {
         each!(self, (), shape => shape.run(from, to, f));
+    }
+
+    /// The place of a time that the rule generates; `None` if its shape has no steps.
+    pub(crate) fn place(self, wall: Wall) -> Option<Place> {
+        match self {
+            Civil::Single(single) => Some(single.place(wall)),
+            Civil::Several(several) => several.place(wall),
+            Civil::Cycle(cycle) => cycle.place(wall),
+            Civil::Empty | Civil::Positions(_) => None,
+        }
+    }
+
+    /// Goes on to the next time, which may be one after the last.
+    #[inline]
+    pub(crate) fn step(self, place: &mut Place) -> Wall {
+        match self {
+            Civil::Single(single) => single.step(place),
+            Civil::Several(several) => several.step(place),
+            Civil::Cycle(cycle) => cycle.step(place),
+            Civil::Empty | Civil::Positions(_) => Wall::MAX,
+        }
+    }
+
+    /// The distance of all times in seconds, 0 if it is not always the same.
+    pub(crate) fn stride(self) -> i64 {
+        match self {
+            Civil::Single(single) => single.days.stride() * SECONDS_PER_DAY,
+            Civil::Cycle(cycle) => cycle.stride(),
+            _ => 0,
+        }
+    }
+
+    /// The last time, or one that no time is after.
+    #[inline]
+    pub(crate) fn bound(self) -> Wall {
+        match self {
+            Civil::Empty => -1,
+            Civil::Single(single) => single.bound(),
+            Civil::Several(several) => several.last,
+            Civil::Cycle(cycle) => cycle.last,
+            Civil::Positions(positions) => positions.last,
+        }
     }
 
     /// Whether the rule generates this time.

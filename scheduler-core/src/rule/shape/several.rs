@@ -1,7 +1,7 @@
 use crate::epoch::{Day, Wall, midnight, split};
 use crate::rule::days::{BEFORE, Days};
 
-use super::counted;
+use super::{Place, counted};
 
 /// Several times of day on each day of a pattern.
 #[derive(Debug, Clone)]
@@ -48,6 +48,29 @@ impl Several {
             return None;
         }
         Some(self.at(day, count - 1)).filter(|found| *found >= self.first)
+    }
+
+    pub(crate) fn place(&self, wall: Wall) -> Option<Place> {
+        let (day, second) = split(wall);
+        let index = self.times.binary_search(&second).ok()?;
+        Some(Place {
+            day,
+            hint: self.days.hint(day),
+            base: midnight(day),
+            index,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn step(&self, place: &mut Place) -> Wall {
+        place.index += 1;
+        if let Some(time) = self.times.get(place.index) {
+            return place.base + i64::from(*time);
+        }
+        place.day = self.days.after(place.day, &mut place.hint);
+        place.base = midnight(place.day);
+        place.index = 0;
+        self.at(place.day, 0)
     }
 
     pub(crate) fn rank(&self, wall: Wall) -> u64 {

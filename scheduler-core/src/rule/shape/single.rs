@@ -1,7 +1,7 @@
 use crate::epoch::{DAY_MAX, Day, Wall, midnight, split};
 use crate::rule::days::Days;
 
-use super::counted;
+use super::{Place, counted};
 
 /// One time of day on each day of a pattern, from its first to its last day.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,26 @@ impl Single<'_> {
             .days
             .prev((self.day_from(wall.saturating_add(1)) - 1).min(self.last));
         (day >= self.first).then(|| self.at(day))
+    }
+
+    pub(crate) fn place(self, wall: Wall) -> Place {
+        let day = split(wall).0;
+        Place {
+            day,
+            hint: self.days.hint(day),
+            ..Place::default()
+        }
+    }
+
+    #[inline]
+    pub(crate) fn step(self, place: &mut Place) -> Wall {
+        place.day = self.days.after(place.day, &mut place.hint);
+        self.at(place.day)
+    }
+
+    #[inline]
+    pub(crate) fn bound(self) -> Wall {
+        self.at(self.last)
     }
 
     pub(crate) fn rank(self, wall: Wall) -> u64 {
