@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 /// A [`RecurrenceSet`], compiled: every question is answered by arithmetic, however far it reaches.
 ///
 /// A common intent (one rule with one time a day, nothing deviating) is 32 bytes and owns no
-/// memory beside them; what it cannot hold is boxed. Compiling it costs less than a microsecond,
+/// memory beside them; what it cannot hold is boxed. Compiling it takes about a hundred nanoseconds,
 /// and COUNT and UNTIL have become a last occurrence by then.
 ///
 /// It runs over one sequence: what rule and additions generate, without the exclusions, as
@@ -225,6 +225,7 @@ impl Compiled {
             sequence: self.sequence(),
             from,
             to,
+            begun: false,
             walk: None,
         })
     }
@@ -423,6 +424,9 @@ pub struct Instances<'a> {
     sequence: Sequence<'a>,
     from: i64,
     to: i64,
+    /// Whether one was given: a way on is worth finding from the second on, which a short window
+    /// does not have.
+    begun: bool,
     /// The way on from the last one given, where it is known.
     walk: Option<Walk<'a>>,
 }
@@ -440,7 +444,7 @@ impl Instances<'_> {
     /// The next one by a search, which also finds the way on from it.
     fn seek(&mut self) -> Option<Instance> {
         let found;
-        (found, self.walk) = match self.sequence.steady() {
+        (found, self.walk) = match self.sequence.steady().filter(|_| self.begun) {
             Some(zoned) => zoned.first_in(self.from, self.to),
             None => (
                 self.sequence
@@ -450,6 +454,7 @@ impl Instances<'_> {
             ),
         };
         self.from = found.map_or(self.to, |found| found.unix + 1);
+        self.begun = true;
         found
     }
 }

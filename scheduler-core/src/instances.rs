@@ -395,10 +395,8 @@ impl Walk<'_> {
             self.index += 1;
         }
         let span = &spans[self.index];
-        // The last time was before the gap; if this one is clear of it, nothing is in it.
-        if wall < span.wall_from + span.gap
-            || wall - span.shift >= self.to
-            || wall > self.zoned.civil.bound()
+        // The last time was before the gap. If this one is after it, there is none in it.
+        if wall < span.wall_from || wall - span.shift >= self.to || wall > self.zoned.civil.bound()
         {
             return None;
         }

@@ -6,8 +6,13 @@
 //! sessions now ([`materialize`]), what clashes with what ([`calendar`], [`conflict`]). Two small
 //! state machines, [`intent`] and [`session`], decide every change as events.
 //!
-//! What it is not: it does no I/O, reads no clock, draws no randomness, keeps no global state and
-//! stores nothing. `now` and new ids are arguments. Credits, people and payment are other rooms.
+//! For more than one question a set is compiled: [`Compiled`] answers windows, neighbours, ranks and
+//! ends by arithmetic, decades away as fast as next week, and [`for_each_due`] asks many at once. A
+//! rule in no zone is an [`Expansion`](rule::Expansion).
+//!
+//! What it is not: it does no I/O, reads no clock, draws no randomness and stores nothing. Its only
+//! global state are the clock changes of each zone, found once and never changed. `now` and new ids
+//! are arguments. Credits, people and payment are other rooms.
 //!
 //! ```
 //! use scheduler_core::{RecurrenceSet, Window};

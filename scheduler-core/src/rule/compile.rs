@@ -7,7 +7,7 @@ use crate::epoch::{
 
 use super::dates::{ALL_MONTHS, DateParts};
 use super::days::Days;
-use super::days::bits::DayBits;
+use super::days::bits::{DayBits, index_of};
 use super::days::periodic::Periodic;
 use super::days::steady::{Monthly, Step, Weeks};
 use super::days::tables::{DayTable, MonthTable, WeekTable, YearTable};
@@ -293,10 +293,17 @@ fn monthly(rule: &Rule, start: Day, positions: Option<&[i16]>) -> Option<Days> {
 
 /// BYSETPOS on the days of a month.
 fn at_positions(mask: u32, positions: &[i16]) -> u32 {
-    let taken = DayBits::from_mask(u64::from(mask)).at_positions(positions);
-    (0..32)
-        .filter(|bit| taken.has(*bit))
-        .fold(0, |mask, bit| mask | 1 << bit)
+    let mut taken = 0;
+    for &position in positions {
+        if let Some(index) = index_of(position, i64::from(mask.count_ones())) {
+            let mut left = mask;
+            for _ in 0..index {
+                left &= left - 1;
+            }
+            taken |= left & left.wrapping_neg();
+        }
+    }
+    taken
 }
 
 /// The number and weekday of a [`Monthly`] pattern, if the parts mean one: a day of the month or a

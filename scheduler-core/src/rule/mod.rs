@@ -1,7 +1,13 @@
 //! Recurrence rules: RFC 5545 §3.3.10, with RFC 7529's SKIP.
 //!
-//! A [`Rule`] is parsed once, checked completely, and printed in one canonical form. What it
-//! generates depends on a start, so expansion lives with the [`set`](crate::set) that holds both.
+//! A [`Rule`] is parsed once, checked completely, and printed in one canonical form. Together with
+//! a start it is an [`Expansion`], which answers in wall time; the [`set`](crate::set) holds both
+//! with a zone.
+//!
+//! How a rule becomes an answer: its date parts are read for every *kind* of month or year
+//! (`dates`), of which there are at most 28, into a day pattern (`days`): a closed form where there
+//! is one, else a table. Its time parts are a list of seconds (`times`). Pattern and times make one
+//! of four shapes (`shape`), chosen in `compile`. No shape iterates from the start.
 
 mod compile;
 mod dates;
