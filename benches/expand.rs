@@ -5,7 +5,9 @@
 //! comparable within one run. `cargo bench -p benches --bench expand`
 #![allow(missing_docs, clippy::unwrap_used, reason = "a program that measures")]
 
+#[path = "expand/floor.rs"]
 mod floor;
+#[path = "expand/peers.rs"]
 mod peers;
 
 use std::hint::black_box;
