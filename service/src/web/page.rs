@@ -214,13 +214,10 @@ async fn meter(
     let of = |kind: &'static str| metered.iter().filter(move |line| line.kind == kind);
     let bookings: u64 = of("intent_created").map(|line| line.commands).sum();
     let booking_rows: u64 = of("intent_created").map(|line| line.rows).sum();
-    let people = [
-        "therapist_registered",
-        "client_registered",
-        "service_added",
-        "credits_granted",
-    ];
-    let all_rows = metered.iter().filter(|line| !people.contains(&&*line.kind));
+    let directory = ["therapist_registered", "client_registered", "service_added"];
+    let all_rows = metered
+        .iter()
+        .filter(|line| !directory.contains(&&*line.kind));
     let all_rows: u64 = all_rows.map(|line| line.rows).sum();
     let mut eager_rows = bookings * ROWS_PER_BOOKING;
     for intent in intents {
