@@ -228,11 +228,7 @@ impl Filler<'_> {
     }
 
     async fn write(&self, scope: Scope, decide: Decide<'_>) -> anyhow::Result<Written> {
-        let request = Request {
-            principal: self.principal,
-            at: self.now,
-            idempotency: None,
-        };
+        let request = Request::of(self.principal, self.now);
         Ok(self.store.write(&request, scope, decide).await?)
     }
 

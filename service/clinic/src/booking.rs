@@ -107,7 +107,7 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
             "rule": intent.set.rule(),
         }));
     Ok(Idempotent::Applied(Commit {
-        journal,
+        journal: Some(journal),
         changes: vec![Change::NewIntent(intent)],
     }))
 }

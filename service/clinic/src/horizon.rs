@@ -13,7 +13,9 @@ use serde_json::json;
 use crate::credit::Posting;
 use crate::policy::HORIZON;
 use crate::session_change::{commit, due_at};
-use crate::{Change, Commit, Decision, Idempotent, Journal, Notification, Subject, View};
+use crate::{
+    Change, Commit, Decision, Idempotent, Journal, Notification, NotificationKind, Subject, View,
+};
 
 /// Makes sessions of everything of one intent that starts within the horizon: session, hold,
 /// notice and the intent's next due time in one commit.
@@ -41,10 +43,11 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
             posting = next;
             if held {
                 session.state = SessionState::Scheduled;
-                notices.push(Notification::to_client("session_scheduled", &session, now));
+                let kind = NotificationKind::Scheduled;
+                notices.push(Notification::to_client(kind, &session, now));
             }
         }
-        session.next_due_at = due_at(&session, service);
+        session.next_due_at = due_at(&session, service, now);
         planned.push(json!({
             "session": session.id,
             "recurrence_id": session.recurrence_id,
@@ -66,7 +69,10 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
     changes.append(&mut rows);
     changes.extend(posting.changed());
     changes.extend(notices.into_iter().map(Change::Notify));
-    Ok(Idempotent::Applied(Commit { journal, changes }))
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal),
+        changes,
+    }))
 }
 
 /// Looks once more for the credit of one unfunded session whose notice has come, and leaves it to

@@ -95,8 +95,9 @@ fn touch_virtual(
         Touch::Reschedule(_) => "occurrence_rescheduled",
     };
     let subject = Subject::Occurrence(intent.id, recurrence_id);
+    let journal = Journal::new(subject, after.version, kind).with_body(json!({ "event": event }));
     Ok(Idempotent::Applied(Commit {
-        journal: Journal::new(subject, after.version, kind).with_body(json!({ "event": event })),
+        journal: Some(journal),
         changes: vec![Change::Intent(after)],
     }))
 }
