@@ -109,7 +109,7 @@ impl<T> Command<T> {
         decide: Decide<'_>,
         taken: impl Fn(&Subject) -> Option<S>,
     ) -> Result<(Written, S), Problem> {
-        let written = app.store.write(request, scope, decide).await?;
+        let written = app.write(request, scope, decide).await?;
         let found = match &written {
             Written::Committed { subject, .. } => subject.as_ref().and_then(taken),
             Written::Replayed(about) => taken(about),

@@ -60,6 +60,9 @@ impl SqliteStore {
     /// [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
+        if !path.exists() {
+            return Err(OpenError::Missing { database: shown });
+        }
         let options = options(path);
         let writer = connect(options.clone(), 1, &shown).await?;
         check_schema(&writer, &shown).await?;

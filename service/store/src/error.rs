@@ -53,7 +53,13 @@ impl StoreError {
 /// Why a database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is not there, refuses, or is no database.
+    /// It is not there.
+    #[error("there is no {database}: `standing migrate` creates it")]
+    Missing {
+        /// Which.
+        database: String,
+    },
+    /// It refuses, or is no database.
     #[error("cannot open {database}")]
     Open {
         /// Which.

@@ -20,12 +20,13 @@
 #[cfg(feature = "contract")]
 #[allow(
     clippy::unwrap_used,
+    clippy::missing_errors_doc,
     missing_docs,
     reason = "it is a test suite: what it meets unexpectedly fails it, and names say what holds"
 )]
 pub mod contract;
 mod error;
-//pub mod memory;
+pub mod memory;
 pub mod rows;
 
 use async_trait::async_trait;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use standing::clock::Clock;
 use standing::worker::{self, Report};
 use standing::{App, random, serve};
-use store::{Store, Token};
+use store::Token;
 use store_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -21,7 +21,6 @@ use tower::ServiceExt;
 /// A running clinic, without a socket.
 pub(crate) struct Clinic {
     pub(crate) app: App,
-    pub(crate) store: SqliteStore,
     pub(crate) admin: String,
     pub(crate) folder: TempDir,
     router: Router,
@@ -39,18 +38,13 @@ impl Clinic {
     /// An empty clinic in which it is `at`.
     pub(crate) async fn at(at: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("clinic.db"))
-            .await
-            .unwrap();
-        let app = App {
-            store: Arc::new(store.clone()),
-            clock: Clock::starting_at(at.parse().unwrap()),
-            demo: None,
-        };
+        let file = folder.path().join("clinic.db");
+        SqliteStore::migrate(&file).await.unwrap();
+        let store = Arc::new(SqliteStore::open(&file).await.unwrap());
+        let app = App::new(store, Clock::starting_at(at.parse().unwrap()));
         let router = serve::routes(app.clone());
         let mut clinic = Self {
             app,
-            store,
             admin: String::new(),
             folder,
             router,
@@ -73,7 +67,7 @@ impl Clinic {
             role,
             created_at: now,
         };
-        self.store.add_token(&token).await.unwrap();
+        self.app.store.add_token(&token).await.unwrap();
         secret
     }
 
@@ -135,9 +129,7 @@ impl Clinic {
     }
 
     pub(crate) async fn tick(&self) -> Report {
-        worker::tick(&self.store, self.app.clock.now())
-            .await
-            .unwrap()
+        worker::tick(&self.app).await
     }
 
     /// Lets time pass, an hour at a time, with a tick at each.

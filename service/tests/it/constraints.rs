@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use store_sqlite::{OpenError, SqliteStore};
+use store::OpenError;
+use store_sqlite::SqliteStore;
 use tokio::sync::Barrier;
 
 use crate::clinic::{Clinic, booking};
@@ -98,7 +99,7 @@ async fn an_occurrence_has_one_session() {
 #[tokio::test]
 async fn a_schema_from_the_future_is_refused() {
     let (clinic, mut database) = with_sessions().await;
-    clinic.store.close().await;
+    clinic.app.store.close().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum,
         execution_time) VALUES (99, 'the future', TRUE, x'00', 0)";
     database.execute(newer).await.unwrap();

@@ -43,7 +43,7 @@ async fn clinic_with_work() -> Clinic {
                 .await;
         }
     }
-    clinic.store.close().await;
+    clinic.app.store.close().await;
     clinic
 }
 
