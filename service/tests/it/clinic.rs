@@ -1,8 +1,5 @@
 //! A clinic in a temporary database, spoken to over HTTP.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -11,17 +8,20 @@ use clinic::{ClinicId, Role};
 use scheduler_core::{ClientId, TherapistId};
 use serde_json::{Value, json};
 use standing::clock::Clock;
+use standing::database::Database;
 use standing::worker::{self, Report};
 use standing::{App, random, serve};
 use store::Token;
-use store_sqlite::SqliteStore;
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::backend::{Backend, CONNECTIONS};
 
 /// A running clinic, without a socket.
 pub(crate) struct Clinic {
     pub(crate) app: App,
     pub(crate) admin: String,
+    pub(crate) database: Database,
     pub(crate) folder: TempDir,
     router: Router,
 }
@@ -37,24 +37,25 @@ pub(crate) struct Answer {
 impl Clinic {
     /// An empty clinic in which it is `at`.
     pub(crate) async fn at(at: &str) -> Self {
+        Self::on(Backend::of_environment(), at).await
+    }
+
+    /// An empty clinic on a database of this kind.
+    pub(crate) async fn on(backend: Backend, at: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("clinic.db");
-        SqliteStore::migrate(&file).await.unwrap();
-        let store = Arc::new(SqliteStore::open(&file).await.unwrap());
+        let database = backend.empty(folder.path()).await;
+        let store = database.open(CONNECTIONS).await.unwrap();
         let app = App::new(store, Clock::starting_at(at.parse().unwrap()));
         let router = serve::routes(app.clone());
         let mut clinic = Self {
             app,
             admin: String::new(),
+            database,
             folder,
             router,
         };
         clinic.admin = clinic.token(Role::Admin).await;
         clinic
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("clinic.db")
     }
 
     pub(crate) async fn token(&self, role: Role) -> String {

@@ -19,7 +19,7 @@ async fn with_sessions() -> (Clinic, Database) {
         .book(&parties, "2026-03-02T18:00:00", Some("FREQ=DAILY"))
         .await;
     clinic.tick().await;
-    let database = Database::open(&clinic.database()).await;
+    let database = Database::open(&clinic).await;
     (clinic, database)
 }
 

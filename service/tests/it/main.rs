@@ -10,6 +10,8 @@ mod crash;
 mod database;
 mod idempotency;
 mod main_job;
+mod messages;
+mod operations;
 mod properties;
 mod rows_written;
 mod walk;

@@ -349,7 +349,7 @@ async fn without_credit_a_session_waits_and_a_grant_funds_it() {
 async fn two_ticks_are_one() {
     let (clinic, _, _) = weekly(4).await;
     clinic.app.clock.advance(chrono::TimeDelta::days(3));
-    let mut database = crate::database::Database::open(&clinic.database()).await;
+    let mut database = crate::database::Database::open(&clinic).await;
     let first = clinic.tick().await;
     // The next session made, its client told; the reminder of the first missed, its therapist asked
     // how it went, and told so.
