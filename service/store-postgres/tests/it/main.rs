@@ -1,0 +1,12 @@
+//! The PostgreSQL store against a server of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test meets unexpectedly fails it"
+)]
+
+mod constraints;
+mod opening;
+mod practice;
+mod races;
+mod smoke;

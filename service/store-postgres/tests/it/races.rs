@@ -1,0 +1,336 @@
+//! Many at once: nobody gets a slot twice, nobody waits for long, nothing is claimed twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clinic::notification;
+use clinic::scope::{Claim, Job};
+use clinic::{Change, Notification, NotificationKind, Refusal, Scope, View};
+use scheduler_core::Window;
+use scheduler_core::session::SessionState;
+use store::{Store, StoreError, Written};
+use store_postgres::PostgresStore;
+
+use crate::practice::*;
+
+fn booking(therapist: u128, client: u128, start: DateTime<Utc>) -> Scope {
+    Scope::Booking {
+        therapist: therapist_id(therapist),
+        client: client_id(client),
+        service: SERVICE,
+        window: Window::new(start, start + TimeDelta::minutes(50)).unwrap(),
+    }
+}
+
+/// Books one session if its time is free.
+async fn book(
+    store: &PostgresStore,
+    n: u128,
+    (therapist, client): (u128, u128),
+    start: DateTime<Utc>,
+    state: SessionState,
+) -> Result<Written, StoreError> {
+    let intent = intent(n, therapist_id(therapist), client_id(client), start);
+    let mut session = session(&intent, state);
+    session.next_due_at = Some(now());
+    let decide = move |view: &View| {
+        view.client()?;
+        let in_the_way = view.sessions.iter().any(|taken| {
+            let overlaps = taken.starts_at < session.ends_at && session.starts_at < taken.ends_at;
+            taken.state.is_live() && overlaps
+        });
+        if in_the_way {
+            return Err(Refusal::NotFound { what: "free time" });
+        }
+        let kind = NotificationKind::Scheduled;
+        let client = Notification::to_client(kind, &session, now());
+        let therapist = Notification::to_therapist(kind, &session, now());
+        Ok(applied(
+            intent.id,
+            vec![
+                Change::NewIntent(intent),
+                Change::NewSession(session),
+                Change::Notify(client),
+                Change::Notify(therapist),
+            ],
+        ))
+    };
+    let scope = booking(therapist, client, start);
+    store.write(&request(), scope, Box::new(decide)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_who_want_a_slot_one_gets_it() {
+    let (store, _) = open(20).await;
+    people(&store, 1, 50).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                let outcome = book(&store, n, (0, n), now(), SessionState::Scheduled).await;
+                (outcome, begun.elapsed())
+            })
+        })
+        .collect();
+    let (mut got, mut worst) = (0, Duration::ZERO);
+    for task in tasks {
+        let (outcome, took) = task.await.unwrap();
+        worst = worst.max(took);
+        match outcome {
+            Ok(_) => got += 1,
+            Err(StoreError::Refused(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    println!("50 racers for one slot on 20 connections: the slowest took {worst:?}");
+    assert_eq!(got, 1);
+}
+
+/// What each job's worker does here: settles the row, so that it is not due again.
+fn settle(job: Job, view: &View) -> clinic::Decision {
+    let changed = match job {
+        Job::Materialize => {
+            let mut intent = view.intent()?.clone();
+            intent.next_due_at = None;
+            Change::Intent(intent)
+        }
+        Job::Fund => {
+            let mut session = view.session()?.clone();
+            (session.state, session.next_due_at) = (SessionState::Scheduled, None);
+            Change::Session(session)
+        }
+        Job::Remind | Job::AskAttendance => {
+            let mut session = view.session()?.clone();
+            session.next_due_at = None;
+            Change::Session(session)
+        }
+        Job::Dispatch => return notification::lease(view, now()),
+    };
+    Ok(applied(intent_id(0), vec![changed]))
+}
+
+struct Figures {
+    worst: Duration,
+    claimed: u32,
+    busy: u32,
+}
+
+/// Claims one row of each job after another until told to stop. As the worker does, it goes on after
+/// a row that it had to give back.
+async fn claim_along(store: PostgresStore, left: Arc<AtomicU32>) -> Figures {
+    let mut figures = Figures {
+        worst: Duration::ZERO,
+        claimed: 0,
+        busy: 0,
+    };
+    let mut after = [None; Job::ALL.len()];
+    while left.load(Ordering::Relaxed) > 0 {
+        for (job, after) in Job::ALL.into_iter().zip(&mut after) {
+            let claim = Claim {
+                job,
+                now: now() + TimeDelta::days(1),
+                after: after.take(),
+            };
+            let begun = Instant::now();
+            let claimed = store.claim(&claim, Box::new(move |view| settle(job, view)));
+            let claimed = claimed.await.unwrap();
+            figures.worst = figures.worst.max(begun.elapsed());
+            let Some(claimed) = claimed else { continue };
+            match claimed.outcome {
+                Ok(_) => figures.claimed += 1,
+                Err(StoreError::Busy) => {
+                    figures.busy += 1;
+                    *after = Some(claimed.position);
+                }
+                Err(error) => panic!("{}: {error:?}", job.name()),
+            }
+        }
+    }
+    figures
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_and_claims_of_the_same_people_never_deadlock() {
+    const WRITERS: u32 = 12;
+    const ROUNDS: u32 = 30;
+    let (store, _) = open(20).await;
+    people(&store, 3, 3).await;
+    let left = Arc::new(AtomicU32::new(WRITERS));
+    let workers: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(claim_along(store.clone(), left.clone())))
+        .collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (store, left) = (store.clone(), left.clone());
+            tokio::spawn(async move {
+                let (mut worst, mut random) = (Duration::ZERO, u64::from(writer) + 1);
+                for round in 0..ROUNDS {
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
+                    let pair = (u128::from(random >> 33) % 3, u128::from(random >> 40) % 3);
+                    let n = writer * ROUNDS + round;
+                    let start = now() + TimeDelta::days(i64::from(n));
+                    let state = match n % 3 {
+                        0 => SessionState::Unfunded,
+                        _ => SessionState::Scheduled,
+                    };
+                    let begun = Instant::now();
+                    let outcome = book(&store, u128::from(n) + 1, pair, start, state).await;
+                    worst = worst.max(begun.elapsed());
+                    outcome.unwrap();
+                }
+                left.fetch_sub(1, Ordering::Relaxed);
+                worst
+            })
+        })
+        .collect();
+    let mut worst = Duration::ZERO;
+    for writer in writers {
+        worst = worst.max(writer.await.unwrap());
+    }
+    let (mut claimed, mut busy, mut worst_claim) = (0, 0, Duration::ZERO);
+    for worker in workers {
+        let figures = worker.await.unwrap();
+        worst_claim = worst_claim.max(figures.worst);
+        claimed += figures.claimed;
+        busy += figures.busy;
+    }
+    println!(
+        "{} writes about 3 therapists and 3 clients: the slowest took {worst:?}; beside them \
+         {claimed} claims and {busy} that gave way: the slowest took {worst_claim:?}",
+        WRITERS * ROUNDS
+    );
+    assert!(worst.max(worst_claim) < Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_due_row_is_claimed_once() {
+    const ROWS: u128 = 120;
+    let (store, _) = open(8).await;
+    people(&store, 10, 10).await;
+    let due = |n| {
+        let intent = intent(n, therapist_id(n % 10), client_id(n / 10 % 10), now());
+        Change::NewIntent(intent)
+    };
+    put(&store, (1..=ROWS).map(due).collect()).await.unwrap();
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut done = Vec::new();
+                loop {
+                    let claim = Claim {
+                        job: Job::Materialize,
+                        now: now(),
+                        after: None,
+                    };
+                    let decide = |view: &View| settle(Job::Materialize, view);
+                    let Some(claimed) = store.claim(&claim, Box::new(decide)).await.unwrap() else {
+                        break done;
+                    };
+                    match claimed.outcome {
+                        Ok(_) => done.push(claimed.position.id),
+                        Err(StoreError::Busy) => tokio::task::yield_now().await,
+                        Err(error) => panic!("{error:?}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut times = BTreeMap::new();
+    for worker in workers {
+        for id in worker.await.unwrap() {
+            *times.entry(id).or_insert(0) += 1;
+        }
+    }
+    // A worker that sees all rest claimed by others leaves; what they gave back is done by them.
+    let rest = store.backlog(Job::Materialize, now()).await.unwrap().due;
+    assert_eq!(
+        u128::try_from(times.len()).unwrap() + u128::from(rest),
+        ROWS
+    );
+    assert_eq!(rest, 0);
+    assert!(times.values().all(|times| *times == 1), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_requests_under_one_key_one_is_stored() {
+    let (store, plain) = open(8).await;
+    people(&store, 1, 1).await;
+    let mut retried = request();
+    retried.idempotency = Some(store::Idempotency {
+        key: "once".to_owned(),
+        request_hash: [1; 32],
+    });
+    let tasks: Vec<_> = (0..16)
+        .map(|n| {
+            let (store, request) = (store.clone(), retried.clone());
+            tokio::spawn(async move {
+                let intent = intent(n, therapist_id(0), client_id(0), now());
+                let decided = applied(intent.id, vec![Change::NewIntent(intent)]);
+                let scope = Scope::New { therapist: None };
+                store
+                    .write(&request, scope, Box::new(|_| Ok(decided)))
+                    .await
+            })
+        })
+        .collect();
+    let mut committed = 0;
+    for task in tasks {
+        match task.await.unwrap().unwrap() {
+            Written::Committed { .. } => committed += 1,
+            other => assert!(matches!(other, Written::Replayed(_)), "{other:?}"),
+        }
+    }
+    let (stored,): (i64,) = sqlx::query_as("SELECT count(*) FROM intent")
+        .fetch_one(&plain)
+        .await
+        .unwrap();
+    assert_eq!((committed, stored), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_gives_up_while_waiting_holds_nothing() {
+    let (store, plain) = open(2).await;
+    people(&store, 1, 1).await;
+    let holder = store.clone();
+    let (held, mut release) = (tokio::sync::Notify::new(), tokio::sync::oneshot::channel());
+    let held = Arc::new(held);
+    let (told, wait) = (held.clone(), std::sync::Mutex::new(Some(release.1)));
+    let first = tokio::spawn(async move {
+        let decide = move |_: &View| {
+            told.notify_one();
+            let wait = wait.lock().unwrap().take().unwrap();
+            let _ = tokio::task::block_in_place(|| wait.blocking_recv());
+            Ok(clinic::Idempotent::AlreadyApplied)
+        };
+        let scope = booking(0, 0, now());
+        holder.write(&request(), scope, Box::new(decide)).await
+    });
+    held.notified().await;
+    let second = book(&store, 1, (0, 0), now(), SessionState::Scheduled);
+    let given_up = tokio::time::timeout(Duration::from_millis(200), second).await;
+    assert!(given_up.is_err());
+    let (tx, _) = tokio::sync::oneshot::channel();
+    std::mem::replace(&mut release.0, tx).send(()).unwrap();
+    first.await.unwrap().unwrap();
+    book(&store, 1, (0, 0), now(), SessionState::Scheduled)
+        .await
+        .unwrap();
+    let open = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid IN
+                (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    let begun = Instant::now();
+    loop {
+        let (open,): (i64,) = sqlx::query_as(open).fetch_one(&plain).await.unwrap();
+        if open == 0 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{open} locks");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
