@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use store::{OpenError, Store};
+use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
 /// Where everything is kept.
@@ -26,10 +27,7 @@ impl Database {
     pub async fn open(&self, connections: u32) -> Result<Arc<dyn Store>, OpenError> {
         match self {
             Self::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path).await?)),
-            Self::Postgres(_url) => {
-                let _ = connections;
-                todo!()
-            }
+            Self::Postgres(url) => Ok(Arc::new(PostgresStore::open(url, connections).await?)),
         }
     }
 
@@ -43,7 +41,10 @@ impl Database {
                 SqliteStore::migrate(path).await?;
                 Ok(SqliteStore::schema_version())
             }
-            Self::Postgres(_url) => todo!(),
+            Self::Postgres(url) => {
+                PostgresStore::migrate(url).await?;
+                Ok(PostgresStore::schema_version())
+            }
         }
     }
 }

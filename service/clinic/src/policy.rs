@@ -1,6 +1,11 @@
 //! The clinic's constants and the lines it draws in time.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use scheduler_core::LocalDateTime;
+use scheduler_core::intent::Intent;
+use scheduler_core::materialize::next_due_at;
 use scheduler_core::session::{Party, Session};
 
 use crate::people::Service;
@@ -15,6 +20,17 @@ pub const REMINDERS: [TimeDelta; 2] = [TimeDelta::hours(24), TimeDelta::hours(1)
 pub const ATTENDANCE_AFTER: TimeDelta = TimeDelta::hours(1);
 /// The most clashes that a refusal lists.
 pub const CLASHES_LISTED_MAX: usize = 50;
+
+/// When the worker has to look at an intent next, of which these occurrences are sessions: never
+/// before now, so that how long it has been due says how late the worker is.
+#[must_use]
+pub fn intent_due_at(
+    intent: &Intent,
+    known: &BTreeSet<LocalDateTime>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    next_due_at(intent, known, HORIZON).map(|due_at| due_at.max(now))
+}
 
 /// Until when a client changes a session freely.
 #[must_use]

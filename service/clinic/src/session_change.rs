@@ -87,7 +87,7 @@ pub(crate) fn due_at(
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
     match session.state {
-        SessionState::Unfunded => Some(notice_at(session.starts_at, service)),
+        SessionState::Unfunded => Some(notice_at(session.starts_at, service).max(now)),
         SessionState::Scheduled => Some(follow_up_at(session, now)),
         _ => None,
     }

@@ -46,16 +46,17 @@ pub(super) async fn drain(app: &App) -> Report {
 async fn send_in_turn(app: &App) -> Report {
     let mut report = Report::default();
     let mut passed = None;
-    let mut sent_in_pass = false;
+    let mut settled_in_pass = false;
     while !app.stop.is_requested() {
         match next(app, &mut passed).await {
             Ok(Some(Next::Leased(clinic, message))) => {
-                sent_in_pass = true;
+                settled_in_pass = true;
                 attempt(app, clinic, &message, &mut report).await;
             }
-            Ok(Some(Next::Passed)) => {}
-            // What was behind an unsent message may be free now.
-            Ok(None) if sent_in_pass => (passed, sent_in_pass) = (None, false),
+            Ok(Some(Next::Voided)) => settled_in_pass = true,
+            Ok(Some(Next::Failed)) => {}
+            // What was behind an unsettled message may be free now.
+            Ok(None) if settled_in_pass => (passed, settled_in_pass) = (None, false),
             Ok(None) => break,
             Err(error) => {
                 error!(job = Job::Dispatch.name(), %error, "nothing can be leased");
@@ -70,8 +71,10 @@ async fn send_in_turn(app: &App) -> Report {
 enum Next {
     /// A message that is ours to send until its lease runs out.
     Leased(ClinicId, Message),
-    /// One that needs no sending, or could not be leased.
-    Passed,
+    /// One that is no longer true.
+    Voided,
+    /// One that could not be leased.
+    Failed,
 }
 
 async fn next(app: &App, passed: &mut Option<Position>) -> Result<Option<Next>, StoreError> {
@@ -96,10 +99,10 @@ async fn next(app: &App, passed: &mut Option<Position>) -> Result<Option<Next>, 
         (Ok(Written::Committed { .. }), Some(message)) => {
             Ok(Some(Next::Leased(claimed.clinic, message)))
         }
-        (Ok(_), _) => Ok(Some(Next::Passed)),
+        (Ok(_), _) => Ok(Some(Next::Voided)),
         (Err(error), _) => {
             error!(job = Job::Dispatch.name(), seq = claimed.position.id, %error, "failed");
-            Ok(Some(Next::Passed))
+            Ok(Some(Next::Failed))
         }
     }
 }

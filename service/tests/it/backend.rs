@@ -18,6 +18,13 @@ pub(crate) enum Backend {
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
+/// The server of this test process.
+pub(crate) async fn cluster() -> &'static Cluster {
+    CLUSTER
+        .get_or_init(async || Cluster::start().unwrap())
+        .await
+}
+
 impl Backend {
     pub(crate) fn of_environment() -> Self {
         match std::env::var("STANDING_TEST_STORE").as_deref() {
@@ -35,11 +42,7 @@ impl Backend {
                 database.migrate().await.unwrap();
                 database
             }
-            Self::Postgres => {
-                let start = async || Cluster::start();
-                let cluster = CLUSTER.get_or_init(start).await;
-                Database::Postgres(cluster.database().await)
-            }
+            Self::Postgres => Database::Postgres(cluster().await.database().await.unwrap()),
         }
     }
 }

@@ -44,6 +44,15 @@ impl Clinic {
     pub(crate) async fn on(backend: Backend, at: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = backend.empty(folder.path()).await;
+        Self::new(folder, database, at).await
+    }
+
+    /// A clinic on an empty database that is there.
+    pub(crate) async fn at_database(database: Database, at: &str) -> Self {
+        Self::new(tempfile::tempdir().unwrap(), database, at).await
+    }
+
+    async fn new(folder: TempDir, database: Database, at: &str) -> Self {
         let store = database.open(CONNECTIONS).await.unwrap();
         let app = App::new(store, Clock::starting_at(at.parse().unwrap()));
         let router = serve::routes(app.clone());

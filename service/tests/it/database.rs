@@ -59,10 +59,6 @@ impl Database {
         }
     }
 
-    pub(crate) async fn count(&mut self, table: &str) -> i64 {
-        self.number(&format!("SELECT count(*) FROM {table}")).await
-    }
-
     pub(crate) async fn execute(&mut self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use clinic::notification::ATTEMPTS_MAX;
 use clinic::{Message, NotificationKind, Role};
 use serde_json::{Value, json};
-use standing::worker::sink::{Mailbox, SendError, Sink};
 use standing::worker;
+use standing::worker::sink::{Mailbox, SendError, Sink};
 
 use crate::clinic::{Clinic, Parties};
 
@@ -62,7 +62,12 @@ async fn with_session() -> (Clinic, Parties, Arc<Recorder>, String) {
     assert_eq!(recorder.kinds(), ["session_scheduled to client"]);
     let at = format!("/intents/{intent}/occurrences/2026-03-09T18:00:00");
     let session = clinic.get(&at).await["session_id"].clone();
-    (clinic, parties, recorder, session.as_str().unwrap().to_owned())
+    (
+        clinic,
+        parties,
+        recorder,
+        session.as_str().unwrap().to_owned(),
+    )
 }
 
 async fn tick_at(clinic: &Clinic, at: &str) {
@@ -105,9 +110,14 @@ async fn silence_is_no_answer_and_the_list_waits_for_one() {
     assert_eq!(listed(&clinic.admin).await, 1);
     assert_eq!(listed(&therapist).await, 1);
     assert_eq!(listed(&colleague).await, 0);
-    assert_eq!(clinic.balance(&parties).await, (3, 1, 0, 0), "it is held still");
-    let came = clinic.post_as(&therapist, &format!("/sessions/{session}/complete"), &json!({}));
-    assert_eq!(came.await.status, StatusCode::OK);
+    assert_eq!(
+        clinic.balance(&parties).await,
+        (3, 1, 0, 0),
+        "it is held still"
+    );
+    let complete = format!("/sessions/{session}/complete");
+    let came = clinic.post_as(&therapist, &complete, &json!({})).await;
+    assert_eq!(came.status, StatusCode::OK);
     assert_eq!(listed(&therapist).await, 0);
     assert_eq!(clinic.balance(&parties).await, (3, 0, 1, 0));
 }
@@ -119,10 +129,15 @@ async fn a_reschedule_voids_what_was_not_sent_and_moves_the_reminders() {
     clinic.jump_to("2026-03-08T18:00:00Z");
     assert_eq!(clinic.tick().await.failed, 1);
     let to = json!({ "starts_local": "2026-03-11T10:00:00" });
-    clinic.post(&format!("/sessions/{session}/reschedule"), to).await;
+    clinic
+        .post(&format!("/sessions/{session}/reschedule"), to)
+        .await;
     for (at, told) in [
         // The reminder of the old time is void when its next attempt comes.
-        ("2026-03-08T18:05:00Z", &["session_rescheduled to client"][..]),
+        (
+            "2026-03-08T18:05:00Z",
+            &["session_rescheduled to client"][..],
+        ),
         ("2026-03-09T17:00:00Z", &[]),
         ("2026-03-10T10:00:00Z", &["session_reminder/1440 to client"]),
         ("2026-03-11T09:00:00Z", &["session_reminder/60 to client"]),
@@ -141,7 +156,9 @@ async fn a_cancellation_voids_reminders_and_is_told() {
     recorder.fail(NotificationKind::Reminder { minutes: 1440 }, 1);
     clinic.jump_to("2026-03-08T18:00:00Z");
     clinic.tick().await;
-    clinic.post(&format!("/sessions/{session}/cancel"), json!({})).await;
+    clinic
+        .post(&format!("/sessions/{session}/cancel"), json!({}))
+        .await;
     tick_at(&clinic, "2026-03-08T18:05:00Z").await;
     tick_at(&clinic, "2026-03-20T00:00:00Z").await;
     assert_eq!(recorder.kinds(), ["session_cancelled to client"]);
@@ -155,8 +172,16 @@ async fn after_an_outage_one_reminder_is_given_and_none_once_it_has_begun() {
     let (clinic, _, recorder, _) = with_session().await;
     tick_at(&clinic, "2026-03-09T18:00:00Z").await;
     assert_eq!(recorder.kinds(), [""; 0]);
-    let meter = clinic.app.store.meter(clinic::ClinicId::FIRST).await.unwrap();
-    let missed = meter.iter().find(|line| line.kind == "reminder_missed").unwrap();
+    let meter = clinic
+        .app
+        .store
+        .meter(clinic::ClinicId::FIRST)
+        .await
+        .unwrap();
+    let missed = meter
+        .iter()
+        .find(|line| line.kind == "reminder_missed")
+        .unwrap();
     assert_eq!((missed.commands, missed.rows), (1, 2));
 }
 
@@ -167,7 +192,9 @@ async fn what_fails_is_not_overtaken() {
     let (clinic, parties, recorder, session) = with_session().await;
     recorder.fail(NotificationKind::Rescheduled, 2);
     let to = json!({ "starts_local": "2026-03-11T10:00:00" });
-    clinic.post(&format!("/sessions/{session}/reschedule"), to).await;
+    clinic
+        .post(&format!("/sessions/{session}/reschedule"), to)
+        .await;
     // Another session of the same client, and one of another client.
     clinic.book(&parties, "2026-03-07T12:00:00", None).await;
     let mut others = clinic.parties().await;
@@ -179,7 +206,11 @@ async fn what_fails_is_not_overtaken() {
     });
     clinic.post("/intents", other).await;
     assert_eq!(clinic.tick().await.failed, 1);
-    assert_eq!(recorder.kinds(), ["session_scheduled to client"], "the other client's");
+    assert_eq!(
+        recorder.kinds(),
+        ["session_scheduled to client"],
+        "the other client's"
+    );
     clinic.app.clock.advance(chrono::TimeDelta::seconds(10));
     assert_eq!(clinic.tick().await.failed, 1);
     clinic.app.clock.advance(chrono::TimeDelta::seconds(10));
@@ -187,7 +218,10 @@ async fn what_fails_is_not_overtaken() {
     assert_eq!(recorder.kinds(), [""; 0], "it waits longer each time");
     clinic.app.clock.advance(chrono::TimeDelta::seconds(10));
     assert_eq!(clinic.tick().await.failed, 0);
-    let in_order = ["session_rescheduled to client", "session_scheduled to client"];
+    let in_order = [
+        "session_rescheduled to client",
+        "session_scheduled to client",
+    ];
     assert_eq!(recorder.kinds(), in_order);
 }
 
@@ -195,7 +229,9 @@ async fn what_fails_is_not_overtaken() {
 async fn a_dead_letter_is_seen_and_sent_again() {
     let (clinic, _, recorder, session) = with_session().await;
     recorder.fail(NotificationKind::Cancelled, ATTEMPTS_MAX + 1);
-    clinic.post(&format!("/sessions/{session}/cancel"), json!({})).await;
+    clinic
+        .post(&format!("/sessions/{session}/cancel"), json!({}))
+        .await;
     for _ in 0..ATTEMPTS_MAX {
         assert_eq!(clinic.tick().await.failed, 1);
         clinic.app.clock.advance(chrono::TimeDelta::hours(1));
@@ -209,21 +245,41 @@ async fn a_dead_letter_is_seen_and_sent_again() {
     assert_eq!(message["last_error"], "down");
     assert_eq!(message["attempts"], ATTEMPTS_MAX);
     let metrics = clinic.app.metrics.text();
-    assert!(metrics.contains("standing_dead_letters_total 1"), "{metrics}");
+    assert!(
+        metrics.contains("standing_dead_letters_total 1"),
+        "{metrics}"
+    );
 
     let replay = format!("/messages/{}/replay", message["seq"]);
     let replayed = async || clinic.post_as(&operator, &replay, &json!({})).await;
     assert_eq!(replayed().await.body["state"], "pending");
-    assert_eq!(replayed().await.status, StatusCode::OK, "it is pending already");
-    assert_eq!(clinic.tick().await.failed, 1, "one more attempt, and it is dead again");
+    assert_eq!(
+        replayed().await.status,
+        StatusCode::OK,
+        "it is pending already"
+    );
+    assert_eq!(
+        clinic.tick().await.failed,
+        1,
+        "one more attempt, and it is dead again"
+    );
     assert_eq!(replayed().await.body["state"], "pending");
     assert_eq!(clinic.tick().await.failed, 0);
     assert_eq!(recorder.kinds(), ["session_cancelled to client"]);
     let again = replayed().await;
-    assert_eq!((again.status, &again.body["code"]), (StatusCode::CONFLICT, &json!("not_dead")));
+    assert_eq!(
+        (again.status, &again.body["code"]),
+        (StatusCode::CONFLICT, &json!("not_dead"))
+    );
     assert_eq!(clinic.get("/messages").await["items"], json!([]));
     // An operator sees messages and nothing of people.
-    for path in ["/clients", "/intents", "/sessions", "/services", "/therapists"] {
+    for path in [
+        "/clients",
+        "/intents",
+        "/sessions",
+        "/services",
+        "/therapists",
+    ] {
         let answer = clinic.get_as(&operator, path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
     }
@@ -269,7 +325,9 @@ async fn wait_for(mut is_so: impl AsyncFnMut() -> bool) {
 
 fn metric(clinic: &Clinic, name: &str) -> u64 {
     let text = clinic.app.metrics.text();
-    let line = text.lines().find(|line| line.starts_with(&format!("standing_{name} ")));
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&format!("standing_{name} ")));
     line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
@@ -285,7 +343,13 @@ async fn a_mailbox_holds_one_file_for_each_message_however_often_it_comes() {
     clinic.tick().await;
     let sent = clinic::MessageState::Sent;
     let first = clinic::ClinicId::FIRST;
-    let message = clinic.app.store.messages(first, sent, 0, 1).await.unwrap().remove(0);
+    let message = clinic
+        .app
+        .store
+        .messages(first, sent, 0, 1)
+        .await
+        .unwrap()
+        .remove(0);
     mailbox.send(&message).await.unwrap();
     let files: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
     assert_eq!(files.len(), 1);

@@ -79,7 +79,9 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
             text(&output.stderr),
         )
     };
-    for command in ["serve", "worker", "tick", "migrate", "doctor", "token", "demo"] {
+    for command in [
+        "serve", "worker", "tick", "migrate", "doctor", "token", "demo",
+    ] {
         let (code, out, _) = run(&[command, "--help"]);
         assert_eq!(code, Some(0));
         assert!(

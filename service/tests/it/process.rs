@@ -1,0 +1,113 @@
+//! The service as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use standing::database::Database;
+
+/// A running service. It is killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) url: String,
+    /// Kept open, so that it can go on telling.
+    _telling: BufReader<ChildStdout>,
+}
+
+/// How a service is run.
+pub(crate) struct Run<'a> {
+    pub(crate) database: &'a Database,
+    pub(crate) clock: &'a str,
+    pub(crate) mailbox: &'a Path,
+}
+
+impl Run<'_> {
+    /// A command of the binary on this database, at this time, with this mailbox.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_standing"));
+        command.args([name, "--clock", self.clock, "--log", "off", "--database"]);
+        match self.database {
+            Database::Sqlite(path) => command.arg(path),
+            Database::Postgres(url) => command.arg(url),
+        };
+        command.arg("--mailbox").arg(self.mailbox);
+        command
+    }
+
+    /// Does what is due, once, and tells what it said.
+    pub(crate) fn tick(&self) -> String {
+        let output = self.command("tick").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Starts a service that ticks every second.
+    pub(crate) fn spawn(&self) -> Child {
+        self.command("serve")
+            .args(["--tick-seconds", "1", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Starts a service, and waits until it serves.
+    pub(crate) fn serve(&self) -> Process {
+        let mut child = self.spawn();
+        let mut telling = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        telling.read_line(&mut line).unwrap();
+        let url = line.split(" on ").nth(1).unwrap().trim().to_owned();
+        Process {
+            child,
+            url,
+            _telling: telling,
+        }
+    }
+}
+
+impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.id(), name);
+    }
+
+    /// Waits for its end, and tells whether that was a success.
+    pub(crate) fn ends_well_within(&mut self, patience: Duration) -> bool {
+        let began = std::time::Instant::now();
+        while began.elapsed() < patience {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+}
+
+pub(crate) fn signal(process: u32, name: &str) {
+    let id = process.to_string();
+    let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+    assert!(sent.unwrap().success());
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _gone_already = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// Numbers that look random, the same for the same seed.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// From 0 to below `end` (Knuth's MMIX generator).
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        let step = 6_364_136_223_846_793_005;
+        self.0 = self.0.wrapping_mul(step).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}

@@ -1,0 +1,94 @@
+//! A PostgreSQL server that goes down in the middle of the work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use standing::database::Database as Location;
+use standing::worker;
+use store_postgres::throwaway::Cluster;
+use tokio::task::JoinSet;
+
+use crate::clinic::{Clinic, Parties, booking};
+use crate::database::Database;
+
+const START: &str = "2026-03-02T08:00:00Z";
+const LANES: u32 = 6;
+const BOOKINGS_EACH: u32 = 60;
+
+/// Books hour after hour, each under a key of its own and until it is answered with 201, and tells
+/// how often the answer was 503.
+async fn book(clinic: Arc<Clinic>, parties: Parties, lane: u32) -> u32 {
+    let mut unavailable = 0;
+    for number in 0..BOOKINGS_EACH {
+        let start = format!("2026-03-{:02}T{:02}:00:00", 3 + number / 24, number % 24);
+        let body = booking(&parties, &start, None);
+        loop {
+            let request = Request::post("/api/v1/intents")
+                .header("authorization", format!("Bearer {}", clinic.admin))
+                .header("idempotency-key", format!("{lane}-{number}"))
+                .body(Body::from(body.to_string()));
+            let answer = clinic.send(request.unwrap()).await;
+            match answer.status.as_u16() {
+                201 => break,
+                503 => {
+                    assert_eq!(answer.body["code"], "unavailable");
+                    assert!(answer.headers.contains_key("retry-after"));
+                    unavailable += 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                other => panic!("{other}: {}", answer.body),
+            }
+        }
+    }
+    unavailable
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_crashes_under_load_costs_clean_refusals_and_nothing_else() {
+    // Its own server, so that no other test goes down with it.
+    let cluster = Arc::new(Cluster::start_own().unwrap());
+    let database = Location::Postgres(cluster.database().await.unwrap());
+    let clinic = Arc::new(Clinic::at_database(database, START).await);
+    let go_on = Arc::new(AtomicBool::new(true));
+    let working = tokio::spawn({
+        let (app, go_on) = (clinic.app.clone(), go_on.clone());
+        async move {
+            while go_on.load(Ordering::Relaxed) {
+                worker::tick(&app).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    });
+    let mut lanes = JoinSet::new();
+    for lane in 0..LANES {
+        let parties = clinic.parties().await;
+        clinic.grant(&parties, 100).await;
+        lanes.spawn(book(clinic.clone(), parties, lane));
+    }
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let cluster = cluster.clone();
+        let restarted = tokio::task::spawn_blocking(move || cluster.restart_immediate());
+        restarted.await.unwrap().unwrap();
+    }
+    let unavailable: u32 = lanes.join_all().await.into_iter().sum();
+    assert!(unavailable > 0, "nobody noticed");
+    go_on.store(false, Ordering::Relaxed);
+    working.await.unwrap();
+
+    clinic.app.clock.advance(chrono::TimeDelta::minutes(2));
+    assert_eq!(worker::tick(&clinic.app).await.failed, 0);
+    let mut database = Database::open(&clinic).await;
+    let bookings = i64::from(LANES * BOOKINGS_EACH);
+    assert_eq!(database.number("SELECT count(*) FROM intent").await, bookings);
+    assert_eq!(database.number("SELECT count(*) FROM session").await, bookings);
+    let holds = "SELECT count(*) FROM ledger_entry WHERE key LIKE '%/hold/1'";
+    assert_eq!(database.number(holds).await, bookings);
+    let told = "SELECT count(*) FROM outbox WHERE state = 'sent'";
+    assert_eq!(database.number(told).await, bookings);
+    let keys = "SELECT count(DISTINCT idempotency_key) FROM journal";
+    assert_eq!(database.number(keys).await, bookings);
+}
