@@ -165,22 +165,29 @@ pub(crate) async fn page(
     page: Page,
 ) -> Result<Vec<Session>, StoreError> {
     let (column, whom) = column(clinic, whose, "intent_id");
-    let (state, ended_by) = match which {
-        Which::Live => ("state IN ('scheduled', 'unfunded') AND $5", None),
-        Which::AttendanceUnknown { now } => ("state = 'scheduled' AND ends_at <= $5", Some(now)),
+    let sql = match which {
+        Which::Live => format!(
+            "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+               AND state IN ('scheduled', 'unfunded') AND id > $3 AND $5
+             ORDER BY id LIMIT $4"
+        ),
+        // Few of the live ones are over. They are found first, and put in order then: going through
+        // all in order until the page is full may be going through all.
+        Which::AttendanceUnknown { .. } => format!(
+            "WITH unknown AS MATERIALIZED (
+               SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+                 AND state = 'scheduled' AND ends_at <= $5)
+             SELECT * FROM unknown WHERE id > $3 ORDER BY id LIMIT $4"
+        ),
     };
-    let sql = format!(
-        "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2 AND id > $3 AND {state}
-         ORDER BY id LIMIT $4"
-    );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
         .bind(whom)
         .bind(page.after.unwrap_or(Uuid::nil()))
         .bind(i64::from(page.limit.min(store::PAGE_MAX)));
-    let query = match ended_by {
-        Some(now) => query.bind(Instant(now)),
-        None => query.bind(true),
+    let query = match which {
+        Which::Live => query.bind(true),
+        Which::AttendanceUnknown { now } => query.bind(Instant(now)),
     };
     all(db, query, rows::session).await
 }

@@ -7,6 +7,7 @@
 
 mod constraints;
 mod opening;
+mod plans;
 mod practice;
 mod races;
 mod smoke;

@@ -91,7 +91,7 @@ async fn of_fifty_who_want_a_slot_one_gets_it() {
 }
 
 /// What each job's worker does here: settles the row, so that it is not due again.
-fn settle(job: Job, view: &View) -> clinic::Decision {
+pub(crate) fn settle(job: Job, view: &View) -> clinic::Decision {
     let changed = match job {
         Job::Materialize => {
             let mut intent = view.intent()?.clone();
