@@ -6,6 +6,7 @@
 )]
 
 mod constraints;
+mod crash;
 mod opening;
 mod plans;
 mod practice;

@@ -1,7 +1,5 @@
--- A practice of a million standing bookings. What refers to what is not checked on the way in.
-SET session_replication_role = replica;
-SET statement_timeout = 0;
-
+-- A practice of a million standing bookings. Three parts: the second and
+-- the third are run beside each other.
 CREATE FUNCTION ident(base BIGINT, n BIGINT) RETURNS UUID LANGUAGE sql IMMUTABLE
     RETURN lpad(to_hex(base + n), 32, '0')::uuid;
 CREATE FUNCTION clinic() RETURNS UUID LANGUAGE sql IMMUTABLE
@@ -10,15 +8,8 @@ CREATE FUNCTION clinic() RETURNS UUID LANGUAGE sql IMMUTABLE
 CREATE FUNCTION noon() RETURNS TIMESTAMPTZ LANGUAGE sql IMMUTABLE
     RETURN TIMESTAMP '2026-06-01 12:00' AT TIME ZONE 'UTC';
 
-INSERT INTO therapist SELECT clinic(), ident(268435456, n), 'T', 'UTC', '{"v": 1, "data": []}'
-FROM generate_series(0, 1999) AS n;
-
-INSERT INTO client SELECT clinic(), ident(536870912, n), 'C', 'UTC', ident(268435456, n % 2000)
-FROM generate_series(0, 249999) AS n;
-
-INSERT INTO token
-SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), 'client', ident(536870912, n), noon()
-FROM generate_series(0, 49999) AS n;
+-- PART
+SET session_replication_role = replica; -- what refers to what is not checked on the way in
 
 -- A hundred are due. An index is made faster when the rows are there.
 CREATE TEMPORARY TABLE index_of_intent AS
@@ -36,6 +27,19 @@ FROM generate_series(0, 999999) AS n;
 DO $$ DECLARE definition TEXT; BEGIN
     FOR definition IN SELECT indexdef FROM index_of_intent LOOP EXECUTE definition; END LOOP;
 END $$;
+
+-- PART
+SET session_replication_role = replica;
+
+INSERT INTO therapist SELECT clinic(), ident(268435456, n), 'T', 'UTC', '{"v": 1, "data": []}'
+FROM generate_series(0, 1999) AS n;
+
+INSERT INTO client SELECT clinic(), ident(536870912, n), 'C', 'UTC', ident(268435456, n % 2000)
+FROM generate_series(0, 249999) AS n;
+
+INSERT INTO token
+SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), 'client', ident(536870912, n), noon()
+FROM generate_series(0, 49999) AS n;
 
 -- A tenth to come, the others over. A hundred each are to be reminded of, to be funded, and to be
 -- asked about.
