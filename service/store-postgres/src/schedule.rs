@@ -118,7 +118,8 @@ pub(crate) async fn pending_intents(
          UNION ALL
          SELECT * FROM intent
          WHERE clinic_id = $1 AND client_id = $3 AND next_due_at IS NOT NULL
-           AND therapist_id <> $2",
+           AND therapist_id <> $2
+         ORDER BY id",
     )
     .bind(clinic.0)
     .bind(therapist.0)
@@ -229,7 +230,7 @@ pub(crate) async fn sessions_in(
         Whose::Therapist(therapist) => (overlapping_or_near("therapist_id", "$2"), therapist.0),
         Whose::Client(client) => (overlapping_or_near("client_id", "$2"), client.0),
     };
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql + " ORDER BY id"))
         .bind(clinic.0)
         .bind(whom);
     all(db, in_window(query, window), rows::session).await

@@ -66,6 +66,7 @@ async fn no_operation_reads_a_whole_table() {
         println!("the server's log is not ours to read: plans are not checked");
         return;
     };
+    let _alone = MEASURING.lock().await;
     let url = cluster().database().await.unwrap();
     let plain = PgPool::connect_lazy(&url).unwrap();
     let begun = Instant::now();
