@@ -412,3 +412,30 @@ async fn what_somebody_writes_to_is_given_back_at_once() {
     let claimed = store.claim(&claim, Box::new(decide)).await;
     claimed.unwrap().unwrap().outcome.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_waits_too_long_for_a_lock_is_told_to_come_again() {
+    let (store, plain) = open(2).await;
+    people(&store, 1, 1).await;
+    let holder = Holder::of(&store).await;
+    let begun = Instant::now();
+    let refused = book(&store, 1, (0, 0), now(), SessionState::Scheduled).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    let waited = begun.elapsed();
+    assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(9));
+    let named = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'standing'";
+    let named: i64 = sqlx::query_scalar(named).fetch_one(&plain).await.unwrap();
+    assert_eq!(named, 2);
+    // Its connection is as good as new.
+    holder.end().await;
+    for n in 1..=3 {
+        let start = now() + TimeDelta::days(n);
+        let n = u128::try_from(n).unwrap();
+        let booked = book(&store, n, (0, 0), start, SessionState::Scheduled).await;
+        booked.unwrap();
+    }
+}
