@@ -47,7 +47,7 @@ pub(crate) async fn entry(
     optional(db, query, rows::entry).await
 }
 
-/// The entries that carry one of these keys.
+/// The entries that carry one of these keys, in the order of the keys.
 pub(crate) async fn entries_of(
     db: &mut PgConnection,
     clinic: ClinicId,
@@ -56,7 +56,7 @@ pub(crate) async fn entries_of(
     let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
     let query = sqlx::query(
         "SELECT * FROM ledger_entry WHERE clinic_id = $1 AND key = ANY($2)
-         ORDER BY account_id, seq",
+         ORDER BY array_position($2::text[], key)",
     )
     .bind(clinic.0)
     .bind(keys);

@@ -36,11 +36,14 @@ pub(crate) async fn messages(
     after: u64,
     limit: u32,
 ) -> Result<Vec<Message>, StoreError> {
-    let sql = "SELECT * FROM outbox WHERE clinic_id = $1 AND state = $2 AND seq > $3
-               ORDER BY seq LIMIT $4";
-    let query = sqlx::query(sql)
+    // The state is spelled out so that its index is used.
+    let state = state.name();
+    let sql = format!(
+        "SELECT * FROM outbox WHERE clinic_id = $1 AND state = '{state}' AND seq > $2
+         ORDER BY seq LIMIT $3"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
-        .bind(state.name())
         .bind(integer(after))
         .bind(i64::from(limit.min(PAGE_MAX)));
     all(db, query, rows::message).await

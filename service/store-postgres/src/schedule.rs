@@ -118,7 +118,8 @@ pub(crate) async fn pending_intents(
          UNION ALL
          SELECT * FROM intent
          WHERE clinic_id = $1 AND client_id = $3 AND next_due_at IS NOT NULL
-           AND therapist_id <> $2",
+           AND therapist_id <> $2
+         ORDER BY id",
     )
     .bind(clinic.0)
     .bind(therapist.0)
@@ -165,22 +166,29 @@ pub(crate) async fn page(
     page: Page,
 ) -> Result<Vec<Session>, StoreError> {
     let (column, whom) = column(clinic, whose, "intent_id");
-    let (state, ended_by) = match which {
-        Which::Live => ("state IN ('scheduled', 'unfunded') AND $5", None),
-        Which::AttendanceUnknown { now } => ("state = 'scheduled' AND ends_at <= $5", Some(now)),
+    let sql = match which {
+        Which::Live => format!(
+            "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+               AND state IN ('scheduled', 'unfunded') AND id > $3 AND $5
+             ORDER BY id LIMIT $4"
+        ),
+        // Few of the live ones are over. They are found first, and put in order then: going through
+        // all in order until the page is full may be going through all.
+        Which::AttendanceUnknown { .. } => format!(
+            "WITH unknown AS MATERIALIZED (
+               SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+                 AND state = 'scheduled' AND ends_at <= $5)
+             SELECT * FROM unknown WHERE id > $3 ORDER BY id LIMIT $4"
+        ),
     };
-    let sql = format!(
-        "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2 AND id > $3 AND {state}
-         ORDER BY id LIMIT $4"
-    );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
         .bind(whom)
         .bind(page.after.unwrap_or(Uuid::nil()))
         .bind(i64::from(page.limit.min(store::PAGE_MAX)));
-    let query = match ended_by {
-        Some(now) => query.bind(Instant(now)),
-        None => query.bind(true),
+    let query = match which {
+        Which::Live => query.bind(true),
+        Which::AttendanceUnknown { now } => query.bind(Instant(now)),
     };
     all(db, query, rows::session).await
 }
@@ -222,7 +230,7 @@ pub(crate) async fn sessions_in(
         Whose::Therapist(therapist) => (overlapping_or_near("therapist_id", "$2"), therapist.0),
         Whose::Client(client) => (overlapping_or_near("client_id", "$2"), client.0),
     };
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql + " ORDER BY id"))
         .bind(clinic.0)
         .bind(whom);
     all(db, in_window(query, window), rows::session).await

@@ -100,6 +100,7 @@ CREATE INDEX session_to_remind ON session (next_due_at, id)
 CREATE INDEX session_to_ask_attendance ON session (next_due_at, id)
     WHERE state = 'scheduled' AND next_due_at >= starts_at;
 CREATE INDEX session_live ON session (clinic_id, id) WHERE state IN ('scheduled', 'unfunded');
+CREATE INDEX session_to_settle ON session (clinic_id, ends_at) WHERE state = 'scheduled';
 CREATE INDEX session_of_therapist ON session (clinic_id, therapist_id, starts_at);
 CREATE INDEX session_of_client ON session (clinic_id, client_id, starts_at);
 

@@ -167,28 +167,43 @@ pub(crate) async fn page(
     which: Which,
     page: Page,
 ) -> Result<Vec<Session>, StoreError> {
-    // The state is spelled out so that the index of live sessions is used.
-    let ended_by = match which {
-        Which::Live => None,
-        Which::AttendanceUnknown { now } => Some(micros(now)),
-    };
     let (therapist, client, intent) = match whose {
         Whose::Clinic => (None, None, None),
         Whose::Therapist(id) => (Some(id.0), None, None),
         Whose::Client(id) => (None, Some(id.0), None),
         Whose::Intent(id) => (None, None, Some(id.0)),
     };
-    let sql = "SELECT * FROM session
-               WHERE clinic_id = ?1 AND state IN ('scheduled', 'unfunded') AND id > ?2
-                 AND (?3 IS NULL OR (state = 'scheduled' AND ends_at <= ?3))
-                 AND (?4 IS NULL OR therapist_id = ?4)
-                 AND (?5 IS NULL OR client_id = ?5)
-                 AND (?6 IS NULL OR intent_id = ?6)
-               ORDER BY id LIMIT ?7";
-    let query = sqlx::query(sql)
+    // The state is spelled out so that its index is used. Of the live sessions few are over: they
+    // are found first and put in order then, which is what the plus says.
+    let (condition, ended_by) = match which {
+        Which::Live => (
+            "state IN ('scheduled', 'unfunded') AND id > ?2 AND ?3",
+            None,
+        ),
+        Which::AttendanceUnknown { now } => (
+            "state = 'scheduled' AND ends_at <= ?3 AND +id > ?2",
+            Some(micros(now)),
+        ),
+    };
+    let order = match which {
+        Which::Live => "id",
+        Which::AttendanceUnknown { .. } => "+id",
+    };
+    let sql = format!(
+        "SELECT * FROM session WHERE clinic_id = ?1 AND {condition}
+           AND (?4 IS NULL OR therapist_id = ?4)
+           AND (?5 IS NULL OR client_id = ?5)
+           AND (?6 IS NULL OR intent_id = ?6)
+         ORDER BY {order} LIMIT ?7"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
-        .bind(page.after.unwrap_or(Uuid::nil()))
-        .bind(ended_by)
+        .bind(page.after.unwrap_or(Uuid::nil()));
+    let query = match ended_by {
+        Some(now) => query.bind(now),
+        None => query.bind(true),
+    };
+    let query = query
         .bind(therapist)
         .bind(client)
         .bind(intent)

@@ -6,7 +6,9 @@
 )]
 
 mod constraints;
+mod crash;
 mod opening;
+mod plans;
 mod practice;
 mod races;
 mod smoke;

@@ -20,6 +20,7 @@ use sqlx::postgres::PgPool;
 use store::{Request, Store, StoreError, Written};
 use store_postgres::PostgresStore;
 use store_postgres::throwaway::Cluster;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub(crate) const CLINIC: ClinicId = ClinicId::FIRST;
@@ -29,6 +30,9 @@ pub(crate) fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| Cluster::start().unwrap())
 }
+
+/// Tests that measure or load the server do so one after the other.
+pub(crate) static MEASURING: Mutex<()> = Mutex::const_new(());
 
 /// A database of its own: the store, and the same read with plain SQL.
 pub(crate) async fn open(connections: u32) -> (PostgresStore, PgPool) {

@@ -11,6 +11,7 @@ use clinic::scope::{Claim, Job};
 use clinic::{Change, Notification, NotificationKind, Refusal, Scope, View};
 use scheduler_core::Window;
 use scheduler_core::session::SessionState;
+use sqlx::postgres::PgPool;
 use store::{Store, StoreError, Written};
 use store_postgres::PostgresStore;
 
@@ -64,6 +65,7 @@ async fn book(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_who_want_a_slot_one_gets_it() {
+    let _alone = MEASURING.lock().await;
     let (store, _) = open(20).await;
     people(&store, 1, 50).await;
     let tasks: Vec<_> = (0..50)
@@ -91,7 +93,7 @@ async fn of_fifty_who_want_a_slot_one_gets_it() {
 }
 
 /// What each job's worker does here: settles the row, so that it is not due again.
-fn settle(job: Job, view: &View) -> clinic::Decision {
+pub(crate) fn settle(job: Job, view: &View) -> clinic::Decision {
     let changed = match job {
         Job::Materialize => {
             let mut intent = view.intent()?.clone();
@@ -157,6 +159,7 @@ async fn claim_along(store: PostgresStore, left: Arc<AtomicU32>) -> Figures {
 async fn writers_and_claims_of_the_same_people_never_deadlock() {
     const WRITERS: u32 = 12;
     const ROUNDS: u32 = 30;
+    let _alone = MEASURING.lock().await;
     let (store, _) = open(20).await;
     people(&store, 3, 3).await;
     let left = Arc::new(AtomicU32::new(WRITERS));
@@ -294,43 +297,145 @@ async fn of_two_requests_under_one_key_one_is_stored() {
     assert_eq!((committed, stored), (1, 1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Somebody who is deciding about the first therapist and client until told to go on.
+struct Holder {
+    writing: tokio::task::JoinHandle<Result<Written, StoreError>>,
+    go_on: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Holder {
+    async fn of(store: &PostgresStore) -> Self {
+        let store = store.clone();
+        let (go_on, told) = tokio::sync::oneshot::channel();
+        let (holds, held) = tokio::sync::oneshot::channel();
+        let writing = tokio::spawn(async move {
+            let decide = move |_: &View| {
+                holds.send(()).unwrap();
+                tokio::task::block_in_place(|| told.blocking_recv()).unwrap();
+                Ok(clinic::Idempotent::AlreadyApplied)
+            };
+            let scope = booking(0, 0, now());
+            store.write(&request(), scope, Box::new(decide)).await
+        });
+        held.await.unwrap();
+        Self { writing, go_on }
+    }
+
+    async fn end(self) {
+        self.go_on.send(()).unwrap();
+        self.writing.await.unwrap().unwrap();
+    }
+}
+
+/// Waits until so many locks that we take are held, or waited for, in this database.
+async fn until_locks(plain: &PgPool, granted: bool, wanted: i64) {
+    let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted = $1
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let begun = Instant::now();
+    loop {
+        let query = sqlx::query_scalar(sql).bind(granted);
+        let found: i64 = query.fetch_one(plain).await.unwrap();
+        if found == wanted {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{found} locks");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_caller_who_gives_up_while_waiting_holds_nothing() {
     let (store, plain) = open(2).await;
     people(&store, 1, 1).await;
-    let holder = store.clone();
-    let (held, mut release) = (tokio::sync::Notify::new(), tokio::sync::oneshot::channel());
-    let held = Arc::new(held);
-    let (told, wait) = (held.clone(), std::sync::Mutex::new(Some(release.1)));
-    let first = tokio::spawn(async move {
-        let decide = move |_: &View| {
-            told.notify_one();
-            let wait = wait.lock().unwrap().take().unwrap();
-            let _ = tokio::task::block_in_place(|| wait.blocking_recv());
-            Ok(clinic::Idempotent::AlreadyApplied)
-        };
-        let scope = booking(0, 0, now());
-        holder.write(&request(), scope, Box::new(decide)).await
-    });
-    held.notified().await;
+    let holder = Holder::of(&store).await;
     let second = book(&store, 1, (0, 0), now(), SessionState::Scheduled);
     let given_up = tokio::time::timeout(Duration::from_millis(200), second).await;
     assert!(given_up.is_err());
-    let (tx, _) = tokio::sync::oneshot::channel();
-    std::mem::replace(&mut release.0, tx).send(()).unwrap();
-    first.await.unwrap().unwrap();
+    holder.end().await;
     book(&store, 1, (0, 0), now(), SessionState::Scheduled)
         .await
         .unwrap();
-    let open = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid IN
-                (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+    until_locks(&plain, true, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn an_occurrence_whose_parties_changed_meanwhile_is_locked_anew() {
+    let (store, plain) = open(3).await;
+    people(&store, 1, 2).await;
+    let booked = intent(1, therapist_id(0), client_id(0), now());
+    let at = booked.set.start();
+    put(&store, vec![Change::NewIntent(booked)]).await.unwrap();
+
+    let holder = Holder::of(&store).await;
+    let writer = store.clone();
+    let second = tokio::spawn(async move {
+        let scope = Scope::Occurrence {
+            address: clinic::Address::Occurrence(intent_id(1), at),
+            around: None,
+        };
+        let decide = |view: &View| {
+            assert_eq!(view.intent()?.client, client_id(1));
+            assert_eq!(view.client()?.id, client_id(1));
+            Ok(clinic::Idempotent::AlreadyApplied)
+        };
+        writer.write(&request(), scope, Box::new(decide)).await
+    });
+    until_locks(&plain, false, 1).await;
+    sqlx::query("UPDATE intent SET client_id = $1")
+        .bind(client_id(1).0)
+        .execute(&plain)
+        .await
+        .unwrap();
+    holder.end().await;
+    assert_eq!(second.await.unwrap().unwrap(), Written::Unchanged);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_somebody_writes_to_is_given_back_at_once() {
+    let (store, _) = open(3).await;
+    people(&store, 1, 1).await;
+    let due = intent(1, therapist_id(0), client_id(0), now());
+    put(&store, vec![Change::NewIntent(due)]).await.unwrap();
+    let claim = Claim {
+        job: Job::Materialize,
+        now: now(),
+        after: None,
+    };
+    let holder = Holder::of(&store).await;
     let begun = Instant::now();
-    loop {
-        let (open,): (i64,) = sqlx::query_as(open).fetch_one(&plain).await.unwrap();
-        if open == 0 {
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(5), "{open} locks");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let claimed = store.claim(&claim, Box::new(|_| unreachable!())).await;
+    let claimed = claimed.unwrap().unwrap();
+    assert!(matches!(claimed.outcome, Err(StoreError::Busy)));
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    holder.end().await;
+    let decide = |view: &View| settle(Job::Materialize, view);
+    let claimed = store.claim(&claim, Box::new(decide)).await;
+    claimed.unwrap().unwrap().outcome.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_waits_too_long_for_a_lock_is_told_to_come_again() {
+    let (store, plain) = open(2).await;
+    people(&store, 1, 1).await;
+    let holder = Holder::of(&store).await;
+    let begun = Instant::now();
+    let refused = book(&store, 1, (0, 0), now(), SessionState::Scheduled).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    let waited = begun.elapsed();
+    assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(9));
+    let named = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'standing'";
+    let named: i64 = sqlx::query_scalar(named).fetch_one(&plain).await.unwrap();
+    assert_eq!(named, 2);
+    // Its connection is as good as new.
+    holder.end().await;
+    for n in 1..=3 {
+        let start = now() + TimeDelta::days(n);
+        let n = u128::try_from(n).unwrap();
+        let booked = book(&store, n, (0, 0), start, SessionState::Scheduled).await;
+        booked.unwrap();
     }
 }
