@@ -40,6 +40,8 @@ use store::{
     Token, Which, Whose, Written,
 };
 
+use crate::locks::Gates;
+
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a statement may take. None of ours needs more than a fraction of it.
@@ -54,13 +56,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is asked whether it still answers before it is used. One
 /// round trip for each use would be too many.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-/// What the connections are called in `pg_stat_activity`.
+/// What the connections are called in `pg_stat_activity`, before the number of the process.
 const APPLICATION_NAME: &str = "standing";
 
 /// A clinic on a PostgreSQL database.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    gates: Gates,
 }
 
 impl PostgresStore {
@@ -82,7 +85,10 @@ impl PostgresStore {
         ]);
         let pool = connect(options, connections, &shown).await?;
         check_schema(&pool, &shown).await?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            gates: Gates::new(),
+        })
     }
 
     /// Brings the schema of a database up to date. A migration may take longer than a statement of
@@ -133,7 +139,8 @@ fn options(url: &str) -> Result<(PgConnectOptions, String), OpenError> {
         None => format!("{}:{}", options.get_host(), options.get_port()),
     };
     let shown = format!("postgres://{user}@{at}/{name}");
-    Ok((options.application_name(APPLICATION_NAME), shown))
+    let name = format!("{APPLICATION_NAME}/{}", std::process::id());
+    Ok((options.application_name(&name), shown))
 }
 
 async fn connect(
@@ -206,7 +213,7 @@ impl Store for PostgresStore {
         scope: Scope,
         decide: Decide<'_>,
     ) -> Result<Written, StoreError> {
-        write::write(&self.pool, request, scope, decide).await
+        write::write(&self.pool, &self.gates, request, scope, decide).await
     }
 
     async fn claim(

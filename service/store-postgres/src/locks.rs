@@ -6,6 +6,7 @@
 //! the parties' locks and does not wait for them.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use clinic::{Address, ClinicId, Scope};
 use scheduler_core::{ClientId, TherapistId};
@@ -13,8 +14,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use store::rows::id;
 use store::{Request, StoreError};
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
+use crate::ACQUIRE_TIMEOUT;
 use crate::rows::{Row, failed, optional};
 
 /// An open transaction. One that is dropped before its end (somebody gave up waiting, in the midst
@@ -87,6 +90,39 @@ impl Deref for Transaction {
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
+    }
+}
+
+/// Where the writers of one process queue, before they take a connection. Of all who want one
+/// person's calendar one holds a connection; the others wait without one, and do not starve those
+/// who want something else. Between processes the database's locks decide.
+#[derive(Debug, Clone)]
+pub(crate) struct Gates(Arc<[Mutex<()>]>);
+
+/// Enough that two people rarely share a gate. Those who do only wait for each other.
+const GATES: u16 = 1024;
+
+impl Gates {
+    pub(crate) fn new() -> Self {
+        Self((0..GATES).map(|_| Mutex::new(())).collect())
+    }
+
+    /// Waits for the gates of these locks, in one order for all writers.
+    pub(crate) async fn pass(&self, locks: &[i64]) -> Result<Vec<MutexGuard<'_, ()>>, StoreError> {
+        let gate = |lock: &i64| usize::try_from(lock.rem_euclid(GATES.into())).unwrap_or(0);
+        let mut gates: Vec<usize> = locks.iter().map(gate).collect();
+        gates.sort_unstable();
+        gates.dedup();
+        let passing = async {
+            let mut passed = Vec::with_capacity(gates.len());
+            for gate in gates {
+                passed.push(self.0[gate].lock().await);
+            }
+            passed
+        };
+        tokio::time::timeout(ACQUIRE_TIMEOUT, passing)
+            .await
+            .map_err(|elapsed| StoreError::Unavailable(Box::new(elapsed)))
     }
 }
 

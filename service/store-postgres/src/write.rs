@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use store::rows::{self, Columns, deviations_json, hours_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
 
-use crate::locks::{self, Parties, Transaction};
+use crate::locks::{self, Gates, Parties, Transaction};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
 use crate::{outbox, scope};
 
@@ -19,20 +19,22 @@ const ATTEMPTS_MAX: u32 = 5;
 
 pub(crate) async fn write(
     pool: &PgPool,
+    gates: &Gates,
     request: &Request,
     scope: Scope,
     decide: Decide<'_>,
 ) -> Result<Written, StoreError> {
     for _ in 0..ATTEMPTS_MAX {
-        let mut connection = locks::acquire(pool).await?;
         let parties = match scope {
             Scope::Occurrence { address, .. } => {
+                let mut connection = locks::acquire(pool).await?;
                 locks::parties(&mut connection, request.clinic, address).await?
             }
             _ => None,
         };
         let locks = locks::of_write(request, &scope, parties);
-        let mut tx = Transaction::begin(connection, &locks).await?;
+        let _passed = gates.pass(&locks).await?;
+        let mut tx = Transaction::begin(locks::acquire(pool).await?, &locks).await?;
         let seen = match see(&mut tx, request, &scope, parties).await {
             Ok(Seen::OtherParties) => {
                 tx.rollback().await;

@@ -29,7 +29,9 @@ async fn daily(backend: Backend) -> Clinic {
             parties.client = client.as_str().unwrap().to_owned();
             clinic.grant(&parties, 2000).await;
             let start = format!("2026-03-03T{hour:02}:00:00");
-            clinic.post("/intents", booking(&parties, &start, Some("FREQ=DAILY"))).await;
+            clinic
+                .post("/intents", booking(&parties, &start, Some("FREQ=DAILY")))
+                .await;
         }
     }
     clinic

@@ -89,7 +89,9 @@ impl Process {
 
 pub(crate) fn signal(process: u32, name: &str) {
     let id = process.to_string();
-    let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &id])
+        .status();
     assert!(sent.unwrap().success());
 }
 
@@ -107,7 +109,10 @@ impl Dice {
     /// From 0 to below `end` (Knuth's MMIX generator).
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         let step = 6_364_136_223_846_793_005;
-        self.0 = self.0.wrapping_mul(step).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(step)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 }

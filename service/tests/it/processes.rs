@@ -63,7 +63,11 @@ async fn book(
         parties.client = client.body["id"].as_str().unwrap().to_owned();
         clinic.grant(&parties, 1).await;
         let start = first + TimeDelta::hours(made);
-        let body = booking(&parties, &start.format("%Y-%m-%dT%H:%M:%S").to_string(), None);
+        let body = booking(
+            &parties,
+            &start.format("%Y-%m-%dT%H:%M:%S").to_string(),
+            None,
+        );
         let began = Instant::now();
         let answer = clinic.post_as(&clinic.admin, "/intents", &body).await;
         longest = longest.max(began.elapsed());

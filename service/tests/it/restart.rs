@@ -49,7 +49,7 @@ async fn book(clinic: Arc<Clinic>, parties: Parties, lane: u32) -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_crashes_under_load_costs_clean_refusals_and_nothing_else() {
     // Its own server, so that no other test goes down with it.
-    let cluster = Arc::new(Cluster::start_own().unwrap());
+    let cluster = Arc::new(Cluster::start().unwrap());
     let database = Location::Postgres(cluster.database().await.unwrap());
     let clinic = Arc::new(Clinic::at_database(database, START).await);
     let go_on = Arc::new(AtomicBool::new(true));
@@ -83,8 +83,14 @@ async fn a_server_that_crashes_under_load_costs_clean_refusals_and_nothing_else(
     assert_eq!(worker::tick(&clinic.app).await.failed, 0);
     let mut database = Database::open(&clinic).await;
     let bookings = i64::from(LANES * BOOKINGS_EACH);
-    assert_eq!(database.number("SELECT count(*) FROM intent").await, bookings);
-    assert_eq!(database.number("SELECT count(*) FROM session").await, bookings);
+    assert_eq!(
+        database.number("SELECT count(*) FROM intent").await,
+        bookings
+    );
+    assert_eq!(
+        database.number("SELECT count(*) FROM session").await,
+        bookings
+    );
     let holds = "SELECT count(*) FROM ledger_entry WHERE key LIKE '%/hold/1'";
     assert_eq!(database.number(holds).await, bookings);
     let told = "SELECT count(*) FROM outbox WHERE state = 'sent'";

@@ -13,12 +13,15 @@ pub(crate) async fn assert_whole(database: &mut Database, mailbox: &Path) {
         Database::Postgres(_) => format!("replace({column}::text, '-', '')"),
     };
     let (session, intent, about) = (id("id"), id("intent_id"), id("session_id"));
-    let texts = format!(
-        "SELECT {intent} || ' ' || CAST(recurrence_id AS TEXT) FROM session ORDER BY 1"
-    );
+    let texts =
+        format!("SELECT {intent} || ' ' || CAST(recurrence_id AS TEXT) FROM session ORDER BY 1");
     let occurrences = database.texts(&texts).await;
     let once: BTreeSet<&String> = occurrences.iter().collect();
-    assert_eq!(once.len(), occurrences.len(), "an occurrence has two sessions");
+    assert_eq!(
+        once.len(),
+        occurrences.len(),
+        "an occurrence has two sessions"
+    );
 
     let scheduled = format!("SELECT {session} FROM session WHERE state = 'scheduled' ORDER BY 1");
     let scheduled = database.texts(&scheduled).await;
@@ -31,13 +34,21 @@ pub(crate) async fn assert_whole(database: &mut Database, mailbox: &Path) {
     held.sort();
     assert_eq!(held, scheduled, "sessions and holds are not the same");
 
-    let told = format!(
-        "SELECT {about} FROM outbox WHERE kind = 'session_scheduled' ORDER BY 1"
+    let told = format!("SELECT {about} FROM outbox WHERE kind = 'session_scheduled' ORDER BY 1");
+    assert_eq!(
+        database.texts(&told).await,
+        scheduled,
+        "not every session was told once"
     );
-    assert_eq!(database.texts(&told).await, scheduled, "not every session was told once");
     let unsent = "SELECT dedupe_key FROM outbox WHERE state NOT IN ('sent', 'void')";
-    assert_eq!(database.texts(unsent).await, [""; 0], "a message was not settled");
-    let keys = database.texts("SELECT dedupe_key FROM outbox ORDER BY 1").await;
+    assert_eq!(
+        database.texts(unsent).await,
+        [""; 0],
+        "a message was not settled"
+    );
+    let keys = database
+        .texts("SELECT dedupe_key FROM outbox ORDER BY 1")
+        .await;
     let mut counted: BTreeMap<&String, usize> = BTreeMap::new();
     for key in &keys {
         *counted.entry(key).or_default() += 1;
@@ -47,11 +58,16 @@ pub(crate) async fn assert_whole(database: &mut Database, mailbox: &Path) {
     let files = std::fs::read_dir(mailbox).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> = names.filter(|name| !name.starts_with('.')).collect();
-    let sent = database.texts("SELECT dedupe_key FROM outbox WHERE state = 'sent'").await;
+    let sent = database
+        .texts("SELECT dedupe_key FROM outbox WHERE state = 'sent'")
+        .await;
     let name = |key: &String| format!("{}.json", key.replace('/', "."));
     for key in &sent {
         assert!(files.contains(&name(key)), "{key} was sent and is nowhere");
     }
     let known: BTreeSet<String> = keys.iter().map(name).collect();
-    assert!(files.is_subset(&known), "something was sent that nobody wrote");
+    assert!(
+        files.is_subset(&known),
+        "something was sent that nobody wrote"
+    );
 }

@@ -6,9 +6,9 @@
 )]
 
 mod constraints;
+mod contract;
 mod crash;
 mod opening;
 mod plans;
 mod practice;
 mod races;
-mod smoke;

@@ -6,7 +6,7 @@ use chrono::Weekday;
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::people::{Cancellation, LateRule};
 use clinic::{
-    Actor, Change, Client, ClinicId, Commit, Idempotent, Journal, Principal, Role, Scope, Service,
+    Change, Client, ClinicId, Commit, Idempotent, Journal, Principal, Role, Scope, Service,
     Subject, Therapist,
 };
 use ledger_core::{Account, AccountId};
@@ -16,6 +16,7 @@ use scheduler_core::session::{Session, SessionState};
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, SessionId, TherapistId, Zone,
 };
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgPool;
 use store::{Request, Store, StoreError, Written};
 use store_postgres::PostgresStore;
@@ -39,6 +40,12 @@ pub(crate) async fn open(connections: u32) -> (PostgresStore, PgPool) {
     let url = cluster().database().await.unwrap();
     let store = PostgresStore::open(&url, connections).await.unwrap();
     (store, PgPool::connect_lazy(&url).unwrap())
+}
+
+/// The same database as another process has it open.
+pub(crate) async fn elsewhere(plain: &PgPool) -> PostgresStore {
+    let url = plain.connect_options().to_url_lossy();
+    PostgresStore::open(url.as_str(), 2).await.unwrap()
 }
 
 /// Monday noon.
@@ -78,13 +85,6 @@ pub(crate) fn admin() -> Principal {
 
 pub(crate) fn request() -> Request {
     Request::of(admin(), now())
-}
-
-pub(crate) fn tick() -> Request {
-    Request {
-        actor: Actor::Tick,
-        ..request()
-    }
 }
 
 pub(crate) fn therapist(id: TherapistId) -> Therapist {

@@ -14,6 +14,7 @@ use scheduler_core::session::SessionState;
 use sqlx::postgres::PgPool;
 use store::{Store, StoreError, Written};
 use store_postgres::PostgresStore;
+use tokio::task::JoinSet;
 
 use crate::practice::*;
 
@@ -297,7 +298,7 @@ async fn of_two_requests_under_one_key_one_is_stored() {
     assert_eq!((committed, stored), (1, 1));
 }
 
-/// Somebody who is deciding about the first therapist and client until told to go on.
+/// Somebody in another process who is deciding about the first therapist and client until told to go on.
 struct Holder {
     writing: tokio::task::JoinHandle<Result<Written, StoreError>>,
     go_on: tokio::sync::oneshot::Sender<()>,
@@ -347,7 +348,7 @@ async fn until_locks(plain: &PgPool, granted: bool, wanted: i64) {
 async fn a_caller_who_gives_up_while_waiting_holds_nothing() {
     let (store, plain) = open(2).await;
     people(&store, 1, 1).await;
-    let holder = Holder::of(&store).await;
+    let holder = Holder::of(&elsewhere(&plain).await).await;
     let second = book(&store, 1, (0, 0), now(), SessionState::Scheduled);
     let given_up = tokio::time::timeout(Duration::from_millis(200), second).await;
     assert!(given_up.is_err());
@@ -366,7 +367,7 @@ async fn an_occurrence_whose_parties_changed_meanwhile_is_locked_anew() {
     let at = booked.set.start();
     put(&store, vec![Change::NewIntent(booked)]).await.unwrap();
 
-    let holder = Holder::of(&store).await;
+    let holder = Holder::of(&elsewhere(&plain).await).await;
     let writer = store.clone();
     let second = tokio::spawn(async move {
         let scope = Scope::Occurrence {
@@ -392,7 +393,7 @@ async fn an_occurrence_whose_parties_changed_meanwhile_is_locked_anew() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn what_somebody_writes_to_is_given_back_at_once() {
-    let (store, _) = open(3).await;
+    let (store, plain) = open(3).await;
     people(&store, 1, 1).await;
     let due = intent(1, therapist_id(0), client_id(0), now());
     put(&store, vec![Change::NewIntent(due)]).await.unwrap();
@@ -401,7 +402,7 @@ async fn what_somebody_writes_to_is_given_back_at_once() {
         now: now(),
         after: None,
     };
-    let holder = Holder::of(&store).await;
+    let holder = Holder::of(&elsewhere(&plain).await).await;
     let begun = Instant::now();
     let claimed = store.claim(&claim, Box::new(|_| unreachable!())).await;
     let claimed = claimed.unwrap().unwrap();
@@ -417,7 +418,7 @@ async fn what_somebody_writes_to_is_given_back_at_once() {
 async fn who_waits_too_long_for_a_lock_is_told_to_come_again() {
     let (store, plain) = open(2).await;
     people(&store, 1, 1).await;
-    let holder = Holder::of(&store).await;
+    let holder = Holder::of(&elsewhere(&plain).await).await;
     let begun = Instant::now();
     let refused = book(&store, 1, (0, 0), now(), SessionState::Scheduled).await;
     assert!(
@@ -427,9 +428,9 @@ async fn who_waits_too_long_for_a_lock_is_told_to_come_again() {
     let waited = begun.elapsed();
     assert!(waited > Duration::from_secs(4) && waited < Duration::from_secs(9));
     let named = "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND application_name = 'standing'";
+                 WHERE datname = current_database() AND application_name LIKE 'standing/%'";
     let named: i64 = sqlx::query_scalar(named).fetch_one(&plain).await.unwrap();
-    assert_eq!(named, 2);
+    assert!(named >= 2, "{named}");
     // Its connection is as good as new.
     holder.end().await;
     for n in 1..=3 {
@@ -438,4 +439,29 @@ async fn who_waits_too_long_for_a_lock_is_told_to_come_again() {
         let booked = book(&store, n, (0, 0), start, SessionState::Scheduled).await;
         booked.unwrap();
     }
+}
+
+/// Of all who wait for one therapist only one holds a connection, so that whoever wants something
+/// else finds one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_waits_for_one_person_does_not_starve_the_rest() {
+    let (store, plain) = open(2).await;
+    people(&store, 2, 2).await;
+    let holder = Holder::of(&elsewhere(&plain).await).await;
+    let mut waiting = JoinSet::new();
+    for n in 1..=10 {
+        let store = store.clone();
+        waiting.spawn(async move { book(&store, n, (0, 0), now(), SessionState::Scheduled).await });
+    }
+    until_locks(&plain, false, 1).await;
+    for n in 11..=13 {
+        let start = now() + TimeDelta::days(i64::try_from(n).unwrap());
+        let begun = Instant::now();
+        let booked = book(&store, n, (1, 1), start, SessionState::Scheduled).await;
+        booked.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+    holder.end().await;
+    let made = waiting.join_all().await.into_iter().filter(Result::is_ok);
+    assert_eq!(made.count(), 1);
 }
