@@ -211,16 +211,6 @@ pub fn failed(view: &View, lease: u32, error: &str, random: u64, now: DateTime<U
     Ok(changed(after))
 }
 
-/// Gives a leased message back unsent: it is due again at once.
-///
-/// # Errors
-/// [`Refusal::LeaseLost`] if the lease has run out or somebody else has taken over.
-pub fn give_back(view: &View, lease: u32, now: DateTime<Utc>) -> Decision {
-    let mut after = leased(view, lease, now)?.clone();
-    after.next_due_at = Some(now);
-    Ok(changed(after))
-}
-
 /// Puts a dead message back: one more attempt, now.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use clinic::notification::{failed, give_back, lease, sent};
+use clinic::notification::{failed, lease, sent};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{Change, ClinicId, Decision, Idempotent, Message, MessageState, Scope, View};
 use store::{Request, StoreError, Written};
@@ -118,14 +118,10 @@ fn after(decision: &Decision) -> Option<Message> {
     })
 }
 
-/// Sends one message, and notes what came of it.
+/// Sends one message, and notes what came of it. It is finished even when the service is to stop, so
+/// that no lease outlives a worker that ends in order.
 async fn attempt(app: &App, clinic: ClinicId, message: &Message, report: &mut Report) {
     let lease = message.attempts;
-    if app.stop.is_requested() {
-        let decide = move |view: &View, now| give_back(view, lease, now);
-        settle(app, clinic, message, decide).await;
-        return;
-    }
     let sending = tokio::time::timeout(PATIENCE, app.sink.send(message)).await;
     let error = match sending {
         Ok(Ok(())) => {

@@ -42,7 +42,7 @@ use store::{
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a statement waits for a lock, and a caller for a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many readers work beside the writer.
 const READERS: u32 = 4;
 

@@ -19,7 +19,7 @@ const INTENTS: i64 = THERAPISTS * INTENTS_EACH;
 const START: &str = "2026-03-02T08:00:00Z";
 
 /// A clinic of daily bookings, every client with credits for all of them.
-async fn daily(backend: Backend) -> Clinic {
+async fn daily(backend: Backend, days: i64) -> Clinic {
     let clinic = Clinic::on(backend, START).await;
     for _ in 0..THERAPISTS {
         let mut parties = clinic.parties().await;
@@ -29,9 +29,10 @@ async fn daily(backend: Backend) -> Clinic {
             parties.client = client.as_str().unwrap().to_owned();
             clinic.grant(&parties, 2000).await;
             let start = format!("2026-03-03T{hour:02}:00:00");
-            clinic
-                .post("/intents", booking(&parties, &start, Some("FREQ=DAILY")))
-                .await;
+            let rule = format!("FREQ=DAILY;COUNT={days}");
+            let mut body = booking(&parties, &start, Some(&rule));
+            body["zone"] = json!("UTC"); // so that the days are countable by hand
+            clinic.post("/intents", body).await;
         }
     }
     clinic
@@ -41,7 +42,7 @@ async fn daily(backend: Backend) -> Clinic {
 /// service finds what is left and the new day's work.
 async fn killed_every_day(backend: Backend) {
     let kills = std::env::var("STANDING_KILLS").map_or(20, |kills| kills.parse().unwrap());
-    let clinic = daily(backend).await;
+    let clinic = daily(backend, kills + 30).await;
     let mailbox = clinic.folder.path().join("mail");
     let mut database = Database::open(&clinic).await;
     let start: DateTime<Utc> = START.parse().unwrap();

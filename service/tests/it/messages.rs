@@ -309,8 +309,20 @@ async fn a_job_that_hangs_holds_up_no_other() {
     assert_eq!(held().await, 1);
     clinic.book(&parties, "2026-03-04T18:00:00", None).await;
     wait_for(async || held().await == 2).await;
+    // A worker that is stopped in the middle settles what it had leased.
     stopper.stop();
     working.await.unwrap();
+    let (first, pending) = (clinic::ClinicId::FIRST, clinic::MessageState::Pending);
+    let messages = clinic
+        .app
+        .store
+        .messages(first, pending, 0, 10)
+        .await
+        .unwrap();
+    for message in messages {
+        let leased = message.attempts > 0;
+        assert_eq!(message.last_error.as_deref(), leased.then_some("timeout"));
+    }
 }
 
 async fn wait_for(mut is_so: impl AsyncFnMut() -> bool) {

@@ -10,7 +10,6 @@ use standing::database::Database;
 /// A running service. It is killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    pub(crate) url: String,
     /// Kept open, so that it can go on telling.
     _telling: BufReader<ChildStdout>,
 }
@@ -56,10 +55,9 @@ impl Run<'_> {
         let mut telling = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         telling.read_line(&mut line).unwrap();
-        let url = line.split(" on ").nth(1).unwrap().trim().to_owned();
+        assert!(line.starts_with("Serving "), "{line}");
         Process {
             child,
-            url,
             _telling: telling,
         }
     }

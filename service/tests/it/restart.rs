@@ -15,16 +15,28 @@ use crate::clinic::{Clinic, Parties, booking};
 use crate::database::Database;
 
 const START: &str = "2026-03-02T08:00:00Z";
-const LANES: u32 = 6;
-const BOOKINGS_EACH: u32 = 60;
+const LANES: usize = 6;
+/// Hours of six days, which is what a tick at the start makes sessions of.
+const HOURS: usize = 6 * 24;
 
-/// Books hour after hour, each under a key of its own and until it is answered with 201, and tells
-/// how often the answer was 503.
-async fn book(clinic: Arc<Clinic>, parties: Parties, lane: u32) -> u32 {
-    let mut unavailable = 0;
-    for number in 0..BOOKINGS_EACH {
-        let start = format!("2026-03-{:02}T{:02}:00:00", 3 + number / 24, number % 24);
-        let body = booking(&parties, &start, None);
+/// What a lane has done.
+#[derive(Default)]
+struct Load {
+    booked: i64,
+    unavailable: u32,
+}
+
+/// Books hour after hour as long as it is to, each under a key of its own and until it is answered
+/// with 201.
+async fn book(clinic: Arc<Clinic>, all: Vec<Parties>, lane: usize, go_on: Arc<AtomicBool>) -> Load {
+    let mut load = Load::default();
+    for number in 0..all.len() * HOURS {
+        if !go_on.load(Ordering::Relaxed) {
+            break;
+        }
+        let (parties, hour) = (&all[number / HOURS], number % HOURS);
+        let start = format!("2026-03-{:02}T{:02}:00:00", 3 + hour / 24, hour % 24);
+        let body = booking(parties, &start, None);
         loop {
             let request = Request::post("/api/v1/intents")
                 .header("authorization", format!("Bearer {}", clinic.admin))
@@ -36,14 +48,15 @@ async fn book(clinic: Arc<Clinic>, parties: Parties, lane: u32) -> u32 {
                 503 => {
                     assert_eq!(answer.body["code"], "unavailable");
                     assert!(answer.headers.contains_key("retry-after"));
-                    unavailable += 1;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    load.unavailable += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 other => panic!("{other}: {}", answer.body),
             }
         }
+        load.booked += 1;
     }
-    unavailable
+    load
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,9 +77,13 @@ async fn a_server_that_crashes_under_load_costs_clean_refusals_and_nothing_else(
     });
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
-        let parties = clinic.parties().await;
-        clinic.grant(&parties, 100).await;
-        lanes.spawn(book(clinic.clone(), parties, lane));
+        let mut all = Vec::new();
+        for _ in 0..8 {
+            let parties = clinic.parties().await;
+            clinic.grant(&parties, 200).await;
+            all.push(parties);
+        }
+        lanes.spawn(book(clinic.clone(), all, lane, go_on.clone()));
     }
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -74,15 +91,21 @@ async fn a_server_that_crashes_under_load_costs_clean_refusals_and_nothing_else(
         let restarted = tokio::task::spawn_blocking(move || cluster.restart_immediate());
         restarted.await.unwrap().unwrap();
     }
-    let unavailable: u32 = lanes.join_all().await.into_iter().sum();
-    assert!(unavailable > 0, "nobody noticed");
+    tokio::time::sleep(Duration::from_millis(700)).await;
     go_on.store(false, Ordering::Relaxed);
+    let mut all = Load::default();
+    for load in lanes.join_all().await {
+        assert!(load.booked > 0, "a lane was stuck");
+        all.booked += load.booked;
+        all.unavailable += load.unavailable;
+    }
+    assert!(all.unavailable > 0, "nobody noticed");
     working.await.unwrap();
 
     clinic.app.clock.advance(chrono::TimeDelta::minutes(2));
     assert_eq!(worker::tick(&clinic.app).await.failed, 0);
     let mut database = Database::open(&clinic).await;
-    let bookings = i64::from(LANES * BOOKINGS_EACH);
+    let bookings = all.booked;
     assert_eq!(
         database.number("SELECT count(*) FROM intent").await,
         bookings
