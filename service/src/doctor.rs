@@ -53,7 +53,11 @@ impl fmt::Display for Finding {
 /// # Errors
 /// If the database cannot be read.
 pub async fn examine(store: &dyn Store, now: DateTime<Utc>) -> Result<Vec<Finding>, StoreError> {
-    let mut findings = vec![skew(store, now).await?];
+    let schema = "it is the one this program knows".to_owned(); // else it does not open
+    let mut findings = vec![
+        finding("schema", schema, false, ""),
+        skew(store, now).await?,
+    ];
     for job in Job::ALL {
         findings.push(backlog(store, job, now).await?);
     }

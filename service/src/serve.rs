@@ -13,6 +13,8 @@ use crate::{App, http, web, worker};
 
 /// How long what is under way may take after a signal to stop.
 const GRACE: Duration = Duration::from_secs(15);
+/// How long the database may take to be let go.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// Tells whoever started the program. That nobody reads it is no reason to stop.
 pub fn say(text: &str) {
@@ -70,7 +72,8 @@ pub async fn run(
         served = all => served.context("serving stopped"),
         () = patience => Ok(()),
     };
-    store.close().await;
+    // Something that was cut off may hold a connection for ever.
+    let _closed = tokio::time::timeout(CLOSING, store.close()).await;
     served
 }
 

@@ -34,7 +34,7 @@ use scheduler_core::{
 use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use store::{
     Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
     Token, Which, Whose, Written,
@@ -51,6 +51,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a process may stand still within a transaction, so that one that was stopped does not
 /// hold up the others.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a writer waits for others of this process who write to the same calendar. Without a
+/// connection, so nobody else waits for it.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is asked whether it still answers before it is used. One
@@ -83,10 +86,12 @@ impl PostgresStore {
                 millis(IDLE_IN_TRANSACTION_TIMEOUT),
             ),
         ]);
-        let pool = connect(options, connections, &shown).await?;
-        check_schema(&pool, &shown).await?;
+        // A connection by itself says at once what is wrong; the pool would try until its patience ends.
+        let mut first = connect(&options, &shown).await?;
+        check_schema(&mut first, &shown).await?;
+        let _closed = first.close().await;
         Ok(Self {
-            pool,
+            pool: pool(options, connections),
             gates: Gates::new(),
         })
     }
@@ -98,16 +103,16 @@ impl PostgresStore {
     /// [`OpenError`].
     pub async fn migrate(url: &str) -> Result<(), OpenError> {
         let (options, shown) = options(url)?;
-        let pool = connect(options, 1, &shown).await?;
-        let outcome = match MIGRATIONS.run(&pool).await {
+        let mut connection = connect(&options, &shown).await?;
+        let outcome = match MIGRATIONS.run(&mut connection).await {
             Ok(()) => Ok(()),
-            Err(MigrateError::VersionMissing(_)) => check_schema(&pool, &shown).await,
+            Err(MigrateError::VersionMissing(_)) => check_schema(&mut connection, &shown).await,
             Err(source) => Err(OpenError::Migrate {
                 database: shown,
                 source: Box::new(source),
             }),
         };
-        pool.close().await;
+        let _closed = connection.close().await;
         outcome
     }
 
@@ -143,11 +148,15 @@ fn options(url: &str) -> Result<(PgConnectOptions, String), OpenError> {
     Ok((options.application_name(&name), shown))
 }
 
-async fn connect(
-    options: PgConnectOptions,
-    connections: u32,
-    shown: &str,
-) -> Result<PgPool, OpenError> {
+async fn connect(options: &PgConnectOptions, shown: &str) -> Result<PgConnection, OpenError> {
+    let connection = PgConnection::connect_with(options).await;
+    connection.map_err(|source| OpenError::Open {
+        database: shown.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -160,16 +169,11 @@ async fn connect(
                 Ok(true)
             })
         })
-        .connect_with(options)
-        .await
-        .map_err(|source| OpenError::Open {
-            database: shown.to_owned(),
-            source: Box::new(source),
-        })
+        .connect_lazy_with(options)
 }
 
 /// The schema must be the one this program knows, neither older nor newer.
-async fn check_schema(db: &PgPool, shown: &str) -> Result<(), OpenError> {
+async fn check_schema(db: &mut PgConnection, shown: &str) -> Result<(), OpenError> {
     let known = PostgresStore::schema_version();
     let failed = |source| OpenError::Open {
         database: shown.to_owned(),
@@ -177,7 +181,7 @@ async fn check_schema(db: &PgPool, shown: &str) -> Result<(), OpenError> {
     };
     let table = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
     let migrated: bool = sqlx::query_scalar(table)
-        .fetch_one(db)
+        .fetch_one(&mut *db)
         .await
         .map_err(failed)?;
     let found: i64 = if migrated {

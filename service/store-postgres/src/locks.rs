@@ -17,7 +17,7 @@ use store::{Request, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use crate::ACQUIRE_TIMEOUT;
+use crate::QUEUE_TIMEOUT;
 use crate::rows::{Row, failed, optional};
 
 /// An open transaction. One that is dropped before its end (somebody gave up waiting, in the midst
@@ -120,7 +120,7 @@ impl Gates {
             }
             passed
         };
-        tokio::time::timeout(ACQUIRE_TIMEOUT, passing)
+        tokio::time::timeout(QUEUE_TIMEOUT, passing)
             .await
             .map_err(|elapsed| StoreError::Unavailable(Box::new(elapsed)))
     }

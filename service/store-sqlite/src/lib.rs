@@ -41,8 +41,10 @@ use store::{
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// How long a statement waits for a lock, and a caller for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a caller waits for a connection: writers queue for theirs.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many readers work beside the writer.
 const READERS: u32 = 4;
 
@@ -111,7 +113,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
-        .busy_timeout(PATIENCE)
+        .busy_timeout(BUSY_TIMEOUT)
 }
 
 async fn connect(
@@ -121,7 +123,7 @@ async fn connect(
 ) -> Result<SqlitePool, OpenError> {
     SqlitePoolOptions::new()
         .max_connections(size)
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(QUEUE_TIMEOUT)
         .connect_with(options)
         .await
         .map_err(|source| OpenError::Open {
