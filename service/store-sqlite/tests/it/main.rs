@@ -16,6 +16,8 @@ async fn empty() -> (Arc<dyn Store>, TempDir) {
     (Arc::new(store), folder)
 }
 
+mod file;
+
 store::contract_suite!(empty());
 
 #[tokio::test]
