@@ -81,11 +81,21 @@ struct DatabaseArgs {
 }
 
 #[derive(Debug, Args)]
-struct TickingArgs {
+struct IntervalArgs {
     /// Seconds between ticks.
     #[arg(long, env = "STANDING_TICK_SECONDS", default_value_t = 10, value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(1..=3600))]
     tick_seconds: u64,
+}
+
+impl IntervalArgs {
+    fn every(&self) -> Duration {
+        Duration::from_secs(self.tick_seconds)
+    }
+}
+
+#[derive(Debug, Args)]
+struct MailboxArgs {
     /// Write messages as files into this folder, instead of lines into the log.
     #[arg(long, env = "STANDING_MAILBOX", value_name = "FOLDER")]
     mailbox: Option<PathBuf>,
@@ -115,7 +125,9 @@ struct ServeArgs {
     #[arg(long, env = "STANDING_NO_WORKER")]
     no_worker: bool,
     #[command(flatten)]
-    ticking: TickingArgs,
+    interval: IntervalArgs,
+    #[command(flatten)]
+    mailbox: MailboxArgs,
     #[command(flatten)]
     clock: ClockArgs,
 }
@@ -133,7 +145,9 @@ struct WorkerArgs {
     )]
     listen: SocketAddr,
     #[command(flatten)]
-    ticking: TickingArgs,
+    interval: IntervalArgs,
+    #[command(flatten)]
+    mailbox: MailboxArgs,
     #[command(flatten)]
     clock: ClockArgs,
 }
@@ -142,9 +156,8 @@ struct WorkerArgs {
 struct TickArgs {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Write messages as files into this folder, instead of lines into the log.
-    #[arg(long, env = "STANDING_MAILBOX", value_name = "FOLDER")]
-    mailbox: Option<PathBuf>,
+    #[command(flatten)]
+    mailbox: MailboxArgs,
     #[command(flatten)]
     clock: ClockArgs,
 }
@@ -159,10 +172,8 @@ struct DemoArgs {
         value_name = "ADDRESS"
     )]
     listen: SocketAddr,
-    /// Seconds between ticks.
-    #[arg(long, env = "STANDING_TICK_SECONDS", default_value_t = 10, value_name = "SECONDS",
-        value_parser = clap::value_parser!(u64).range(1..=3600))]
-    tick_seconds: u64,
+    #[command(flatten)]
+    interval: IntervalArgs,
     #[command(flatten)]
     clock: ClockArgs,
 }
@@ -217,8 +228,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Doctor(args) => run_doctor(args).await,
         Command::Token(args) => run_token(args).await,
         Command::Demo(args) => {
-            let every = Duration::from_secs(args.tick_seconds);
-            demo::run(args.listen, every, args.clock.clock()).await
+            demo::run(args.listen, args.interval.every(), args.clock.clock()).await
         }
     }
 }
@@ -239,12 +249,12 @@ fn start_log(cli: &Cli) -> anyhow::Result<()> {
 /// The service on a database, with its messages where they were asked to go.
 async fn app(
     database: &DatabaseArgs,
-    mailbox: Option<&PathBuf>,
+    mailbox: &MailboxArgs,
     clock: &ClockArgs,
 ) -> anyhow::Result<App> {
     let store = database.database.open(database.connections).await?;
     let mut app = App::new(store, clock.clock());
-    if let Some(folder) = mailbox {
+    if let Some(folder) = &mailbox.mailbox {
         let mailbox = Mailbox::open(folder);
         app.sink = Arc::new(mailbox.with_context(|| format!("no mailbox in {folder:?}"))?);
     }
@@ -258,7 +268,7 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     }
     let app = App {
         stop: serve::stop_on_signal(),
-        ..app(&args.database, args.ticking.mailbox.as_ref(), &args.clock).await?
+        ..app(&args.database, &args.mailbox, &args.clock).await?
     };
     let listener = serve::bind(args.listen).await?;
     let url = serve::url(&listener)?;
@@ -266,7 +276,7 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
         "Serving {database} on {url}/api/v1\n\
          Description: {url}/api/v1/openapi.json    Tokens: standing token --help"
     ));
-    let every = Duration::from_secs(args.ticking.tick_seconds);
+    let every = args.interval.every();
     let routes = serve::routes(app.clone());
     serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await
 }
@@ -274,7 +284,7 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
 async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
     let app = App {
         stop: serve::stop_on_signal(),
-        ..app(&args.database, args.ticking.mailbox.as_ref(), &args.clock).await?
+        ..app(&args.database, &args.mailbox, &args.clock).await?
     };
     let listener = serve::bind(args.listen).await?;
     let url = serve::url(&listener)?;
@@ -282,13 +292,13 @@ async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
         "Working on {}\nHealth: {url}/health/ready    Metrics: {url}/metrics",
         args.database.database
     ));
-    let every = Duration::from_secs(args.ticking.tick_seconds);
+    let every = args.interval.every();
     let routes = serve::worker_routes(app.clone());
     serve::run(app, listener, routes, Some(every)).await
 }
 
 async fn run_tick(args: TickArgs) -> anyhow::Result<()> {
-    let app = app(&args.database, args.mailbox.as_ref(), &args.clock).await?;
+    let app = app(&args.database, &args.mailbox, &args.clock).await?;
     let at = app.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let report = worker::tick(&app).await;
     app.store.close().await;
