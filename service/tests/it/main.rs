@@ -19,5 +19,6 @@ mod properties;
 mod races;
 mod restart;
 mod rows_written;
+mod service;
 mod walk;
 mod whole;

@@ -10,6 +10,8 @@ use standing::database::Database;
 /// A running service. It is killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
+    /// Where it is reached.
+    pub(crate) url: String,
     /// Kept open, so that it can go on telling.
     _telling: BufReader<ChildStdout>,
 }
@@ -23,9 +25,9 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     /// A command of the binary on this database, at this time, with this mailbox.
-    pub(crate) fn command(&self, name: &str) -> Command {
+    fn command(&self, name: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_standing"));
-        command.args([name, "--clock", self.clock, "--log", "off", "--database"]);
+        command.args([name, "--clock", self.clock, "--database"]);
         match self.database {
             Database::Sqlite(path) => command.arg(path),
             Database::Postgres(url) => command.arg(url),
@@ -36,28 +38,57 @@ impl Run<'_> {
 
     /// Does what is due, once, and tells what it said.
     pub(crate) fn tick(&self) -> String {
-        let output = self.command("tick").output().unwrap();
+        let output = self.command("tick").args(QUIET).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Starts a service that ticks every second.
-    pub(crate) fn spawn(&self) -> Child {
-        self.command("serve")
+    /// A service that ticks every second.
+    fn ticking(&self, name: &str) -> Command {
+        let mut command = self.command(name);
+        command
             .args(["--tick-seconds", "1", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stdout(Stdio::piped());
+        command
+    }
+
+    /// Starts a service.
+    pub(crate) fn spawn(&self) -> Child {
+        self.ticking("serve").args(QUIET).spawn().unwrap()
     }
 
     /// Starts a service, and waits until it serves.
-    pub(crate) fn serve(&self) -> Process {
-        let mut child = self.spawn();
+    pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> Process {
+        let child = self.ticking(name).args(QUIET).args(arguments).spawn();
+        Process::of(child.unwrap())
+    }
+
+    /// Starts a service that logs all it can into a file.
+    pub(crate) fn start_logging(&self, log: &Path) -> Process {
+        let child = self
+            .ticking("serve")
+            .args(["--log", "debug", "--log-format", "json"])
+            .stderr(std::fs::File::create(log).unwrap())
+            .spawn();
+        Process::of(child.unwrap())
+    }
+}
+
+const QUIET: [&str; 2] = ["--log", "off"];
+
+impl Process {
+    fn of(mut child: Child) -> Self {
         let mut telling = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        telling.read_line(&mut line).unwrap();
-        assert!(line.starts_with("Serving "), "{line}");
-        Process {
+        let mut told = String::new();
+        let url = loop {
+            assert!(telling.read_line(&mut told).unwrap() > 0, "{told}");
+            if let Some((_, url)) = told.split_once("http://") {
+                let end = url.find(['/', '\n']).unwrap();
+                break format!("http://{}", &url[..end]);
+            }
+        };
+        Self {
             child,
+            url,
             _telling: telling,
         }
     }

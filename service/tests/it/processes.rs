@@ -94,7 +94,7 @@ async fn one_killed_and_one_standing_still_hold_up_nobody_and_double_nothing() {
         clock: START,
         mailbox: &mailbox,
     };
-    let mut services: Vec<Process> = (0..3).map(|_| run.serve()).collect();
+    let mut services: Vec<Process> = (0..3).map(|_| run.start("serve", &[])).collect();
     let go_on = Arc::new(AtomicBool::new(true));
     let mut lanes = JoinSet::new();
     for lane in 0..4 {
