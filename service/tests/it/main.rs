@@ -12,6 +12,7 @@ mod database;
 mod idempotency;
 mod main_job;
 mod messages;
+mod on_postgres;
 mod operations;
 mod process;
 mod processes;
