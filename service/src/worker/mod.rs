@@ -1,9 +1,9 @@
 //! The worker: what is due, done job by job.
 //!
-//! A job is a decision of the clinic and a line in [`JOBS`]. What is due is claimed, decided on and
+//! A job is a decision of the clinic and a line in `JOBS`. What is due is claimed, decided on and
 //! committed in one transaction for each row, so a worker that dies has done some rows and not
 //! others, and any worker does the rest. Only messages are different, because sending one is no
-//! transaction: they are leased, see [`dispatch`]. A job that looks for rows no job has looked for
+//! transaction: they are leased, see `dispatch`. A job that looks for rows no job has looked for
 //! before also names them: a variant of [`Job`], and what is due of it in each store's `claims.rs`.
 //!
 //! Every job has a loop of its own, so one that is slow or failing holds up none of the others. Any

@@ -9,7 +9,7 @@
 //! append-only tables) are the net under the rules, not the rules.
 //!
 //! Three stores keep the contract: [`memory`] is the plainest and says what is meant, SQLite and
-//! PostgreSQL are crates of their own. One suite of plain functions, [`contract`], holds all three
+//! PostgreSQL are crates of their own. One suite of plain functions, `contract`, holds all three
 //! to it.
 //!
 //! To add a record: a variant of [`clinic::Change`], a table in the migrations, an arm where each
