@@ -1,6 +1,5 @@
 //! Which database: an embedded file, or a server.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -49,18 +48,38 @@ impl Database {
     }
 }
 
-impl FromStr for Database {
-    type Err = Infallible;
+/// A text that names no database. It is not shown: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadDatabase {
+    /// It is empty.
+    #[error("a file or a URL is expected")]
+    Empty,
+    /// It would be gone with the process.
+    #[error("a database in memory keeps nothing: name a file")]
+    Memory,
+    /// It is a URL of something else.
+    #[error("only postgres://... and files are known, not {scheme}://...")]
+    Scheme {
+        /// What stands before `://`.
+        scheme: String,
+    },
+}
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        let is_server = ["postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme));
-        Ok(if is_server {
-            Self::Postgres(text.to_owned())
-        } else {
-            Self::Sqlite(text.into())
-        })
+impl FromStr for Database {
+    type Err = BadDatabase;
+
+    fn from_str(text: &str) -> Result<Self, BadDatabase> {
+        match text.split_once("://") {
+            None if text.is_empty() => Err(BadDatabase::Empty),
+            None if text == ":memory:" => Err(BadDatabase::Memory),
+            None => Ok(Self::Sqlite(text.into())),
+            Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+                "postgres" | "postgresql" => Ok(Self::Postgres(format!("postgres://{rest}"))),
+                _ => Err(BadDatabase::Scheme {
+                    scheme: scheme.to_owned(),
+                }),
+            },
+        }
     }
 }
 
@@ -80,11 +99,10 @@ fn without_password(url: &str) -> String {
         return url.to_owned();
     };
     let rest = rest.split('?').next().unwrap_or_default();
-    let host = rest.find('/').map_or(rest, |slash| &rest[..slash]);
-    match host.rfind('@') {
-        Some(at) => {
-            let user = rest[..at].split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{}", &rest[at + 1..])
+    match rest.rsplit_once('@') {
+        Some((login, host)) => {
+            let user = login.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
         }
         None => format!("{scheme}://{rest}"),
     }
@@ -100,14 +118,33 @@ mod tests {
             ("postgres://u:secret@host/db", "postgres://u@host/db"),
             (
                 "postgresql://u:s@e@host:5432/db",
-                "postgresql://u@host:5432/db",
+                "postgres://u@host:5432/db",
             ),
+            ("POSTGRES://u:12/secret@host/db", "postgres://u@host/db"),
             ("postgres://host/db", "postgres://host/db"),
             ("postgres:///db?host=/run/x&password=s", "postgres:///db"),
             ("standing.db", "standing.db"),
         ] {
             let database: Database = url.parse().unwrap();
             assert_eq!(database.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_neither_file_nor_server_is_refused() {
+        for (text, error) in [
+            ("", "a file or a URL is expected"),
+            (
+                ":memory:",
+                "a database in memory keeps nothing: name a file",
+            ),
+            (
+                "mysql://u:secret@host/db",
+                "only postgres://... and files are known, not mysql://...",
+            ),
+        ] {
+            let refused = text.parse::<Database>().unwrap_err();
+            assert_eq!(refused.to_string(), error);
         }
     }
 }

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::credit::hold_of;
 use clinic::scope::Job;
 use clinic::{ClinicId, Message, MessageState};
-use ledger_core::{Account, AccountId, HoldId, fold, verify};
-use scheduler_core::ClientId;
+use ledger_core::{AccountId, Entry, HoldId, fold, verify};
 use scheduler_core::session::{Session, SessionState};
+use scheduler_core::{ClientId, SessionId};
 use store::{PAGE_MAX, Page, Store, StoreError, Which, Whose};
 use uuid::Uuid;
 
@@ -48,26 +49,37 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Looks at everything. `now` is this machine's time.
-///
-/// # Errors
-/// If the database cannot be read.
-pub async fn examine(store: &dyn Store, now: DateTime<Utc>) -> Result<Vec<Finding>, StoreError> {
-    let schema = "it is the one this program knows".to_owned(); // else it does not open
-    let mut findings = vec![
-        finding("schema", schema, false, ""),
-        skew(store, now).await?,
-    ];
+/// Looks at everything. `now` is this machine's time. What cannot be read is a finding too.
+pub async fn examine(store: &dyn Store, now: DateTime<Utc>) -> Vec<Finding> {
+    let mut findings = vec![read("clock", skew(store, now).await)];
     for job in Job::ALL {
-        findings.push(backlog(store, job, now).await?);
+        findings.push(read(job.name(), backlog(store, job, now).await));
     }
-    for clinic in store.clinics().await? {
-        let live = live_sessions(store, clinic).await?;
-        findings.push(overlaps(&live));
-        findings.push(ledger(store, clinic, &live).await?);
-        findings.extend(messages(store, clinic, now).await?);
+    let clinics = match store.clinics().await {
+        Ok(clinics) => clinics,
+        Err(error) => {
+            findings.push(read("clinics", Err(error)));
+            return findings;
+        }
+    };
+    for clinic in clinics {
+        findings.push(read("overlaps", overlaps(store, clinic).await));
+        findings.push(read("ledger", ledger(store, clinic).await));
+        findings.push(read("holds", holds(store, clinic).await));
+        findings.push(read("claims", claims(store, clinic, now).await));
+        findings.push(read("dead letters", dead_letters(store, clinic).await));
     }
-    Ok(findings)
+    findings
+}
+
+/// What a check found, or that it could not look.
+fn read(check: &'static str, outcome: Result<Finding, StoreError>) -> Finding {
+    outcome.unwrap_or_else(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let seen = format!("{error}: {}", cause.unwrap_or_default());
+        let to_do = "Look at the database and its log: this could not be read.";
+        finding(check, seen, true, to_do)
+    })
 }
 
 fn finding(check: &'static str, seen: String, wrong: bool, to_do: &'static str) -> Finding {
@@ -116,8 +128,45 @@ async fn live_sessions(store: &dyn Store, clinic: ClinicId) -> Result<Vec<Sessio
     }
 }
 
+/// How often a suspicion is looked at again: the service goes on working, and what was read of two
+/// places at two times may not fit.
+const LOOKS: u32 = 3;
+/// How long it waits in between.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Live sessions of one person must not overlap.
-fn overlaps(live: &[Session]) -> Finding {
+async fn overlaps(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
+    let mut found = Vec::new();
+    let mut count = 0;
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let live = live_sessions(store, clinic).await?;
+        count = live.len();
+        let seen = overlapping(&live);
+        // Only what is seen every time is so.
+        found = match look {
+            0 => seen,
+            _ => found
+                .into_iter()
+                .filter(|pair| seen.contains(pair))
+                .collect(),
+        };
+        if found.is_empty() {
+            break;
+        }
+    }
+    let seen = match found.first() {
+        None => format!("none among {count} live sessions"),
+        Some((one, other)) => format!("{} pairs, the first {one} and {other}", found.len()),
+    };
+    let to_do = "Reschedule or cancel one of each pair. The database's constraints should have \
+                 refused them: were they dropped?";
+    Ok(finding("overlaps", seen, !found.is_empty(), to_do))
+}
+
+fn overlapping(live: &[Session]) -> Vec<(SessionId, SessionId)> {
     let mut by_person: BTreeMap<Uuid, Vec<&Session>> = BTreeMap::new();
     for session in live {
         for person in [session.therapist.0, session.client.0] {
@@ -126,101 +175,140 @@ fn overlaps(live: &[Session]) -> Finding {
     }
     let mut found = Vec::new();
     for sessions in by_person.values_mut() {
-        sessions.sort_by_key(|session| session.starts_at);
+        sessions.sort_by_key(|session| (session.starts_at, session.id));
         let pairs = sessions.windows(2);
-        let overlapping = pairs.filter(|pair| pair[1].starts_at < pair[0].ends_at);
-        found.extend(overlapping.map(|pair| format!("{} and {}", pair[0].id, pair[1].id)));
+        let pairs = pairs.filter(|pair| pair[1].starts_at < pair[0].ends_at);
+        found.extend(pairs.map(|pair| (pair[0].id, pair[1].id)));
     }
-    let seen = match found.first() {
-        None => format!("none among {} live sessions", live.len()),
-        Some(first) => format!("{} pairs, the first {first}", found.len()),
-    };
-    let to_do = "Reschedule or cancel one of each pair. The database's constraints should have \
-                 refused them: were they dropped?";
-    finding("overlaps", seen, !found.is_empty(), to_do)
+    found
 }
 
-/// Every chain verifies, every snapshot is the fold of its entries, and scheduled sessions and open
-/// holds are the same.
-async fn ledger(
-    store: &dyn Store,
-    clinic: ClinicId,
-    live: &[Session],
-) -> Result<Finding, StoreError> {
-    let scheduled = live
-        .iter()
-        .filter(|session| session.state == SessionState::Scheduled);
-    let mut unheld: BTreeSet<HoldId> = scheduled.map(hold_of).collect();
+/// Every chain verifies, and every snapshot is the fold of its entries.
+async fn ledger(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
     let (mut accounts, mut entries, mut wrong) = (0, 0, Vec::new());
-    let mut after = None;
-    loop {
-        let page = Page {
-            after,
-            limit: PAGE_MAX,
-        };
-        let clients = store.clients(clinic, page).await?;
-        let Some(last) = clients.last() else { break };
-        after = Some(last.id.0);
-        for client in &clients {
-            accounts += 1;
-            match account(store, clinic, client.id).await? {
-                Ok((account, count)) => {
-                    entries += count;
-                    for open in account.holds() {
-                        if !unheld.remove(&open.id) {
-                            wrong.push(format!("hold {:?} is of no scheduled session", open.id));
-                        }
-                    }
-                }
-                Err(broken) => wrong.push(format!("account {}: {broken}", client.id)),
-            }
+    for client in clients(store, clinic).await? {
+        accounts += 1;
+        match account(store, clinic, client).await? {
+            Ok(count) => entries += count,
+            Err(broken) => wrong.push(format!("account {client}: {broken}")),
         }
     }
-    wrong.extend(unheld.iter().map(|hold| format!("no hold {hold:?}")));
     let seen = match wrong.first() {
         None => format!("{accounts} accounts, {entries} entries: chains and folds hold"),
         Some(first) => format!("{} defects, the first: {first}", wrong.len()),
     };
-    let to_do = "Do not write to it. Keep a copy, find who changed the entry that is named, and \
-                 restore from the last good backup.";
+    let to_do = "Do not write to it. Keep a copy, find who changed what is named, and restore from \
+                 the last good backup.";
     Ok(finding("ledger", seen, !wrong.is_empty(), to_do))
 }
 
-/// The account of a client, if it is what its entries say, and how many those are.
+/// The number of an account's entries, if it is what they say. The snapshot is read first: entries
+/// that come later are beyond it, and those it counts do not change.
 async fn account(
     store: &dyn Store,
     clinic: ClinicId,
     client: ClientId,
-) -> Result<Result<(Account, usize), String>, StoreError> {
-    let mut entries = Vec::new();
+) -> Result<Result<usize, String>, StoreError> {
+    let Some(snapshot) = store.account(clinic, client).await? else {
+        return Ok(Err("it is missing".to_owned()));
+    };
+    let mut entries: Vec<Entry> = Vec::new();
     loop {
-        let seen = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let more = store.entries(clinic, client, seen, PAGE_MAX).await?;
+        let last = entries.last().map_or(0, |entry| entry.seq);
+        let mut more = store.entries(clinic, client, last, PAGE_MAX).await?;
+        more.retain(|entry| entry.seq <= snapshot.seq());
         if more.is_empty() {
             break;
         }
         entries.extend(more);
     }
-    let Some(snapshot) = store.account(clinic, client).await? else {
-        return Ok(Err("it is missing".to_owned()));
-    };
     let id = AccountId(client.0);
     if let Err(broken) = verify(id, &entries) {
         return Ok(Err(broken.to_string()));
     }
     Ok(match fold(id, &entries) {
-        Ok(folded) if folded == snapshot => Ok((snapshot, entries.len())),
+        Ok(folded) if folded == snapshot => Ok(entries.len()),
         Ok(_) => Err("the snapshot is not the fold of its entries".to_owned()),
         Err(corrupt) => Err(corrupt.to_string()),
     })
 }
 
-/// Leases that nobody took over, and messages that were given up.
-async fn messages(
+/// Scheduled sessions and open holds are the same.
+async fn holds(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
+    let live = live_sessions(store, clinic).await?;
+    let scheduled = live
+        .iter()
+        .filter(|session| session.state == SessionState::Scheduled);
+    let mut odd: BTreeSet<HoldId> = scheduled.map(hold_of).collect();
+    let count = odd.len();
+    for client in clients(store, clinic).await? {
+        if let Some(account) = store.account(clinic, client).await? {
+            for open in account.holds() {
+                if !odd.remove(&open.id) {
+                    odd.insert(open.id);
+                }
+            }
+        }
+    }
+    let mut wrong = Vec::new();
+    for hold in odd {
+        if !fits(store, clinic, hold).await? {
+            wrong.push(hold);
+        }
+    }
+    let seen = match wrong.first() {
+        None => format!("{count} scheduled sessions, a hold each"),
+        Some(first) => format!(
+            "{} odd ones, the first of session {}",
+            wrong.len(),
+            first.booking
+        ),
+    };
+    let to_do = "A scheduled session must have its hold, and no other session one. Look at the session \
+                 and its client's ledger; cancel the session, or complete it, to put it right.";
+    Ok(finding("holds", seen, !wrong.is_empty(), to_do))
+}
+
+/// Whether a session is scheduled just if its hold is open, at any of a few looks.
+async fn fits(store: &dyn Store, clinic: ClinicId, hold: HoldId) -> Result<bool, StoreError> {
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let Some(session) = store.session(clinic, SessionId(hold.booking)).await? else {
+            return Ok(false);
+        };
+        let scheduled = session.state == SessionState::Scheduled && hold_of(&session) == hold;
+        let account = store.account(clinic, session.client).await?;
+        let held = account.is_some_and(|account| account.hold(hold).is_some());
+        if scheduled == held {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn clients(store: &dyn Store, clinic: ClinicId) -> Result<Vec<ClientId>, StoreError> {
+    let mut all: Vec<ClientId> = Vec::new();
+    loop {
+        let page = Page {
+            after: all.last().map(|id| id.0),
+            limit: PAGE_MAX,
+        };
+        let clients = store.clients(clinic, page).await?;
+        if clients.is_empty() {
+            return Ok(all);
+        }
+        all.extend(clients.iter().map(|client| client.id));
+    }
+}
+
+/// Leases that have run out and that nobody took over.
+async fn claims(
     store: &dyn Store,
     clinic: ClinicId,
     now: DateTime<Utc>,
-) -> Result<[Finding; 2], StoreError> {
+) -> Result<Finding, StoreError> {
     let is_stuck = |message: &Message| {
         let run_out = message
             .next_due_at
@@ -229,6 +317,13 @@ async fn messages(
     };
     let pending = of_state(store, clinic, MessageState::Pending).await?;
     let stuck = pending.iter().filter(|message| is_stuck(message)).count();
+    let seen = format!("{stuck} of {} unsent messages are stuck", pending.len());
+    let to_do = "Their leases have run out and nobody took over: is a worker running?";
+    Ok(finding("claims", seen, stuck > 0, to_do))
+}
+
+/// Messages that were given up.
+async fn dead_letters(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
     let dead = of_state(store, clinic, MessageState::Dead).await?;
     let seen = match dead.first() {
         None => "none".to_owned(),
@@ -239,20 +334,9 @@ async fn messages(
             first.last_error.as_deref().unwrap_or("none")
         ),
     };
-    Ok([
-        finding(
-            "claims",
-            format!("{stuck} of {} unsent messages are stuck", pending.len()),
-            stuck > 0,
-            "Their leases have run out and nobody took over: is a worker running?",
-        ),
-        finding(
-            "dead letters",
-            seen,
-            !dead.is_empty(),
-            "See to the cause, then replay: GET /api/v1/messages, POST /api/v1/messages/SEQ/replay.",
-        ),
-    ])
+    let to_do =
+        "See to the cause, then replay: GET /api/v1/messages, POST /api/v1/messages/SEQ/replay.";
+    Ok(finding("dead letters", seen, !dead.is_empty(), to_do))
 }
 
 async fn of_state(

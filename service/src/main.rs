@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clinic::{ClinicId, Role};
 use scheduler_core::{ClientId, TherapistId};
@@ -15,7 +16,7 @@ use standing::clock::Clock;
 use standing::database::Database;
 use standing::worker::sink::Mailbox;
 use standing::{App, demo, doctor, random, serve, worker};
-use store::Token;
+use store::{Store, Token};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -73,11 +74,21 @@ struct DatabaseArgs {
         value_name = "FILE|URL",
         hide_env_values = true
     )]
-    database: Database,
+    database: String, // parsed later: the error of a flag would show it, with its password
     /// The most connections to a PostgreSQL server.
     #[arg(long, env = "STANDING_CONNECTIONS", default_value_t = 16, value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(2..=1000))]
     connections: u32,
+}
+
+impl DatabaseArgs {
+    fn database(&self) -> anyhow::Result<Database> {
+        self.database.parse().context("--database names none")
+    }
+
+    async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(self.database()?.open(self.connections).await?)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -122,7 +133,7 @@ struct ServeArgs {
     )]
     listen: SocketAddr,
     /// Leave what is due to `standing worker`.
-    #[arg(long, env = "STANDING_NO_WORKER")]
+    #[arg(long, env = "STANDING_NO_WORKER", value_parser = FalseyValueParser::new())]
     no_worker: bool,
     #[command(flatten)]
     interval: IntervalArgs,
@@ -216,10 +227,19 @@ impl ClockArgs {
     }
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+/// How long what cannot be cut off, like a write to a file, may hold up the end.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
+fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     start_log(&cli)?;
+    let runtime = tokio::runtime::Runtime::new().context("no threads to work with")?;
+    let outcome = runtime.block_on(run(cli));
+    runtime.shutdown_timeout(LAST_GRACE);
+    outcome
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => run_serve(args).await,
         Command::Worker(args) => run_worker(args).await,
@@ -252,7 +272,7 @@ async fn app(
     mailbox: &MailboxArgs,
     clock: &ClockArgs,
 ) -> anyhow::Result<App> {
-    let store = database.database.open(database.connections).await?;
+    let store = database.open().await?;
     let mut app = App::new(store, clock.clock());
     if let Some(folder) = &mailbox.mailbox {
         let mailbox = Mailbox::open(folder);
@@ -262,7 +282,7 @@ async fn app(
 }
 
 async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
-    let database = &args.database.database;
+    let database = args.database.database()?;
     if let Database::Sqlite(_) = database {
         database.migrate().await?;
     }
@@ -290,7 +310,7 @@ async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
     let url = serve::url(&listener)?;
     serve::say(&format!(
         "Working on {}\nHealth: {url}/health/ready    Metrics: {url}/metrics",
-        args.database.database
+        args.database.database()?
     ));
     let every = args.interval.every();
     let routes = serve::worker_routes(app.clone());
@@ -311,17 +331,18 @@ async fn run_tick(args: TickArgs) -> anyhow::Result<()> {
 }
 
 async fn run_migrate(args: DatabaseArgs) -> anyhow::Result<()> {
-    let version = args.database.migrate().await?;
-    let database = args.database;
+    let database = args.database()?;
+    let version = database.migrate().await?;
     writeln!(std::io::stdout(), "{database} has schema version {version}")?;
     Ok(())
 }
 
 async fn run_doctor(args: DatabaseArgs) -> anyhow::Result<()> {
-    let store = args.database.open(args.connections).await?;
-    let findings = doctor::examine(store.as_ref(), Clock::system().now()).await?;
+    let store = args.open().await?;
+    let findings = doctor::examine(store.as_ref(), Clock::system().now()).await;
     store.close().await;
     let mut out = std::io::stdout().lock();
+    writeln!(out, "ok     schema: it is this program's")?; // else it would not have opened
     for finding in &findings {
         writeln!(out, "{finding}")?;
     }
@@ -333,11 +354,7 @@ async fn run_doctor(args: DatabaseArgs) -> anyhow::Result<()> {
 }
 
 async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
-    let store = args
-        .database
-        .database
-        .open(args.database.connections)
-        .await?;
+    let store = args.database.open().await?;
     let clinic = args.clinic.map_or(ClinicId::FIRST, ClinicId);
     let role = match (args.role, args.subject) {
         (RoleName::Admin, None) => Role::Admin,

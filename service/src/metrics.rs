@@ -24,6 +24,7 @@ pub struct Metrics {
     retries: Family<OfJob, Counter>,
     dead_letters: Counter,
     tick: Family<OfJob, Histogram, Seconds>,
+    last_tick: Family<OfJob, Gauge>,
     rows_written: Family<By, Counter>,
     answered: Family<Answered, Counter>,
     answer: Family<Answered, Histogram, Seconds>,
@@ -41,7 +42,7 @@ struct By {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
-    method: String,
+    method: &'static str,
     status: u16,
 }
 
@@ -76,6 +77,7 @@ impl Metrics {
             retries: Family::default(),
             dead_letters: Counter::default(),
             tick: Family::new_with_constructor(Seconds),
+            last_tick: Family::default(),
             rows_written: Family::default(),
             answered: Family::default(),
             answer: Family::new_with_constructor(Seconds),
@@ -120,6 +122,12 @@ impl Metrics {
             "dead_letters",
             "Messages given up after their last attempt",
             self.dead_letters.clone(),
+        );
+        registry.register_with_unit(
+            "last_tick",
+            "When the job's last tick ended, in seconds since 1970-01-01T00:00:00Z",
+            Unit::Seconds,
+            self.last_tick.clone(),
         );
         registry.register_with_unit(
             "tick_duration",
@@ -209,7 +217,7 @@ impl Metrics {
     /// A request was answered.
     pub fn answered(&self, method: &Method, status: StatusCode, took: Duration) {
         let labels = Answered {
-            method: method.to_string(),
+            method: known(method),
             status: status.as_u16(),
         };
         self.answered.get_or_create(&labels).inc();
@@ -218,9 +226,26 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// A job's tick is over, at this time.
+    pub fn ended(&self, job: Job, now: DateTime<Utc>) {
+        let of = OfJob { job: job.name() };
+        self.last_tick.get_or_create(&of).set(now.timestamp());
+    }
+
     fn written(&self, by: &'static str, written: &Written) {
         if let Written::Committed { rows, .. } = written {
             self.rows_written.get_or_create(&By { by }).inc_by(*rows);
         }
+    }
+}
+
+/// The methods that routes have, and one name for all others: whoever asks cannot make series.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }

@@ -40,9 +40,8 @@ pub fn url(listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// Serves these pages until a signal, and ticks beside it if it is to. Then the requests and rows
-/// that are under way are finished, messages that were leased and not sent are given back, and the
-/// database is let go. What is cut off after that leaves nothing half done: each row is one
+/// Serves these pages until a signal, and ticks beside it if it is to. Then the requests, rows and
+/// messages that are under way are finished, nothing more is claimed, and the database is let go. What is cut off after that leaves nothing half done: each row is one
 /// transaction, and a lease runs out.
 ///
 /// # Errors
@@ -91,7 +90,7 @@ pub fn routes(app: App) -> Router {
     }
 }
 
-/// The word to stop, said at Ctrl-C or SIGTERM.
+/// The word to stop, said at Ctrl-C or SIGTERM. The second time the process ends at once.
 #[must_use]
 pub fn stop_on_signal() -> Stop {
     let (stopper, stop) = Stop::new();
@@ -99,6 +98,9 @@ pub fn stop_on_signal() -> Stop {
         signal().await;
         tracing::info!("stopping");
         stopper.stop();
+        signal().await;
+        tracing::warn!("stopping at once");
+        std::process::exit(1);
     });
     stop
 }

@@ -10,7 +10,7 @@
 //! pending ---------> pending ---------> sent
 //!    ^    \         (leased) \ failed
 //!    |     \ no longer true   \--------> pending, later; after the last attempt: dead
-//!    |      `-------> void                                                        |
+//!    |      `-------> void; a reminder that comes too late: dead                  |
 //!    `------------------------------- replay -------------------------------------'
 //! ```
 
@@ -61,7 +61,7 @@ pub enum NotificationKind {
     Rescheduled,
     /// It was called off.
     Cancelled,
-    /// It starts so many minutes later.
+    /// It is about to start: the reminder that is due so many minutes before.
     Reminder {
         /// How many.
         minutes: u32,
@@ -149,20 +149,26 @@ impl Notification {
 
     /// Whether it is still true of its session. Asked again at the moment of sending.
     #[must_use]
-    pub fn still_holds(&self, session: &Session, now: DateTime<Utc>) -> bool {
+    pub fn still_holds(&self, session: &Session) -> bool {
         let scheduled = session.state == SessionState::Scheduled;
         let same_time = self.slot_version == session.slot_version;
         match self.kind {
-            NotificationKind::Scheduled => scheduled && same_time,
             NotificationKind::Rescheduled => session.state.is_live() && same_time,
             NotificationKind::Cancelled => matches!(session.state, SessionState::Cancelled { .. }),
-            NotificationKind::Reminder { .. } => scheduled && same_time && now < session.starts_at,
-            NotificationKind::AttendanceUnknown => scheduled && same_time,
+            NotificationKind::Scheduled
+            | NotificationKind::Reminder { .. }
+            | NotificationKind::AttendanceUnknown => scheduled && same_time,
         }
+    }
+
+    /// Whether it comes too late to be of use: a reminder, once the session has begun.
+    fn is_late(&self, session: &Session, now: DateTime<Utc>) -> bool {
+        matches!(self.kind, NotificationKind::Reminder { .. }) && session.starts_at <= now
     }
 }
 
-/// Leases a due message, or voids it if it has ceased to be true.
+/// Leases a due message, voids it if it has ceased to be true, or gives it up if it would come too
+/// late: somebody should know that it was never sent.
 ///
 /// # Errors
 /// [`Refusal::NotFound`] if the message or its session is not in view.
@@ -171,13 +177,16 @@ pub fn lease(view: &View, now: DateTime<Utc>) -> Decision {
     if message.state != MessageState::Pending {
         return Ok(Idempotent::AlreadyApplied);
     }
-    let holds = message.notification.still_holds(session, now);
+    let told = &message.notification;
     let mut after = message.clone();
-    if holds {
+    if !told.still_holds(session) {
+        settle(&mut after, MessageState::Void);
+    } else if told.is_late(session, now) {
+        settle(&mut after, MessageState::Dead);
+        after.last_error.get_or_insert("late".to_owned());
+    } else {
         after.attempts += 1;
         after.next_due_at = Some(now + LEASE);
-    } else {
-        settle(&mut after, MessageState::Void);
     }
     Ok(changed(after))
 }
@@ -215,12 +224,19 @@ pub fn failed(view: &View, lease: u32, error: &str, random: u64, now: DateTime<U
 ///
 /// # Errors
 /// [`Refusal::NotFound`] if there is no such message or it is not the principal's to replay,
-/// [`Refusal::NotDead`] if it is not dead.
-pub fn replay(view: &View, principal: Principal, now: DateTime<Utc>) -> Decision {
+/// [`Refusal::NotDead`] if it is not dead, [`Refusal::Stale`] if it has had more attempts than the
+/// caller knows.
+pub fn replay(
+    view: &View,
+    principal: Principal,
+    expected: Option<u64>,
+    now: DateTime<Utc>,
+) -> Decision {
     let message = view.message()?;
     if !allow(principal, Action::Administer, Resource::Operations) {
         return Err(Refusal::NotFound { what: "message" });
     }
+    Refusal::check_version(expected, message.attempts.into())?;
     match message.state {
         MessageState::Dead => {}
         MessageState::Pending => return Ok(Idempotent::AlreadyApplied),

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::{Done, List};
+use super::answer::{Done, List, Versioned};
 use super::caller::{Caller, Command};
 use super::occurrences::Nothing;
 use super::params::{Params, limit};
@@ -42,7 +42,7 @@ struct MessageBody {
     due_at: DateTime<Utc>,
     /// pending, sent, void (no longer true when it was to be sent) or dead (given up).
     state: String,
-    /// How often it was attempted.
+    /// How often it was attempted: its version, for `If-Match`.
     attempts: u32,
     /// When it is attempted next.
     next_due_at: Option<DateTime<Utc>>,
@@ -95,17 +95,17 @@ async fn replay_one(
     State(app): State<App>,
     path: Result<Path<u64>, axum::extract::rejection::PathRejection>,
     command: Command<Nothing>,
-) -> Result<Done<Json<MessageBody>>, Problem> {
+) -> Result<Done<Versioned<MessageBody>>, Problem> {
     let Ok(Path(seq)) = path else {
         return Err(Problem::not_found("message"));
     };
     let request = command.request(&app);
-    let (principal, now) = (command.caller.0, request.at);
-    let decide = Box::new(move |view: &_| replay(view, principal, now));
+    let (principal, expected, now) = (command.caller.0, command.expected, request.at);
+    let decide = Box::new(move |view: &_| replay(view, principal, expected, now));
     let written = app.write(&request, Scope::Message(seq), decide).await?;
     let message = app.store.message(principal.clinic, seq).await?;
     let message = message.ok_or_else(|| Problem::not_found("message"))?;
-    let answer = Json(body(&message));
+    let answer = Versioned::ok(message.attempts.into(), body(&message));
     Ok(Done { written, answer })
 }
 

@@ -17,7 +17,7 @@ mod therapists;
 
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -73,10 +73,10 @@ pub fn router(app: App) -> Router {
                 "this page does not know this method",
             )
         })
-        .layer(middleware::from_fn_with_state(app.clone(), log))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| {
             Problem::internal().into_response()
         }))
+        .layer(middleware::from_fn_with_state(app.clone(), log))
         .with_state(app)
 }
 
@@ -107,11 +107,14 @@ fn complete(description: &mut OpenApi) {
 /// The longest request id that is taken over from whoever asks.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// One line for each answer: method, path and status, and nothing of what was sent. Everything that
+/// One line for each answer: method, route and status, and nothing of what was sent, not even in a
+/// path. Everything that
 /// is logged on the way carries the request's id, which the answer carries too.
 async fn log(State(app): State<App>, request: Request, next: middleware::Next) -> Response {
     let started = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
     let id = request_id(request.headers(), &app);
     let span = tracing::info_span!("request", id = %id);
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -119,7 +122,7 @@ async fn log(State(app): State<App>, request: Request, next: middleware::Next) -
     app.metrics.answered(&method, status, took);
     let _in_span = span.enter();
     let (status, ms) = (status.as_u16(), took.as_millis());
-    tracing::info!(%method, path, status, ms, "answered");
+    tracing::info!(%method, route, status, ms, "answered");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }

@@ -73,10 +73,10 @@ impl Problem {
         )
     }
 
-    /// Nothing was done, and trying again may help.
+    /// Trying again may help. Whether a command was done is not known: the answer may be what was lost.
     #[must_use]
     pub fn unavailable() -> Self {
-        let detail = "try again in a moment";
+        let detail = "try again in a moment, a command under the same Idempotency-Key";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 

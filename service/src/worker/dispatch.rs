@@ -125,11 +125,9 @@ async fn attempt(app: &App, clinic: ClinicId, message: &Message, report: &mut Re
     let sending = tokio::time::timeout(PATIENCE, app.sink.send(message)).await;
     let error = match sending {
         Ok(Ok(())) => {
-            settle(app, clinic, message, move |view, now| {
-                sent(view, lease, now)
-            })
-            .await;
-            report.done += 1;
+            let decide = move |view: &View, now| sent(view, lease, now);
+            let settled = settle(app, clinic, message, decide).await;
+            report.done += u64::from(settled.is_some());
             return;
         }
         Ok(Err(error)) => error,

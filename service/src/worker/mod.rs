@@ -67,6 +67,7 @@ impl Work {
             Self::Messages => dispatch::drain(app).await,
         };
         app.metrics.ticked(job, started.elapsed());
+        app.metrics.ended(job, app.clock.now());
         report
     }
 }

@@ -10,20 +10,25 @@ use super::{Decide, Report};
 use crate::App;
 
 /// How often a tick comes back for rows that somebody else was just writing to.
-const PASSES_MAX: u32 = 5;
+const WAITS_MAX: u32 = 5;
 /// How long it lets them finish.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often it comes back for rows that are still due after they were done, after a long outage.
+const PASSES_MAX: u32 = 100;
 
 /// Does every row of a job that is due now, in the order in which they became due. One that fails is
 /// passed over and comes again with the next tick.
 pub(super) async fn drain(app: &App, job: Job, decide: Decide) -> Report {
-    let mut report = Report::default();
+    let (mut report, mut waits) = (Report::default(), 0);
     for _ in 0..PASSES_MAX {
+        let done = report.done;
         let busy = pass(app, job, decide, &mut report).await;
-        if busy == 0 || app.stop.is_requested() {
+        if busy > 0 && waits < WAITS_MAX {
+            waits += 1;
+            tokio::time::sleep(PAUSE).await;
+        } else if report.done == done {
             break;
         }
-        tokio::time::sleep(PAUSE).await;
     }
     report
 }

@@ -88,8 +88,12 @@ impl Sink for Mailbox {
             self.0.join(format!(".{name}.{}", message.attempts)),
         );
         let write = move || {
-            std::fs::write(&draft, format!("{content}\n"))?;
-            std::fs::rename(&draft, &to)
+            let written = std::fs::write(&draft, format!("{content}\n"))
+                .and_then(|()| std::fs::rename(&draft, &to));
+            if written.is_err() {
+                let _nothing_to_remove = std::fs::remove_file(&draft);
+            }
+            written
         };
         let written = tokio::task::spawn_blocking(write).await;
         match written {

@@ -18,7 +18,6 @@ mod scope;
 pub mod throwaway;
 mod write;
 
-use std::cmp::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,15 +31,14 @@ use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
 };
 use sqlx::Connection;
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use store::{
     Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
     Token, Which, Whose, Written,
 };
 
-use crate::locks::Gates;
+use crate::locks::{Gates, Reading, within};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -59,6 +57,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that was idle for longer is asked whether it still answers before it is used. One
 /// round trip for each use would be too many.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// How long this process waits for an answer, whatever the server's own timeouts say: longer than
+/// all of them together. A connection that has gone silent (a lost host, a forgetful firewall) would
+/// otherwise keep its caller and its place in the pool for ever.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection that was idle may take to show that it is alive.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the connections are called in `pg_stat_activity`, before the number of the process.
 const APPLICATION_NAME: &str = "standing";
 
@@ -104,16 +108,16 @@ impl PostgresStore {
     pub async fn migrate(url: &str) -> Result<(), OpenError> {
         let (options, shown) = options(url)?;
         let mut connection = connect(&options, &shown).await?;
-        let outcome = match MIGRATIONS.run(&mut connection).await {
-            Ok(()) => Ok(()),
-            Err(MigrateError::VersionMissing(_)) => check_schema(&mut connection, &shown).await,
-            Err(source) => Err(OpenError::Migrate {
-                database: shown,
-                source: Box::new(source),
-            }),
-        };
+        match check_schema(&mut connection, &shown).await {
+            Err(OpenError::OlderSchema { .. }) => {}
+            checked => return checked,
+        }
+        let migrated = MIGRATIONS.run(&mut connection).await;
         let _closed = connection.close().await;
-        outcome
+        migrated.map_err(|source| OpenError::Migrate {
+            database: shown,
+            source: Box::new(source),
+        })
     }
 
     /// The newest schema version this program knows.
@@ -124,10 +128,6 @@ impl PostgresStore {
             .map(|migration| migration.version)
             .max()
             .unwrap_or(0)
-    }
-
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        locks::acquire(&self.pool).await
     }
 }
 
@@ -149,7 +149,9 @@ fn options(url: &str) -> Result<(PgConnectOptions, String), OpenError> {
 }
 
 async fn connect(options: &PgConnectOptions, shown: &str) -> Result<PgConnection, OpenError> {
-    let connection = PgConnection::connect_with(options).await;
+    let connecting = PgConnection::connect_with(options);
+    let connection = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await;
+    let connection = connection.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut));
     connection.map_err(|source| OpenError::Open {
         database: shown.to_owned(),
         source: Box::new(source),
@@ -164,7 +166,8 @@ fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
         .before_acquire(|connection, meta| {
             Box::pin(async move {
                 if meta.idle_for > TRUSTED_IDLE {
-                    connection.ping().await?;
+                    let answered = tokio::time::timeout(PING_TIMEOUT, connection.ping());
+                    answered.await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
                 }
                 Ok(true)
             })
@@ -172,41 +175,48 @@ fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// The schema must be the one this program knows, neither older nor newer.
+/// The schema must be the one this program knows.
 async fn check_schema(db: &mut PgConnection, shown: &str) -> Result<(), OpenError> {
-    let known = PostgresStore::schema_version();
     let failed = |source| OpenError::Open {
         database: shown.to_owned(),
         source: Box::new(source),
     };
-    let table = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
-    let migrated: bool = sqlx::query_scalar(table)
-        .fetch_one(&mut *db)
+    let tables = "SELECT table_name::text FROM information_schema.tables
+                  WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'";
+    let tables: Vec<String> = sqlx::query_scalar(tables)
+        .fetch_all(&mut *db)
         .await
         .map_err(failed)?;
-    let found: i64 = if migrated {
-        let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-        sqlx::query_scalar(newest)
-            .fetch_one(db)
+    let applied = if tables.iter().any(|name| name == "_sqlx_migrations") {
+        let applied =
+            "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
+        sqlx::query_as(applied)
+            .fetch_all(db)
             .await
             .map_err(failed)?
+    } else if tables.is_empty() {
+        Vec::new()
     } else {
-        0
+        let database = shown.to_owned();
+        return Err(OpenError::Foreign { database });
     };
-    let database = shown.to_owned();
-    match found.cmp(&known) {
-        Ordering::Equal => Ok(()),
-        Ordering::Less => Err(OpenError::OlderSchema {
-            database,
-            found,
-            known,
-        }),
-        Ordering::Greater => Err(OpenError::NewerSchema {
-            database,
-            found,
-            known,
-        }),
-    }
+    let known = MIGRATIONS.iter();
+    let known = known.map(|one| (one.version, one.checksum.to_vec()));
+    store::schema::check(shown, &applied, &known.collect::<Vec<_>>())
+}
+
+/// One question: a connection, the answer, and a limit to both.
+macro_rules! read {
+    ($store:ident, $db:ident => $question:expr) => {
+        within(async {
+            let mut reading = Reading::begin(&$store.pool).await?;
+            let $db = &mut *reading;
+            let answer = $question.await;
+            reading.end();
+            answer
+        })
+        .await
+    };
 }
 
 #[async_trait]
@@ -225,17 +235,17 @@ impl Store for PostgresStore {
         claim: &Claim,
         decide: Decide<'_>,
     ) -> Result<Option<Claimed>, StoreError> {
-        claims::claim(&self.pool, claim, decide).await
+        within(claims::claim(&self.pool, claim, decide)).await
     }
 
     async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError> {
-        claims::backlog(&mut *self.connection().await?, job, now).await
+        read!(self, db => claims::backlog(db, job, now))
     }
 
     async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
         let sql = "SELECT clock_timestamp() AS now";
         let read = |row: &_| store::rows::instant(row, "now");
-        let now = rows::optional(&mut *self.connection().await?, sqlx::query(sql), read).await?;
+        let now = read!(self, db => rows::optional(db, sqlx::query(sql), read))?;
         store::rows::some("now", now)
     }
 
@@ -244,15 +254,15 @@ impl Store for PostgresStore {
     }
 
     async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError> {
-        people::clinics(&mut *self.connection().await?).await
+        read!(self, db => people::clinics(db))
     }
 
     async fn add_token(&self, token: &Token) -> Result<(), StoreError> {
-        people::add_token(&mut *self.connection().await?, token).await
+        read!(self, db => people::add_token(db, token))
     }
 
     async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
-        people::principal(&mut *self.connection().await?, token_hash).await
+        read!(self, db => people::principal(db, token_hash))
     }
 
     async fn therapist(
@@ -260,19 +270,19 @@ impl Store for PostgresStore {
         clinic: ClinicId,
         id: TherapistId,
     ) -> Result<Option<Therapist>, StoreError> {
-        people::therapist(&mut *self.connection().await?, clinic, id).await
+        read!(self, db => people::therapist(db, clinic, id))
     }
 
     async fn therapists(&self, clinic: ClinicId, page: Page) -> Result<Vec<Therapist>, StoreError> {
-        people::therapists(&mut *self.connection().await?, clinic, page).await
+        read!(self, db => people::therapists(db, clinic, page))
     }
 
     async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError> {
-        people::client(&mut *self.connection().await?, clinic, id).await
+        read!(self, db => people::client(db, clinic, id))
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
-        people::clients(&mut *self.connection().await?, clinic, page).await
+        read!(self, db => people::clients(db, clinic, page))
     }
 
     async fn service(
@@ -280,15 +290,15 @@ impl Store for PostgresStore {
         clinic: ClinicId,
         id: ServiceId,
     ) -> Result<Option<Service>, StoreError> {
-        people::service(&mut *self.connection().await?, clinic, id).await
+        read!(self, db => people::service(db, clinic, id))
     }
 
     async fn services(&self, clinic: ClinicId, page: Page) -> Result<Vec<Service>, StoreError> {
-        people::services(&mut *self.connection().await?, clinic, page).await
+        read!(self, db => people::services(db, clinic, page))
     }
 
     async fn intent(&self, clinic: ClinicId, id: IntentId) -> Result<Option<Intent>, StoreError> {
-        schedule::intent(&mut *self.connection().await?, clinic, id).await
+        read!(self, db => schedule::intent(db, clinic, id))
     }
 
     async fn intents(
@@ -297,7 +307,7 @@ impl Store for PostgresStore {
         whose: Whose,
         page: Page,
     ) -> Result<Vec<Intent>, StoreError> {
-        schedule::intents(&mut *self.connection().await?, clinic, whose, page).await
+        read!(self, db => schedule::intents(db, clinic, whose, page))
     }
 
     async fn session(
@@ -305,7 +315,7 @@ impl Store for PostgresStore {
         clinic: ClinicId,
         id: SessionId,
     ) -> Result<Option<Session>, StoreError> {
-        schedule::session(&mut *self.connection().await?, clinic, id).await
+        read!(self, db => schedule::session(db, clinic, id))
     }
 
     async fn sessions(
@@ -315,7 +325,7 @@ impl Store for PostgresStore {
         which: Which,
         page: Page,
     ) -> Result<Vec<Session>, StoreError> {
-        schedule::page(&mut *self.connection().await?, clinic, whose, which, page).await
+        read!(self, db => schedule::page(db, clinic, whose, which, page))
     }
 
     async fn session_of(
@@ -324,13 +334,9 @@ impl Store for PostgresStore {
         intent: IntentId,
         recurrence_id: LocalDateTime,
     ) -> Result<Option<Session>, StoreError> {
-        schedule::session_of(
-            &mut *self.connection().await?,
-            clinic,
+        read!(self, db => schedule::session_of(db, clinic,
             intent,
-            recurrence_id,
-        )
-        .await
+            recurrence_id))
     }
 
     async fn calendar(
@@ -339,7 +345,7 @@ impl Store for PostgresStore {
         whose: Whose,
         window: Window,
     ) -> Result<Calendar, StoreError> {
-        schedule::calendar(&mut *self.connection().await?, clinic, whose, window).await
+        read!(self, db => schedule::calendar(db, clinic, whose, window))
     }
 
     async fn account(
@@ -347,7 +353,7 @@ impl Store for PostgresStore {
         clinic: ClinicId,
         client: ClientId,
     ) -> Result<Option<Account>, StoreError> {
-        ledger::account(&mut *self.connection().await?, clinic, client).await
+        read!(self, db => ledger::account(db, clinic, client))
     }
 
     async fn entries(
@@ -357,15 +363,15 @@ impl Store for PostgresStore {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
-        ledger::entries(&mut *self.connection().await?, clinic, client, after, limit).await
+        read!(self, db => ledger::entries(db, clinic, client, after, limit))
     }
 
     async fn entry(&self, clinic: ClinicId, key: &Key) -> Result<Option<Entry>, StoreError> {
-        ledger::entry(&mut *self.connection().await?, clinic, key).await
+        read!(self, db => ledger::entry(db, clinic, key))
     }
 
     async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError> {
-        outbox::message(&mut *self.connection().await?, clinic, seq).await
+        read!(self, db => outbox::message(db, clinic, seq))
     }
 
     async fn messages(
@@ -375,10 +381,10 @@ impl Store for PostgresStore {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Message>, StoreError> {
-        outbox::messages(&mut *self.connection().await?, clinic, state, after, limit).await
+        read!(self, db => outbox::messages(db, clinic, state, after, limit))
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {
-        write::meter(&mut *self.connection().await?, clinic).await
+        read!(self, db => write::meter(db, clinic))
     }
 }

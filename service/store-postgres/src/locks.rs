@@ -17,8 +17,8 @@ use store::{Request, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use crate::QUEUE_TIMEOUT;
 use crate::rows::{Row, failed, optional};
+use crate::{ANSWER_TIMEOUT, QUEUE_TIMEOUT};
 
 /// An open transaction. One that is dropped before its end (somebody gave up waiting, in the midst
 /// of a statement) takes its connection with it: it must not come back to the pool with its locks.
@@ -88,6 +88,58 @@ impl Deref for Transaction {
 }
 
 impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// A limit to how long an answer is waited for.
+pub(crate) async fn within<T>(
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(ANSWER_TIMEOUT, answer)
+        .await
+        .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(Box::new(elapsed))))
+}
+
+/// A connection that is read from. One that is dropped before its answer has come is closed: it would
+/// wait for it, perhaps for ever, before it came back to the pool.
+pub(crate) struct Reading {
+    connection: PoolConnection<Postgres>,
+    answered: bool,
+}
+
+impl Reading {
+    pub(crate) async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
+        Ok(Self {
+            connection: acquire(pool).await?,
+            answered: false,
+        })
+    }
+
+    /// The answer has come, whatever it is.
+    pub(crate) fn end(&mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl Deref for Reading {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Reading {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }

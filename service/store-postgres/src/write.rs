@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use store::rows::{self, Columns, deviations_json, hours_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
 
-use crate::locks::{self, Gates, Parties, Transaction};
+use crate::locks::{self, Gates, Parties, Reading, Transaction, within};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
 use crate::{outbox, scope};
 
@@ -24,33 +24,54 @@ pub(crate) async fn write(
     scope: Scope,
     decide: Decide<'_>,
 ) -> Result<Written, StoreError> {
+    // A decision is made once, in whichever attempt comes to it.
+    let mut decide = Some(decide);
     for _ in 0..ATTEMPTS_MAX {
         let parties = match scope {
             Scope::Occurrence { address, .. } => {
-                let mut connection = locks::acquire(pool).await?;
-                locks::parties(&mut connection, request.clinic, address).await?
+                let find = async {
+                    let mut reading = Reading::begin(pool).await?;
+                    let parties = locks::parties(&mut reading, request.clinic, address).await;
+                    reading.end();
+                    parties
+                };
+                within(find).await?
             }
             _ => None,
         };
         let locks = locks::of_write(request, &scope, parties);
         let _passed = gates.pass(&locks).await?;
-        let mut tx = Transaction::begin(locks::acquire(pool).await?, &locks).await?;
-        let seen = match see(&mut tx, request, &scope, parties).await {
-            Ok(Seen::OtherParties) => {
-                tx.rollback().await;
-                continue;
-            }
-            seen => seen,
-        };
-        let outcome = match seen {
-            Ok(Seen::Before(subject)) => Ok(Written::Replayed(subject)),
-            Ok(Seen::Now(view)) => decided(&mut tx, request, &view, decide).await,
-            Ok(Seen::OtherParties) => Err(StoreError::Busy),
-            Err(error) => Err(error),
-        };
-        return finish(tx, outcome).await;
+        let attempt = attempt(pool, request, &scope, parties, &locks, &mut decide);
+        if let Some(outcome) = within(attempt).await? {
+            return Ok(outcome);
+        }
     }
     Err(StoreError::Busy)
+}
+
+/// One transaction; nothing, if the occurrence has other parties than those that were locked.
+async fn attempt(
+    pool: &PgPool,
+    request: &Request,
+    scope: &Scope,
+    parties: Option<Parties>,
+    locks: &[i64],
+    decide: &mut Option<Decide<'_>>,
+) -> Result<Option<Written>, StoreError> {
+    let mut tx = Transaction::begin(locks::acquire(pool).await?, locks).await?;
+    let outcome = match see(&mut tx, request, scope, parties).await {
+        Ok(Seen::Before(subject)) => Ok(Written::Replayed(subject)),
+        Ok(Seen::Now(view)) => match decide.take() {
+            Some(decide) => decided(&mut tx, request, &view, decide).await,
+            None => Err(StoreError::Busy),
+        },
+        Ok(Seen::OtherParties) => {
+            tx.rollback().await;
+            return Ok(None);
+        }
+        Err(error) => Err(error),
+    };
+    finish(tx, outcome).await.map(Some)
 }
 
 /// What a write finds once it has its locks.

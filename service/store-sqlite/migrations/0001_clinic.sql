@@ -165,6 +165,12 @@ CREATE TRIGGER ledger_entry_no_update BEFORE UPDATE ON ledger_entry
 BEGIN SELECT RAISE(ABORT, 'ledger_entry_is_append_only'); END;
 CREATE TRIGGER ledger_entry_no_delete BEFORE DELETE ON ledger_entry
 BEGIN SELECT RAISE(ABORT, 'ledger_entry_is_append_only'); END;
+-- INSERT OR REPLACE deletes without asking the trigger above.
+CREATE TRIGGER ledger_entry_no_replace BEFORE INSERT ON ledger_entry
+WHEN EXISTS (SELECT 1 FROM ledger_entry WHERE clinic_id = NEW.clinic_id
+             AND account_id = NEW.account_id AND seq = NEW.seq)
+  OR EXISTS (SELECT 1 FROM ledger_entry WHERE clinic_id = NEW.clinic_id AND key = NEW.key)
+BEGIN SELECT RAISE(ABORT, 'ledger_entry_is_append_only'); END;
 
 -- Who did what, when: audit, history, idempotent answers, and the count of rows written.
 CREATE TABLE journal (
@@ -187,6 +193,11 @@ CREATE UNIQUE INDEX journal_idempotency ON journal (clinic_id, actor, idempotenc
 CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal
 BEGIN SELECT RAISE(ABORT, 'journal_is_append_only'); END;
 CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
+BEGIN SELECT RAISE(ABORT, 'journal_is_append_only'); END;
+CREATE TRIGGER journal_no_replace BEFORE INSERT ON journal
+WHEN EXISTS (SELECT 1 FROM journal WHERE seq = NEW.seq)
+  OR EXISTS (SELECT 1 FROM journal WHERE clinic_id = NEW.clinic_id AND actor = NEW.actor
+             AND idempotency_key = NEW.idempotency_key)
 BEGIN SELECT RAISE(ABORT, 'journal_is_append_only'); END;
 
 -- What is to be told to whom, written with what it tells. `next_due_at` is when a message is leased

@@ -14,7 +14,6 @@ mod schedule;
 mod scope;
 mod write;
 
-use std::cmp::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,12 +27,13 @@ use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
 };
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 use store::{
     Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
     Token, Which, Whose, Written,
@@ -56,18 +56,15 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a file whose schema is the one this program knows.
+    /// Opens a file whose schema is the one this program knows. Any other file is left as it is.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
-        if !path.exists() {
-            return Err(OpenError::Missing { database: shown });
-        }
+        check_schema(path, &shown).await?;
         let options = options(path);
         let writer = connect(options.clone(), 1, &shown).await?;
-        check_schema(&writer, &shown).await?;
         let readers = connect(options.read_only(true), READERS, &shown).await?;
         Ok(Self { writer, readers })
     }
@@ -78,18 +75,20 @@ impl SqliteStore {
     /// [`OpenError`].
     pub async fn migrate(path: &Path) -> Result<(), OpenError> {
         let shown = path.display().to_string();
+        match check_schema(path, &shown).await {
+            Err(OpenError::Missing { .. } | OpenError::OlderSchema { .. }) => {}
+            checked => return checked,
+        }
         let writer = connect(options(path).create_if_missing(true), 1, &shown).await?;
         let migrated = MIGRATIONS.run(&writer).await;
-        let outcome = match migrated {
-            Ok(()) => Ok(()),
-            Err(MigrateError::VersionMissing(_)) => check_schema(&writer, &shown).await,
-            Err(source) => Err(OpenError::Migrate {
-                database: shown,
-                source: Box::new(source),
-            }),
-        };
         writer.close().await;
-        outcome
+        let Err(source) = migrated else { return Ok(()) };
+        // Somebody else may have migrated it at the same time; then it is as it should be.
+        let checked = check_schema(path, &shown).await;
+        checked.map_err(|_| OpenError::Migrate {
+            database: shown,
+            source: Box::new(source),
+        })
     }
 
     /// The newest schema version this program knows.
@@ -132,41 +131,43 @@ async fn connect(
         })
 }
 
-/// The schema must be the one this program knows, neither older nor newer.
-async fn check_schema(db: &SqlitePool, shown: &str) -> Result<(), OpenError> {
-    let known = SqliteStore::schema_version();
+/// Looks at a file without changing it: the schema must be the one this program knows.
+async fn check_schema(path: &Path, shown: &str) -> Result<(), OpenError> {
+    if !path.exists() {
+        let database = shown.to_owned();
+        return Err(OpenError::Missing { database });
+    }
     let failed = |source| OpenError::Open {
         database: shown.to_owned(),
         source: Box::new(source),
     };
-    let table = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
-    let tables: i64 = sqlx::query_scalar(table)
-        .fetch_one(db)
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT);
+    let mut look = options.connect().await.map_err(failed)?;
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let tables: Vec<String> = sqlx::query_scalar(tables)
+        .fetch_all(&mut look)
         .await
         .map_err(failed)?;
-    let found: i64 = if tables == 0 {
-        0
-    } else {
-        let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-        sqlx::query_scalar(newest)
-            .fetch_one(db)
+    let applied = if tables.iter().any(|name| name == "_sqlx_migrations") {
+        let applied =
+            "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
+        sqlx::query_as(applied)
+            .fetch_all(&mut look)
             .await
             .map_err(failed)?
+    } else if tables.is_empty() {
+        Vec::new()
+    } else {
+        let database = shown.to_owned();
+        return Err(OpenError::Foreign { database });
     };
-    let database = shown.to_owned();
-    match found.cmp(&known) {
-        Ordering::Equal => Ok(()),
-        Ordering::Less => Err(OpenError::OlderSchema {
-            database,
-            found,
-            known,
-        }),
-        Ordering::Greater => Err(OpenError::NewerSchema {
-            database,
-            found,
-            known,
-        }),
-    }
+    let _closed = look.close().await;
+    let known = MIGRATIONS.iter();
+    let known = known.map(|one| (one.version, one.checksum.to_vec()));
+    store::schema::check(shown, &applied, &known.collect::<Vec<_>>())
 }
 
 #[async_trait]

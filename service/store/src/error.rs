@@ -92,6 +92,23 @@ pub enum OpenError {
         /// The version this program needs.
         known: i64,
     },
+    /// The schema was made by another program, or by an unreleased state of this one.
+    #[error(
+        "{database} has a schema version {version} that is not this program's: use the program that \
+         made it, or another database"
+    )]
+    OtherSchema {
+        /// Which.
+        database: String,
+        /// The first version that differs.
+        version: i64,
+    },
+    /// It holds another program's tables.
+    #[error("{database} belongs to another program: name another database")]
+    Foreign {
+        /// Which.
+        database: String,
+    },
     /// The schema cannot be brought up to date.
     #[error("cannot migrate {database}")]
     Migrate {

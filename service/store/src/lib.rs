@@ -28,6 +28,7 @@ pub mod contract;
 mod error;
 pub mod memory;
 pub mod rows;
+pub mod schema;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

@@ -285,6 +285,23 @@ async fn a_dead_letter_is_seen_and_sent_again() {
     }
 }
 
+/// A reminder that could not be sent in time is nothing to send any more, and nothing to forget.
+#[tokio::test]
+async fn a_reminder_that_comes_too_late_is_a_dead_letter() {
+    let (clinic, _, recorder, _) = with_session().await;
+    tick_at(&clinic, "2026-03-08T18:00:00Z").await;
+    recorder.kinds();
+    recorder.fail(NotificationKind::Reminder { minutes: 60 }, 100);
+    clinic.jump_to("2026-03-09T17:00:00Z");
+    assert_eq!(clinic.tick().await.failed, 1);
+    clinic.jump_to("2026-03-09T18:00:00Z");
+    clinic.tick().await;
+    assert_eq!(recorder.kinds(), [""; 0]);
+    let dead = clinic.get("/messages").await;
+    assert_eq!(dead["items"][0]["kind"], "session_reminder/60");
+    assert_eq!(dead["items"][0]["last_error"], "down");
+}
+
 /// A sender that hangs for ever holds up none of the other jobs.
 #[tokio::test]
 async fn a_job_that_hangs_holds_up_no_other() {

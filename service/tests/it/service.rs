@@ -124,6 +124,7 @@ async fn logs_are_json_name_their_request_and_hold_nothing_about_a_person() {
     );
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     assert!(answer.contains("x-request-id: asked-1"), "{answer}");
+    get(&service.url, "/api/v1/clients/Zebulon@example.org");
     // What is wrong with a request is told to whoever asked, and not to the log.
     let body = json!({ "name": "Zebulon Quux", "zone": "Zebulon/Nowhere" }).to_string();
     let answer = ask(
@@ -141,10 +142,10 @@ async fn logs_are_json_name_their_request_and_hold_nothing_about_a_person() {
         .collect();
     let answered = |line: &&Value| line["fields"]["message"] == "answered";
     let answers: Vec<&Value> = lines.iter().filter(answered).collect();
-    assert_eq!(answers.len(), 2, "{log}");
-    for line in answers {
+    assert_eq!(answers.len(), 3, "{log}");
+    for line in [answers[0], answers[2]] {
         assert_eq!(line["span"]["id"], "asked-1", "{line}");
-        assert_eq!(line["fields"]["path"], "/api/v1/clients", "{line}");
+        assert_eq!(line["fields"]["route"], "/api/v1/clients", "{line}");
     }
     assert!(
         log.contains("sqlx::query"),

@@ -12,3 +12,4 @@ mod opening;
 mod plans;
 mod practice;
 mod races;
+mod silence;

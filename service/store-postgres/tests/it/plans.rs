@@ -249,7 +249,7 @@ async fn write(store: &PostgresStore, round: u8) {
         .unwrap();
     let dead = store.messages(CLINIC, MessageState::Dead, 0, 1).await;
     let scope = Scope::Message(dead.unwrap()[0].seq);
-    let decide = |view: &View| notification::replay(view, admin(), now());
+    let decide = |view: &View| notification::replay(view, admin(), None, now());
     store
         .write(&request(), scope, Box::new(decide))
         .await

@@ -51,6 +51,43 @@ async fn a_schema_that_is_missing_older_or_newer_is_refused() {
             other => panic!("{other:?}"),
         }
     }
+    // What is not ours stays as it is.
+    let others = folder.path().join("others.db");
+    let other = SqliteConnectOptions::new()
+        .filename(&others)
+        .create_if_missing(true);
+    let other = SqlitePool::connect_with(other).await.unwrap();
+    sqlx::query("CREATE TABLE thing (id INTEGER)")
+        .execute(&other)
+        .await
+        .unwrap();
+    other.close().await;
+    let before = std::fs::read(&others).unwrap();
+    for refused in [
+        SqliteStore::open(&others).await.map(|_| ()),
+        SqliteStore::migrate(&others).await,
+    ] {
+        assert!(
+            matches!(refused, Err(OpenError::Foreign { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(std::fs::read(&others).unwrap(), before);
+    // A version 1 that other statements made is not this program's.
+    let early = folder.path().join("early.db");
+    SqliteStore::migrate(&early).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET checksum = x'00'")
+        .execute(&beside(&early).await)
+        .await
+        .unwrap();
+    for refused in [
+        SqliteStore::open(&early).await.map(|_| ()),
+        SqliteStore::migrate(&early).await,
+    ] {
+        let other = matches!(refused, Err(OpenError::OtherSchema { version: 1, .. }));
+        assert!(other, "{refused:?}");
+    }
+
     std::fs::write(
         &file,
         "this is no database, but long enough to look like one",
@@ -75,6 +112,22 @@ async fn tables_are_strict_and_the_journal_of_the_file_is_a_wal() {
                  AND type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx_%'";
     let loose: Vec<String> = sqlx::query_scalar(loose).fetch_all(&beside).await.unwrap();
     assert_eq!(loose, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_processes_may_migrate_a_new_file_at_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clinic.db");
+        let all = (0..4).map(|_| {
+            let file = file.clone();
+            tokio::spawn(async move { SqliteStore::migrate(&file).await })
+        });
+        for migrating in all.collect::<Vec<_>>() {
+            migrating.await.unwrap().unwrap();
+        }
+        SqliteStore::open(&file).await.unwrap();
+    }
 }
 
 /// Two processes write to one file as fast as they can. Each write begins with the file's lock, so

@@ -30,5 +30,15 @@ async fn append_only_tables_refuse_changes() {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         };
-    store::contract::append_only_tables_refuse_changes(store, execute).await;
+    store::contract::append_only_tables_refuse_changes(store, &execute).await;
+    // REPLACE is a deletion under another name.
+    for statement in [
+        "INSERT OR REPLACE INTO journal SELECT * FROM journal LIMIT 1",
+        "INSERT OR REPLACE INTO ledger_entry SELECT * FROM ledger_entry LIMIT 1",
+        "INSERT OR REPLACE INTO ledger_entry SELECT clinic_id, account_id, seq + 1, key, body,
+             effective_at, recorded_at, prev_hash, hash FROM ledger_entry LIMIT 1",
+    ] {
+        let refused = execute(statement).await.unwrap_err();
+        assert!(refused.contains("append_only"), "{statement}: {refused}");
+    }
 }
