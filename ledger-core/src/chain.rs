@@ -7,8 +7,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Body, Entry};
-use crate::hash::{Canonical, Hash};
+use crate::body::Body;
+use crate::canonical::Canonical;
+use crate::entry::Entry;
+use crate::hash::Hash;
 use crate::id::AccountId;
 use crate::key::Key;
 

@@ -80,6 +80,8 @@
 
 mod account;
 mod amount;
+mod body;
+mod canonical;
 mod chain;
 mod entry;
 mod evidence;
@@ -88,16 +90,27 @@ mod id;
 mod instant;
 mod key;
 mod lot;
+mod money;
+mod payment;
+mod period;
+mod plan;
+mod reason;
 
 pub use account::{
     Account, BadSnapshot, Command, Corrupt, Error, Idempotent, Misfit, OpenHold, decide, evolve,
     fold,
 };
 pub use amount::{Credits, Overflow};
+pub use body::{Body, HeldPart, Move, Part};
 pub use chain::{Break, BrokenAt, Head, genesis, verify};
-pub use entry::{Body, Entry, ForfeitReason, Part, ReleaseReason, Stored};
+pub use entry::{Entry, Stored};
 pub use evidence::{BadReasonCode, Evidence, ReasonCode, Source};
 pub use hash::{BadHash, Hash};
-pub use id::{AccountId, HoldId, LotNumber, ServiceId};
+pub use id::{AccountId, BadVendorId, HoldId, LotId, LotNumber, ServiceId, VendorId};
 pub use key::{BadKey, Key};
-pub use lot::{Balance, Lot};
+pub use lot::{Balance, Bucket, Lot, PaidPeriod};
+pub use money::{BadCurrency, BadSum, Currency, Money};
+pub use payment::{Checkout, Invoice, InvoiceLine, InvoiceStatus, Mismatch, Payment, Sale};
+pub use period::{BadPeriod, Period, Renewal};
+pub use plan::{AmountPolicy, CarryOver, Expiry, Plan, Purchase};
+pub use reason::{Cause, ForfeitReason, HeldPolicy, ReleaseReason, TransferReason};
