@@ -9,16 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::history::{Step, history};
+use crate::history::{history, run};
 use crate::ledger::{Ledger, anna, at, grant_of, hold, hold_id};
-
-fn run(history: &[Step]) -> Ledger {
-    let mut ledger = Ledger::open();
-    for Step { command, now } in history {
-        let _ = ledger.send(command, *now);
-    }
-    ledger
-}
 
 /// A short history with an entry of every kind, reason and source.
 fn every_kind() -> Ledger {
