@@ -77,9 +77,9 @@ pub enum Command {
     },
     /// Carry out a lot's end: what is available of it expires. What is held does not.
     ///
-    /// Nothing to expire is nothing to do. Every command that writes anything carries out the
-    /// ends that have come first, so when this one comes affects no decision, only how soon the
-    /// balance shows it.
+    /// Nothing to expire is nothing to do. Whatever else takes or frees available credits carries
+    /// out first the ends that have come, so when this one comes affects how soon the balance
+    /// shows it, and how long a slot before the end can still be booked after it.
     Expire {
         /// The lot.
         lot: LotId,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use crate::account::command::Command;
-use crate::account::draft::{Draft, draft};
+use crate::account::draft::{Draft, draft, is_due};
 use crate::account::error::Error;
 use crate::account::evolve::evolve;
 use crate::account::state::Account;
@@ -45,7 +45,7 @@ impl<T> Idempotent<T> {
 /// looks like a new request, which the uniqueness of keys in the store must then refuse.
 ///
 /// All entries of one command are appended together or not at all. First come the ends of lots
-/// that are due, so that a decision does not depend on when anybody asked for them; then the
+/// that are due, if what the command does depends on whether somebody asked for them; then the
 /// command's own entries; then what follows at once: a credit that came free after its lot's end
 /// expires, and credits of a service that owes repay what it owes. Their time of recording is
 /// `now`, or that of the account's last entry if the clock has been set back.
@@ -70,7 +70,14 @@ pub fn decide(
         });
     }
     let mut page = Page::of(account, now);
-    page.end_lots()?;
+    if let Command::Expire { lot } = command
+        && !is_due(account, lot, page.at)?
+    {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    if is_about_ends(&command) {
+        page.end_lots()?;
+    }
     let at = page.at;
     let Draft {
         entries,
@@ -88,11 +95,27 @@ pub fn decide(
         page.write(key, Body::Expire { lot, amount }, at)?;
     }
     page.repay(&command)?;
-    Ok(match page.entries {
-        // The end of a lot that has nothing left to expire.
-        none if none.is_empty() => Idempotent::AlreadyApplied,
-        entries => Idempotent::Applied(entries),
-    })
+    Ok(Idempotent::Applied(page.entries))
+}
+
+/// Whether a command takes or frees available credits other than for a booking, so that it would
+/// come out otherwise before a lot's end is carried out than after. A hold does not wait for that:
+/// a credit that is still there may be held for a slot before its lot's end, however late.
+fn is_about_ends(command: &Command) -> bool {
+    match command {
+        Command::Release { .. }
+        | Command::Expire { .. }
+        | Command::Clawback { .. }
+        | Command::Reinstate { .. }
+        | Command::Transfer { .. }
+        | Command::Adjust { .. }
+        | Command::Reverse { .. } => true,
+        Command::Grant { .. }
+        | Command::Hold { .. }
+        | Command::Use { .. }
+        | Command::Forfeit { .. }
+        | Command::Reschedule { .. } => false,
+    }
 }
 
 /// What is wrong with a command by itself.

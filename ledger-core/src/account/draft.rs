@@ -99,10 +99,8 @@ pub(super) fn draft(
             slot_version,
             to,
         } => reschedule(open(account, hold)?, slot_version, to)?,
-        Command::Expire { lot } => {
-            check_over(account, lot, at)?;
-            return Ok(Draft::of(Vec::new()));
-        }
+        // Carried out before, with the other ends that have come.
+        Command::Expire { .. } => return Ok(Draft::of(Vec::new())),
         Command::Clawback {
             cause,
             lot,
@@ -372,10 +370,11 @@ fn find_lot(account: &Account, lot: LotId) -> Result<&Lot, Error> {
     })
 }
 
-fn check_over(account: &Account, id: LotId, at: DateTime<Utc>) -> Result<(), Error> {
+/// Whether a lot whose end has come has anything left to expire.
+pub(super) fn is_due(account: &Account, id: LotId, at: DateTime<Utc>) -> Result<bool, Error> {
     let lot = find_lot(account, id)?;
     if lot.is_over_at(at) {
-        Ok(())
+        Ok(lot.is_due_at(at))
     } else {
         Err(Error::NotOver {
             lot: id,

@@ -94,7 +94,16 @@ impl Account {
             Body::Reverse { moves, .. } => Account::reverse(moves)?,
         }
         let at = entry.recorded_at;
-        entry.body.try_each_move(|one| self.shift(one, at))?;
+        let is_passing = self.pair.is_some();
+        entry.body.try_each_move(|one| -> Result<(), Misfit> {
+            self.shift(one)?;
+            // What comes free after the end stays, unless an entry of its own says otherwise.
+            let came_free = one.to == Bucket::Available && one.from.is_some() && !is_passing;
+            if let Some(lot) = self.lot_mut(one.lot) {
+                lot.ended |= one.to == Bucket::Expired || came_free && lot.is_over_at(at);
+            }
+            Ok(())
+        })?;
         self.head = Head::after(entry);
         self.recorded_at = Some(at);
         Ok(())
@@ -246,7 +255,7 @@ impl Account {
         Ok(())
     }
 
-    fn shift(&mut self, one: Move, at: DateTime<Utc>) -> Result<(), Misfit> {
+    fn shift(&mut self, one: Move) -> Result<(), Misfit> {
         let Move {
             lot: number,
             from,
@@ -264,9 +273,6 @@ impl Account {
             return Err(short);
         };
         lot.balance = balance;
-        // What comes free after the end stays, unless an entry of its own says otherwise.
-        let came_free = from.is_some() && to == Bucket::Available && lot.is_over_at(at);
-        lot.ended |= came_free || to == Bucket::Expired;
         self.total = self.total.shift(from, to, amount).ok_or(short)?;
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use ledger_core::{
-    AmountPolicy, Body, Command, Entry, Error, Evidence, HeldPolicy, Invoice, Key, ReleaseReason,
-    Source, TransferReason,
+    AmountPolicy, Body, Command, Entry, Error, Evidence, HeldPolicy, Invoice, Key, LotId,
+    ReleaseReason, Source, TransferReason,
 };
 
 use crate::ledger::anna;
@@ -57,7 +57,17 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
     before(entries, command)?;
     let mut reading = Reading::of(entries);
     let mut lines = Vec::new();
+    if let Command::Expire { lot } = command {
+        let lot = lot_of(&reading, *lot)?;
+        if !lot.is_over(at) {
+            return refused("not over");
+        }
+        if lot.ended || lot.at("available") == 0 {
+            return Ok(lines);
+        }
+    }
     let due: Vec<_> = (reading.lots.iter())
+        .filter(|_| !["grant", "hold", "use", "forfeit", "rescheduled"].contains(&command.kind()))
         .filter(|(_, lot)| lot.is_over(at) && !lot.ended && lot.at("available") > 0)
         .map(|(number, lot)| (*number, lot.at("available")))
         .collect();
@@ -151,6 +161,12 @@ fn apply(reading: &mut Reading, (lot, from, to, n): &Moved) {
         *lot.places.entry(from).or_default() -= n;
     }
     *lot.places.entry(to).or_default() += n;
+}
+
+fn lot_of(reading: &Reading, id: LotId) -> Result<&Lot, Verdict> {
+    let lot = reading.lots.get(&id.number.0);
+    lot.filter(|_| id.account == anna())
+        .ok_or(Verdict::Refused("unknown lot"))
 }
 
 /// The lot that a command brings, still empty.
@@ -510,25 +526,12 @@ fn own(
             }
             one(vec![])
         }
-        Command::Expire { lot } => {
-            let lot = reading
-                .lots
-                .get(&lot.number.0)
-                .ok_or(Verdict::Refused("unknown lot"))?;
-            if lot.is_over(at) {
-                Ok((vec![], vec![]))
-            } else {
-                refused("not over")
-            }
-        }
+        Command::Expire { .. } => Ok((vec![], vec![])),
         Command::Clawback {
             lot, amount, held, ..
         } => {
             let number = lot.number.0;
-            let lot = reading
-                .lots
-                .get(&number)
-                .ok_or(Verdict::Refused("unknown lot"))?;
+            let lot = lot_of(reading, *lot)?;
             if lot.root != number {
                 return refused("transferred");
             }
@@ -555,10 +558,7 @@ fn own(
             ..
         } => {
             let number = lot.number.0;
-            let lot = reading
-                .lots
-                .get(&number)
-                .ok_or(Verdict::Refused("unknown lot"))?;
+            let lot = lot_of(reading, *lot)?;
             let n = i128::from(amount.0);
             let free = lot.at("available").min(n);
             let revives = [TransferReason::Rollover, TransferReason::Grace].contains(reason);

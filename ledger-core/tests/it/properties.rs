@@ -306,10 +306,7 @@ const EXPECTED: [(&str, &str); 12] = [
         "new, already, key conflict, amount, expiry, grant key, overflow, evidence, overlap, \
          then repay",
     ),
-    (
-        "hold",
-        "new, already, key conflict, hold open, no credit, then expire",
-    ),
+    ("hold", "new, already, key conflict, hold open, no credit"),
     (
         "release",
         "new, already, key conflict, unknown hold, reserved reason, then expire, then repay",

@@ -40,7 +40,6 @@ pub(crate) struct Lot {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
-    pub(crate) service: ServiceId,
     pub(crate) slot: DateTime<Utc>,
     pub(crate) version: Option<u32>,
     pub(crate) lot: u32,
@@ -208,14 +207,10 @@ impl Reading {
                 self.lot(lot.0).put("clawed", gone);
             }
             Body::Hold {
-                hold,
-                service,
-                slot_start,
-                ..
+                hold, slot_start, ..
             } if !released.contains(hold) => {
-                let (service, slot, lot) = (*service, *slot_start, parts[0].0);
+                let (slot, lot) = (*slot_start, parts[0].0);
                 let open = Hold {
-                    service,
                     slot,
                     version: None,
                     lot,
@@ -233,7 +228,11 @@ impl Reading {
                     (open.slot, open.version) = (*to, Some(*slot_version));
                 }
             }
-            Body::Release { .. } => self.came_free(&parts, at),
+            Body::Release { reason, .. }
+                if ![ReleaseReason::Used, ReleaseReason::Forfeited].contains(reason) =>
+            {
+                self.came_free(&parts, at);
+            }
             Body::Use { .. } => self.put_all(&parts, "used", stays),
             Body::Forfeit { .. } => self.put_all(&parts, "forfeited", stays),
             Body::Expire { lot, amount } => {
