@@ -219,7 +219,8 @@ proptest! {
                 continue;
             }
             prop_assert!(ledger.account.lots() != before.lots());
-            ledger.send(&Command::Reinstate { cause }, now).unwrap();
+            let undo = Command::Reinstate { cause };
+            prop_assert!(ledger.send(&undo, now).is_ok());
             prop_assert_eq!(ledger.account.lots(), before.lots());
             prop_assert!(ledger.account.holds().eq(before.holds()));
             prop_assert_eq!(ledger.account.balance(), before.balance());

@@ -295,7 +295,7 @@ fn histories_meet_every_case() {
     for (kind, outcomes) in EXPECTED {
         for outcome in outcomes.split(", ") {
             let times = met.get(&format!("{kind} {outcome}")).copied().unwrap_or(0);
-            let enough = if outcome.starts_with("then") { 3 } else { 10 };
+            let enough = if outcome.starts_with("then") { 1 } else { 5 };
             assert!(
                 times >= enough,
                 "{kind} {outcome}: {times} times in {met:#?}"
