@@ -119,7 +119,7 @@ pub fn verify_anchored<'a>(
             if *anchor != head {
                 let how = Break::Anchor {
                     anchored: *anchor,
-                    found: head,
+                    found: head.hash,
                 };
                 let seq = anchor.seq;
                 return Err(BrokenAt { account, seq, how });
@@ -207,12 +207,15 @@ pub enum Break {
         anchored: Head,
     },
     /// The chain is whole, but not the one whose head was kept.
-    #[error("its hash is {}, and entry {} of account {} was kept with {}", found.hash, anchored.seq, anchored.account, anchored.hash)]
+    #[error(
+        "its hash is {found}, and entry {} of account {} was kept with {}",
+        anchored.seq, anchored.account, anchored.hash
+    )]
     Anchor {
         /// The head that was kept.
         anchored: Head,
-        /// The head there.
-        found: Head,
+        /// The hash there.
+        found: Hash,
     },
     /// Its contents or its hash were changed.
     #[error("its hash is {found}, but its contents have {computed}")]

@@ -241,7 +241,7 @@ proptest! {
             let mut expected: BTreeMap<u32, BTreeMap<&str, i128>> = BTreeMap::new();
             let mut starts: BTreeMap<u32, DateTime<Utc>> = BTreeMap::new();
             for entry in entries.iter().filter(|entry| entry.recorded_at <= recorded) {
-                let line = crate::oracle::read(entry);
+                let line = crate::shown::read(entry);
                 let begins = match &entry.body {
                     Body::Transfer { effective_at, .. } => *effective_at,
                     _ => entry.effective_at,

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use ledger_core::{
-    AmountPolicy, Body, Command, Entry, Error, Evidence, HeldPolicy, Invoice, Key, LotId,
-    ReleaseReason, Source, TransferReason,
+    Body, Command, Entry, Evidence, HeldPolicy, Key, LotId, ReleaseReason, Source, TransferReason,
 };
 
 use crate::ledger::anna;
-use crate::reading::{Lot, Reading, release_of};
+use crate::reading::{Lot, Reading};
+use crate::requests::{before, by_itself};
+use crate::shown;
 
 /// What should come of a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,10 +34,12 @@ pub(crate) struct Line {
     pub(crate) debt: Option<(u32, i128)>,
 }
 
-type Moved = (u32, &'static str, &'static str, i128);
+pub(crate) type Moved = (u32, &'static str, &'static str, i128);
 type Refusal = Result<Vec<Line>, Verdict>;
+/// Lines, and what of them expires at once: lots and how many.
+type Own = (Vec<Line>, Vec<(u32, i128)>);
 
-fn refused<T>(name: &'static str) -> Result<T, Verdict> {
+pub(crate) fn refused<T>(name: &'static str) -> Result<T, Verdict> {
     Err(Verdict::Refused(name))
 }
 
@@ -125,7 +128,7 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
     Ok(lines)
 }
 
-fn line(kind: &'static str, key: String, mut moves: Vec<Moved>) -> Line {
+pub(crate) fn line(kind: &'static str, key: String, mut moves: Vec<Moved>) -> Line {
     moves.retain(|one| one.3 != 0);
     moves.sort_unstable();
     Line {
@@ -226,219 +229,13 @@ fn in_order(reading: &Reading, serves: impl Fn(&Lot) -> bool) -> Vec<u32> {
     lots.into_iter().map(|(number, _)| number).collect()
 }
 
-/// What is wrong with a command whatever the account.
-fn by_itself(command: &Command) -> Result<(), Verdict> {
-    match command {
-        Command::Grant {
-            amount,
-            effective_at: from,
-            expires_at: to,
-            ..
-        }
-        | Command::Transfer {
-            amount,
-            effective_at: from,
-            expires_at: to,
-            ..
-        } => {
-            if amount.0 < 1 {
-                return refused("amount");
-            }
-            if to.is_some_and(|to| to.timestamp_micros() <= from.timestamp_micros()) {
-                return refused("expiry");
-            }
-        }
-        Command::Clawback { amount, .. } if amount.0 < 1 => return refused("amount"),
-        Command::Adjust { amount, .. } if amount.0 == 0 => return refused("amount"),
-        Command::Release {
-            reason: ReleaseReason::Used | ReleaseReason::Forfeited,
-            ..
-        } => {
-            return refused("reserved reason");
-        }
-        _ => {}
-    }
-    let Command::Grant { key, evidence, .. } = command else {
-        return Ok(());
-    };
-    match evidence {
-        Evidence::Manual { .. } if key.as_str().starts_with("v1/grant/manual/") => Ok(()),
-        Evidence::Manual { .. } => refused("grant key"),
-        Evidence::Payment(payment) => {
-            let (plan, invoice) = (&payment.plan, &payment.invoice);
-            let item = &plan.item;
-            let (start, end) = (payment.period.start(), payment.period.end());
-            let proves = invoice.status.as_str() == "paid"
-                && (&invoice.customer, invoice.livemode) == (&plan.customer, plan.livemode)
-                && invoice.subscription.as_ref() == Some(&plan.subscription)
-                && invoice.reason.as_str().starts_with("subscription_c")
-                && lines_for(invoice, item.as_str()) == [(Some(plan.price.as_str()), start, end)]
-                && match plan.amount {
-                    AmountPolicy::Exactly(fee) => fee == invoice.paid,
-                    AmountPolicy::AtLeast(fee) => {
-                        fee.currency == invoice.paid.currency && fee.minor <= invoice.paid.minor
-                    }
-                };
-            let asked = format!("v1/grant/{item}/{}", start.format("%Y-%m-%dT%H:%M:%SZ"));
-            let is_plans = *command == plan.grant(payment.period, invoice.clone());
-            if proves && is_plans && key.as_str() == asked {
-                Ok(())
-            } else {
-                refused("evidence")
-            }
-        }
-        other => panic!("no history has {other}"),
-    }
-}
-
-type InvoiceLine<'a> = (Option<&'a str>, DateTime<Utc>, DateTime<Utc>);
-
-fn lines_for<'a>(invoice: &'a Invoice, item: &str) -> Vec<InvoiceLine<'a>> {
-    let of_item = invoice.lines.iter().filter(|line| {
-        let its = line.item.as_ref().map(|id| id.as_str());
-        its == Some(item) && !line.proration
-    });
-    of_item
-        .map(|line| {
-            (
-                line.price.as_ref().map(|id| id.as_str()),
-                line.start,
-                line.end,
-            )
-        })
-        .collect()
-}
-
-/// Whether it was asked before, or something else under its name.
-fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict> {
-    let key = command.key();
-    let Some(stored) = entries.iter().find(|entry| entry.key == key) else {
-        let (Command::Use { hold } | Command::Forfeit { hold, .. }) = command else {
-            return Ok(());
-        };
-        return match release_of(entries, *hold) {
-            Some(_) => refused("hold ended"),
-            None => Ok(()),
-        };
-    };
-    let micros = |at: &DateTime<Utc>| at.timestamp_micros();
-    let same = match (command, &stored.body) {
-        (
-            Command::Grant {
-                service,
-                amount,
-                source,
-                evidence,
-                effective_at,
-                expires_at,
-                ..
-            },
-            Body::Grant {
-                service: s,
-                amount: n,
-                source: o,
-                evidence: e,
-                effective_at: f,
-                expires_at: t,
-                ..
-            },
-        ) => {
-            let proof = match (evidence, e) {
-                (Evidence::Payment(a), Evidence::Payment(b)) => a.period == b.period,
-                (a, b) => a == b,
-            };
-            proof
-                && (s, n, o, micros(f)) == (service, amount, source, micros(effective_at))
-                && t.as_ref().map(micros) == expires_at.as_ref().map(micros)
-        }
-        (
-            Command::Hold {
-                service,
-                slot_start,
-                ..
-            },
-            Body::Hold {
-                service: s,
-                slot_start: t,
-                ..
-            },
-        ) => s == service && micros(t) == micros(slot_start),
-        (Command::Release { reason, .. }, Body::Release { reason: r, .. }) => r == reason,
-        (Command::Forfeit { reason, .. }, Body::Forfeit { reason: r, .. }) => r == reason,
-        (Command::Reschedule { to, .. }, Body::Rescheduled { to: t, .. }) => {
-            micros(t) == micros(to)
-        }
-        (
-            Command::Clawback {
-                lot, amount, held, ..
-            },
-            Body::Clawback {
-                lot: l,
-                amount: n,
-                held: h,
-                ..
-            },
-        ) => (lot.number, amount, held) == (*l, n, h),
-        (
-            Command::Transfer {
-                amount,
-                effective_at,
-                expires_at,
-                ..
-            },
-            Body::Transfer {
-                amount: n,
-                effective_at: f,
-                expires_at: t,
-                ..
-            },
-        ) => {
-            (n, micros(f)) == (amount, micros(effective_at))
-                && t.as_ref().map(micros) == expires_at.as_ref().map(micros)
-        }
-        (
-            Command::Adjust {
-                service,
-                amount,
-                actor,
-                reason,
-                ..
-            },
-            Body::Adjust {
-                service: s,
-                amount: n,
-                actor: a,
-                reason: r,
-                ..
-            },
-        ) => (s, n, a, r) == (service, amount, actor, reason),
-        (
-            Command::Reverse { actor, reason, .. },
-            Body::Reverse {
-                actor: a,
-                reason: r,
-                ..
-            },
-        ) => (a, r) == (actor, reason),
-        (Command::Use { .. }, Body::Use { .. })
-        | (Command::Expire { .. }, Body::Expire { .. })
-        | (Command::Reinstate { .. }, Body::Reinstate { .. }) => true,
-        _ => false,
-    };
-    if same {
-        Err(Verdict::Already)
-    } else {
-        refused("key conflict")
-    }
-}
-
 /// What the command writes itself, and what of it expires at once.
 fn own(
     entries: &[Entry],
     reading: &Reading,
     command: &Command,
     at: DateTime<Utc>,
-) -> Result<(Vec<Line>, Vec<(u32, i128)>), Verdict> {
+) -> Result<Own, Verdict> {
     let (kind, key) = (command.kind(), command.key().to_string());
     let next = u32::try_from(reading.lots.len() + 1).unwrap();
     let fits = |n: i64| {
@@ -606,9 +403,12 @@ fn own(
                 "use" | "forfeit" | "expire" => "",
                 _ => return refused("not reversible"),
             };
-            let back = read(stored).moves.into_iter().map(|(lot, from, to, n)| {
-                (lot, to, if from == "outside" { outside } else { from }, n)
-            });
+            let back = shown::read(stored)
+                .moves
+                .into_iter()
+                .map(|(lot, from, to, n)| {
+                    (lot, to, if from == "outside" { outside } else { from }, n)
+                });
             one(back.collect())
         }
     }
@@ -646,7 +446,7 @@ fn reinstated(
     clawback: &Key,
     at: DateTime<Utc>,
     key: String,
-) -> Result<(Vec<Line>, Vec<(u32, i128)>), Verdict> {
+) -> Result<Own, Verdict> {
     let Some(stored) = entries.iter().find(|stored| stored.key == *clawback) else {
         return refused("unknown entry");
     };
@@ -696,119 +496,4 @@ fn reinstated(
         ..line
     };
     Ok((vec![line], over.into_iter().collect()))
-}
-
-/// An entry as a line: what its fields say moves.
-pub(crate) fn read(entry: &Entry) -> Line {
-    let parts = |from, to| {
-        let parts = entry.body.allocation().iter();
-        parts.map(move |part| (part.lot.0, from, to, i128::from(part.amount.0)))
-    };
-    let debt_of = |lot: &ledger_core::LotNumber, n: i128| Some((lot.0, n));
-    let (moves, debt): (Vec<Moved>, _) = match &entry.body {
-        Body::Grant { lot, amount, .. }
-        | Body::Adjust {
-            lot: Some(lot),
-            amount,
-            ..
-        } => (vec![(lot.0, "outside", "available", amount.0.into())], None),
-        Body::Hold { .. } => (parts("available", "held").collect(), None),
-        Body::Release { .. } => (parts("held", "available").collect(), None),
-        Body::Use { .. } => (parts("available", "used").collect(), None),
-        Body::Forfeit { .. } => (parts("available", "forfeited").collect(), None),
-        Body::Expire { lot, amount } => {
-            (vec![(lot.0, "available", "expired", amount.0.into())], None)
-        }
-        Body::Clawback {
-            lot, holds, debt, ..
-        } => {
-            let holds = holds.iter();
-            let held = holds.map(|part| (part.lot.0, "held", "clawed", part.amount.0.into()));
-            (
-                parts("available", "clawed").chain(held).collect(),
-                debt_of(lot, debt.0.into()),
-            )
-        }
-        Body::Reinstate {
-            lot,
-            holds,
-            debt,
-            returned,
-            ..
-        } => {
-            let held = holds.iter();
-            let held = held.map(|part| (part.lot.0, "clawed", "held", part.amount.0.into()));
-            let back = returned.iter();
-            let back = back.map(|part| (part.lot.0, "clawed", "available", part.amount.0.into()));
-            let moves = parts("clawed", "available")
-                .chain(held)
-                .chain(back)
-                .collect();
-            (moves, debt_of(lot, -i128::from(debt.0)))
-        }
-        Body::Repay { lot, .. } => {
-            let n: i128 = parts("", "").map(|part| part.3).sum();
-            (parts("available", "clawed").collect(), debt_of(lot, -n))
-        }
-        Body::Transfer {
-            from,
-            lot,
-            amount,
-            expired,
-            ..
-        } => {
-            let (n, dead) = (i128::from(amount.0), i128::from(expired.0));
-            let out = |place, n| (from.0, place, "moved_out", n);
-            let new = (lot.0, "outside", "available", n);
-            (
-                vec![out("available", n - dead), out("expired", dead), new],
-                None,
-            )
-        }
-        Body::Adjust { .. } => (parts("available", "clawed").collect(), None),
-        Body::Reverse { moves, .. } => {
-            let place = |one: &ledger_core::Move| one.from.map_or("outside", |from| from.as_str());
-            let moves = moves.iter();
-            let moved =
-                moves.map(|one| (one.lot.0, place(one), one.to.as_str(), one.amount.0.into()));
-            (moved.collect(), None)
-        }
-        _ => (Vec::new(), None),
-    };
-    Line {
-        debt,
-        ..line(entry.body.kind(), entry.key.to_string(), moves)
-    }
-}
-
-/// The oracle's name for an error.
-pub(crate) fn name(error: &Error) -> &'static str {
-    match error {
-        Error::KeyConflict { .. } => "key conflict",
-        Error::NoCredit { .. } => "no credit",
-        Error::HoldOpen { .. } => "hold open",
-        Error::UnknownHold { .. } => "unknown hold",
-        Error::HoldEnded { .. } => "hold ended",
-        Error::StaleSlot { .. } => "stale slot",
-        Error::Amount { .. } => "amount",
-        Error::Expiry { .. } => "expiry",
-        Error::GrantKey { .. } => "grant key",
-        Error::ReservedReason { .. } => "reserved reason",
-        Error::Overflow(_) => "overflow",
-        Error::Full { .. } => "full",
-        Error::HalfPair { .. } => "half pair",
-        Error::Evidence { .. } => "evidence",
-        Error::Overlap { .. } => "overlap",
-        Error::UnknownLot { .. } => "unknown lot",
-        Error::Transferred { .. } => "transferred",
-        Error::TooMuch { .. } => "too much",
-        Error::NotOver { .. } => "not over",
-        Error::Clawed { .. } => "clawed",
-        Error::ShortLot { .. } => "short lot",
-        Error::ShortService { .. } => "short service",
-        Error::UnknownEntry { .. } => "unknown entry",
-        Error::NotReversible { .. } => "not reversible",
-        Error::Misfit(_) => "misfit",
-        other => panic!("the oracle has no name for {other}"),
-    }
 }

@@ -15,6 +15,7 @@ use crate::history::{Step, cases, command, history, instants, run};
 use crate::ledger::{Ledger, anna, at, grant, hold, hold_id, service};
 use crate::oracle::{self, Verdict};
 use crate::reading::{PLACES, Reading};
+use crate::shown;
 
 /// The account after some entries is what the oracle reads in them.
 fn agrees(account: &Account, entries: &[Entry]) -> TestCaseResult {
@@ -103,8 +104,8 @@ proptest! {
             let outcome = ledger.send(command, *now);
             let verdict = match &outcome {
                 Ok(Idempotent::AlreadyApplied) => Verdict::Already,
-                Ok(Idempotent::Applied(new)) => Verdict::New(new.iter().map(oracle::read).collect()),
-                Err(error) => Verdict::Refused(oracle::name(error)),
+                Ok(Idempotent::Applied(new)) => Verdict::New(new.iter().map(shown::read).collect()),
+                Err(error) => Verdict::Refused(shown::name(error)),
             };
             prop_assert_eq!(&verdict, &expected, "{}: {:?}", command, outcome);
             if matches!(verdict, Verdict::New(_)) {
@@ -285,7 +286,7 @@ fn histories_meet_every_case() {
                     "new"
                 }
                 Ok(Idempotent::AlreadyApplied) => "already",
-                Err(error) => oracle::name(&error),
+                Err(error) => shown::name(&error),
             };
             *met.entry(format!("{} {outcome}", command.kind()))
                 .or_default() += 1;
