@@ -11,6 +11,7 @@
 mod chain;
 mod consumption;
 mod corners;
+mod corrections;
 mod corrupt;
 mod documented;
 mod evidence;

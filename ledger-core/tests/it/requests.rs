@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use ledger_core::{AmountPolicy, Body, Command, Entry, Evidence, Invoice, ReleaseReason, VendorId};
 
+use crate::ledger::anna;
 use crate::oracle::{Verdict, refused};
 use crate::reading::release_of;
 
@@ -158,7 +159,7 @@ pub(crate) fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict
                 held: h,
                 ..
             },
-        ) => (lot.number, amount, held) == (*l, n, h),
+        ) => (lot.account, lot.number, amount, held) == (anna(), *l, n, h),
         (
             Command::Transfer {
                 amount,
