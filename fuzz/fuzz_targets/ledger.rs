@@ -11,7 +11,7 @@ use ledger_core::{
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
-/// Eight bytes are a command.
+// Eight bytes are a command.
 fuzz_target!(|bytes: &[u8]| {
     let id = AccountId(Uuid::from_u128(0xa));
     let (mut account, mut entries) = (Account::open(id), Vec::<Entry>::new());
