@@ -13,6 +13,9 @@
 //!                     └────────────────────► forfeited
 //! ```
 //!
+//! A clawback may take the credit of an open hold: it is released or rescheduled then, and not used
+//! or forfeited, until a reinstatement gives it its credit again.
+//!
 //! An ended hold leaves the state. That it was there, its release's key remembers.
 
 mod clawback;
