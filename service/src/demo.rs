@@ -35,8 +35,13 @@ pub async fn run(listen: SocketAddr, every: Duration, clock: Clock) -> anyhow::R
         .prefix("standing-demo-")
         .tempdir()
         .context("cannot make a folder for the demo's database")?;
-    let store = SqliteStore::open(&folder.path().join("standing.db")).await?;
-    let app = fill(&store, clock).await?;
+    let file = folder.path().join("standing.db");
+    SqliteStore::migrate(&file).await?;
+    let store = Arc::new(SqliteStore::open(&file).await?);
+    let app = App {
+        stop: serve::stop_on_signal(),
+        ..fill(store, clock).await?
+    };
     let listener = match serve::bind(listen).await {
         Ok(listener) => listener,
         Err(_) => {
@@ -59,16 +64,15 @@ The demo clinic is open at  {url}/
 Ctrl-C stops the demo and removes its database.
 "
     ));
-    serve::run(app, listener, every).await?;
-    store.close().await;
-    Ok(())
+    let routes = serve::routes(app.clone());
+    serve::run(app, listener, routes, Some(every)).await
 }
 
 /// Fills an empty store with a clinic, and runs the first tick.
 ///
 /// # Errors
 /// If the store refuses, which is a defect of the demo's data.
-pub async fn fill(store: &SqliteStore, clock: Clock) -> anyhow::Result<App> {
+pub async fn fill(store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<App> {
     let now = clock.now();
     let credential = random::id(now);
     let token = Token {
@@ -85,22 +89,22 @@ pub async fn fill(store: &SqliteStore, clock: Clock) -> anyhow::Result<App> {
         role: Role::Admin,
     };
     let clinic = Filler {
-        store,
+        store: store.as_ref(),
         principal,
         now,
     };
     clinic.fill().await.context("cannot fill the demo")?;
-    worker::tick(store, now).await?;
-    Ok(App {
-        store: Arc::new(store.clone()),
-        clock,
+    let app = App {
         demo: Some(principal),
-    })
+        ..App::new(store, clock)
+    };
+    worker::tick(&app).await;
+    Ok(app)
 }
 
 /// Fills the demo's clinic through the same decisions as everybody's.
 struct Filler<'a> {
-    store: &'a SqliteStore,
+    store: &'a dyn Store,
     principal: Principal,
     now: DateTime<Utc>,
 }
@@ -228,11 +232,7 @@ impl Filler<'_> {
     }
 
     async fn write(&self, scope: Scope, decide: Decide<'_>) -> anyhow::Result<Written> {
-        let request = Request {
-            principal: self.principal,
-            at: self.now,
-            idempotency: None,
-        };
+        let request = Request::of(self.principal, self.now);
         Ok(self.store.write(&request, scope, decide).await?)
     }
 

@@ -4,19 +4,26 @@
 #![deny(missing_docs)]
 
 pub mod clock;
+pub mod database;
 pub mod demo;
+pub mod doctor;
 pub mod http;
+pub mod metrics;
 pub mod random;
 pub mod serve;
+pub mod stop;
 pub mod web;
 pub mod worker;
 
 use std::sync::Arc;
 
-use clinic::Principal;
-use store::Store;
+use clinic::{Principal, Scope};
+use store::{Decide, Request, Store, StoreError, Written};
 
 use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::stop::Stop;
+use crate::worker::sink::{self, Sink};
 
 /// What every handler and job works with.
 #[derive(Clone)]
@@ -25,6 +32,46 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// What time it is.
     pub clock: Clock,
+    /// Where messages go.
+    pub sink: Arc<dyn Sink>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether the service is to stop.
+    pub stop: Stop,
     /// In the demo, who looks at its page and moves its clock. Nobody otherwise.
     pub demo: Option<Principal>,
+}
+
+impl App {
+    /// On this store and clock; messages go to the log, and nobody stops it.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
+        Self {
+            store,
+            clock,
+            sink: Arc::new(sink::Log),
+            metrics: Arc::default(),
+            stop: Stop::never(),
+            demo: None,
+        }
+    }
+
+    /// Writes through the store, and counts it.
+    ///
+    /// # Errors
+    /// Whatever [`Store::write`] says.
+    pub async fn write(
+        &self,
+        request: &Request,
+        scope: Scope,
+        decide: Decide<'_>,
+    ) -> Result<Written, StoreError> {
+        let by = match request.actor {
+            clinic::Actor::Principal(_) => "command",
+            clinic::Actor::Tick => "dispatch",
+        };
+        let written = self.store.write(request, scope, decide).await;
+        self.metrics.command(by, &written);
+        written
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,9 +12,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clinic::{ClinicId, Role};
 use scheduler_core::{ClientId, TherapistId};
 use standing::clock::Clock;
-use standing::{App, demo, random, serve, worker};
-use store::{Store, Token};
-use store_sqlite::SqliteStore;
+use standing::database::Database;
+use standing::worker::sink::Mailbox;
+use standing::{App, demo, doctor, random, serve, worker};
+use store::Token;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -45,12 +47,16 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API and run the tick loop.
+    /// Serve the API and run the worker.
     Serve(ServeArgs),
+    /// Run the worker alone, beside any number of `serve --no-worker` on the same server.
+    Worker(WorkerArgs),
     /// Do everything that is due, once, and stop.
     Tick(TickArgs),
-    /// Create the database or bring its schema up to date. `serve` does it too.
+    /// Create the schema or bring it up to date. `serve` does it too for an SQLite file.
     Migrate(DatabaseArgs),
+    /// Look for what is wrong with the database and what it holds, and say what to do.
+    Doctor(DatabaseArgs),
     /// Make a token, which is shown once. Only its hash is kept.
     Token(TokenArgs),
     /// Start a clinic with people and bookings in a temporary database, and look at it.
@@ -59,30 +65,40 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct DatabaseArgs {
-    /// The SQLite file. It is created if it is not there.
+    /// An SQLite file, or a PostgreSQL server: postgres://user:password@host/name.
     #[arg(
         long,
         env = "STANDING_DATABASE",
         default_value = "standing.db",
-        value_name = "FILE"
+        value_name = "FILE|URL",
+        hide_env_values = true
     )]
-    database: PathBuf,
+    database: Database,
+    /// The most connections to a PostgreSQL server.
+    #[arg(long, env = "STANDING_CONNECTIONS", default_value_t = 16, value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(2..=1000))]
+    connections: u32,
 }
 
 #[derive(Debug, Args)]
-struct ListenArgs {
-    /// The address and port to serve on.
-    #[arg(
-        long,
-        env = "STANDING_LISTEN",
-        default_value = "127.0.0.1:8080",
-        value_name = "ADDRESS"
-    )]
-    listen: SocketAddr,
+struct IntervalArgs {
     /// Seconds between ticks.
     #[arg(long, env = "STANDING_TICK_SECONDS", default_value_t = 10, value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(1..=3600))]
     tick_seconds: u64,
+}
+
+impl IntervalArgs {
+    fn every(&self) -> Duration {
+        Duration::from_secs(self.tick_seconds)
+    }
+}
+
+#[derive(Debug, Args)]
+struct MailboxArgs {
+    /// Write messages as files into this folder, instead of lines into the log.
+    #[arg(long, env = "STANDING_MAILBOX", value_name = "FOLDER")]
+    mailbox: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -97,8 +113,41 @@ struct ClockArgs {
 struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    /// The address and port to serve on.
+    #[arg(
+        long,
+        env = "STANDING_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    listen: SocketAddr,
+    /// Leave what is due to `standing worker`.
+    #[arg(long, env = "STANDING_NO_WORKER")]
+    no_worker: bool,
     #[command(flatten)]
-    listen: ListenArgs,
+    interval: IntervalArgs,
+    #[command(flatten)]
+    mailbox: MailboxArgs,
+    #[command(flatten)]
+    clock: ClockArgs,
+}
+
+#[derive(Debug, Args)]
+struct WorkerArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// The address and port of its health and metrics.
+    #[arg(
+        long,
+        env = "STANDING_LISTEN",
+        default_value = "127.0.0.1:8081",
+        value_name = "ADDRESS"
+    )]
+    listen: SocketAddr,
+    #[command(flatten)]
+    interval: IntervalArgs,
+    #[command(flatten)]
+    mailbox: MailboxArgs,
     #[command(flatten)]
     clock: ClockArgs,
 }
@@ -108,13 +157,23 @@ struct TickArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
+    mailbox: MailboxArgs,
+    #[command(flatten)]
     clock: ClockArgs,
 }
 
 #[derive(Debug, Args)]
 struct DemoArgs {
+    /// The address and port to serve on.
+    #[arg(
+        long,
+        env = "STANDING_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    listen: SocketAddr,
     #[command(flatten)]
-    listen: ListenArgs,
+    interval: IntervalArgs,
     #[command(flatten)]
     clock: ClockArgs,
 }
@@ -124,7 +183,7 @@ struct TokenArgs {
     /// What the token makes its bearer.
     #[arg(value_enum)]
     role: RoleName,
-    /// The therapist or client it stands for. None for an admin.
+    /// The therapist or client it stands for. None for an admin or operator.
     subject: Option<Uuid>,
     /// The clinic it is for. The first one, if not given.
     #[arg(long, env = "STANDING_CLINIC", value_name = "UUID")]
@@ -136,6 +195,8 @@ struct TokenArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum RoleName {
     Admin,
+    /// Sees to the service: its messages, and no personal data.
+    Operator,
     Therapist,
     Client,
 }
@@ -161,12 +222,13 @@ async fn main() -> anyhow::Result<()> {
     start_log(&cli)?;
     match cli.command {
         Command::Serve(args) => run_serve(args).await,
+        Command::Worker(args) => run_worker(args).await,
         Command::Tick(args) => run_tick(args).await,
         Command::Migrate(args) => run_migrate(args).await,
+        Command::Doctor(args) => run_doctor(args).await,
         Command::Token(args) => run_token(args).await,
         Command::Demo(args) => {
-            let every = Duration::from_secs(args.listen.tick_seconds);
-            demo::run(args.listen.listen, every, args.clock.clock()).await
+            demo::run(args.listen, args.interval.every(), args.clock.clock()).await
         }
     }
 }
@@ -184,72 +246,105 @@ fn start_log(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
-    let store = SqliteStore::open(&args.database.database).await?;
-    let app = App {
-        store: std::sync::Arc::new(store.clone()),
-        clock: args.clock.clock(),
-        demo: None,
-    };
-    let listener = serve::bind(args.listen.listen).await?;
-    let url = serve::url(&listener)?;
-    println!(
-        "Serving {} on {url}/api/v1",
-        args.database.database.display()
-    );
-    println!("Description: {url}/api/v1/openapi.json    Tokens: standing token --help");
-    let every = Duration::from_secs(args.listen.tick_seconds);
-    serve::run(app, listener, every).await?;
-    store.close().await;
-    Ok(())
+/// The service on a database, with its messages where they were asked to go.
+async fn app(
+    database: &DatabaseArgs,
+    mailbox: &MailboxArgs,
+    clock: &ClockArgs,
+) -> anyhow::Result<App> {
+    let store = database.database.open(database.connections).await?;
+    let mut app = App::new(store, clock.clock());
+    if let Some(folder) = &mailbox.mailbox {
+        let mailbox = Mailbox::open(folder);
+        app.sink = Arc::new(mailbox.with_context(|| format!("no mailbox in {folder:?}"))?);
+    }
+    Ok(app)
 }
 
-/// A mistyped name must not become an empty database.
-async fn open_existing(args: &DatabaseArgs) -> anyhow::Result<SqliteStore> {
-    SqliteStore::open_existing(&args.database)
-        .await
-        .context("is it there? `standing migrate` creates it")
+async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
+    let database = &args.database.database;
+    if let Database::Sqlite(_) = database {
+        database.migrate().await?;
+    }
+    let app = App {
+        stop: serve::stop_on_signal(),
+        ..app(&args.database, &args.mailbox, &args.clock).await?
+    };
+    let listener = serve::bind(args.listen).await?;
+    let url = serve::url(&listener)?;
+    serve::say(&format!(
+        "Serving {database} on {url}/api/v1\n\
+         Description: {url}/api/v1/openapi.json    Tokens: standing token --help"
+    ));
+    let every = args.interval.every();
+    let routes = serve::routes(app.clone());
+    serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await
+}
+
+async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
+    let app = App {
+        stop: serve::stop_on_signal(),
+        ..app(&args.database, &args.mailbox, &args.clock).await?
+    };
+    let listener = serve::bind(args.listen).await?;
+    let url = serve::url(&listener)?;
+    serve::say(&format!(
+        "Working on {}\nHealth: {url}/health/ready    Metrics: {url}/metrics",
+        args.database.database
+    ));
+    let every = args.interval.every();
+    let routes = serve::worker_routes(app.clone());
+    serve::run(app, listener, routes, Some(every)).await
 }
 
 async fn run_tick(args: TickArgs) -> anyhow::Result<()> {
-    let store = open_existing(&args.database).await?;
-    let now = args.clock.clock.unwrap_or_else(|| Clock::system().now());
-    let report = worker::tick(&store, now).await?;
-    store.close().await;
-    let at = now.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-    writeln!(
-        std::io::stdout(),
-        "{at}: {} done, {} failed",
-        report.done,
-        report.failed
-    )?;
-    if report.failed > 0 {
-        bail!(
-            "{} rows failed and will be tried again; the log says why",
-            report.failed
-        );
+    let app = app(&args.database, &args.mailbox, &args.clock).await?;
+    let at = app.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let report = worker::tick(&app).await;
+    app.store.close().await;
+    let (done, failed) = (report.done, report.failed);
+    writeln!(std::io::stdout(), "{at}: {done} done, {failed} failed")?;
+    if failed > 0 {
+        bail!("{failed} rows failed and will be tried again; the log says why");
     }
     Ok(())
 }
 
 async fn run_migrate(args: DatabaseArgs) -> anyhow::Result<()> {
-    let store = SqliteStore::open(&args.database).await?;
+    let version = args.database.migrate().await?;
+    let database = args.database;
+    writeln!(std::io::stdout(), "{database} has schema version {version}")?;
+    Ok(())
+}
+
+async fn run_doctor(args: DatabaseArgs) -> anyhow::Result<()> {
+    let store = args.database.open(args.connections).await?;
+    let findings = doctor::examine(store.as_ref(), Clock::system().now()).await?;
     store.close().await;
-    let version = SqliteStore::schema_version();
-    writeln!(
-        std::io::stdout(),
-        "{} has schema version {version}",
-        args.database.display()
-    )?;
+    let mut out = std::io::stdout().lock();
+    for finding in &findings {
+        writeln!(out, "{finding}")?;
+    }
+    let wrong = findings.iter().filter(|finding| !finding.is_fine()).count();
+    if wrong > 0 {
+        bail!("{wrong} of {} checks found something", findings.len());
+    }
     Ok(())
 }
 
 async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
-    let store = open_existing(&args.database).await?;
+    let store = args
+        .database
+        .database
+        .open(args.database.connections)
+        .await?;
     let clinic = args.clinic.map_or(ClinicId::FIRST, ClinicId);
     let role = match (args.role, args.subject) {
         (RoleName::Admin, None) => Role::Admin,
-        (RoleName::Admin, Some(_)) => bail!("an admin token stands for nobody: leave the id out"),
+        (RoleName::Operator, None) => Role::Operator,
+        (RoleName::Admin | RoleName::Operator, Some(_)) => {
+            bail!("such a token stands for nobody: leave the id out")
+        }
         (RoleName::Therapist, Some(id)) => {
             let known = store.therapist(clinic, TherapistId(id)).await?;
             known.with_context(|| format!("there is no therapist {id} in clinic {clinic}"))?;

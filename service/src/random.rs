@@ -22,6 +22,12 @@ pub fn id(now: DateTime<Utc>) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &bytes()).into_uuid()
 }
 
+/// A random number, for jitter.
+#[must_use]
+pub fn number() -> u64 {
+    u64::from_ne_bytes(bytes())
+}
+
 /// A new token's secret: 256 random bits as text that says what it is.
 #[must_use]
 pub fn secret() -> String {

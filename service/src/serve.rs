@@ -8,10 +8,13 @@ use anyhow::Context;
 use axum::Router;
 use tokio::net::TcpListener;
 
+use crate::stop::Stop;
 use crate::{App, http, web, worker};
 
-/// How long requests that are under way may take after a signal to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long what is under way may take after a signal to stop.
+const GRACE: Duration = Duration::from_secs(15);
+/// How long the database may take to be let go.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// Tells whoever started the program. That nobody reads it is no reason to stop.
 pub fn say(text: &str) {
@@ -37,45 +40,71 @@ pub fn url(listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// Serves until a signal, then lets the requests that are under way finish. A tick that is cut off
-/// leaves nothing half done: each row is one transaction.
+/// Serves these pages until a signal, and ticks beside it if it is to. Then the requests and rows
+/// that are under way are finished, messages that were leased and not sent are given back, and the
+/// database is let go. What is cut off after that leaves nothing half done: each row is one
+/// transaction, and a lease runs out.
 ///
 /// # Errors
 /// If the listener breaks.
-pub async fn run(app: App, listener: TcpListener, every: Duration) -> anyhow::Result<()> {
-    let ticking = tokio::spawn(worker::run(app.clone(), every));
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let serving = axum::serve(listener, routes(app)).with_graceful_shutdown(async {
-        stop().await;
-        let _nobody_waits = stopping.send(());
-    });
-    let patience = async {
-        if stopped.await.is_ok() {
-            tokio::time::sleep(GRACE).await;
-        } else {
-            std::future::pending::<()>().await;
+pub async fn run(
+    app: App,
+    listener: TcpListener,
+    routes: Router,
+    ticks: Option<Duration>,
+) -> anyhow::Result<()> {
+    let (stop, store) = (app.stop.clone(), app.store.clone());
+    let hears = stop.clone();
+    let serving = axum::serve(listener, routes)
+        .with_graceful_shutdown(async move { hears.requested().await });
+    let working = async {
+        match ticks {
+            Some(every) => worker::run(app, every).await,
+            None => stop.requested().await,
         }
     };
+    let all = async { tokio::join!(serving.into_future(), working).0 };
+    let patience = async {
+        stop.requested().await;
+        tokio::time::sleep(GRACE).await;
+    };
     let served = tokio::select! {
-        served = serving.into_future() => served.context("serving stopped"),
+        served = all => served.context("serving stopped"),
         () = patience => Ok(()),
     };
-    ticking.abort();
-    let _cut_off = ticking.await;
+    // Something that was cut off may hold a connection for ever.
+    let _closed = tokio::time::timeout(CLOSING, store.close()).await;
     served
 }
 
-/// The API, and in the demo its page.
+/// What a worker without the API shows: health and metrics.
+pub fn worker_routes(app: App) -> Router {
+    http::health::router(app)
+}
+
+/// The API, health and metrics, and in the demo its page.
 pub fn routes(app: App) -> Router {
-    let api = http::router(app.clone());
+    let api = http::router(app.clone()).merge(http::health::router(app.clone()));
     match app.demo {
         Some(_) => api.merge(web::router(app)),
         None => api,
     }
 }
 
+/// The word to stop, said at Ctrl-C or SIGTERM.
+#[must_use]
+pub fn stop_on_signal() -> Stop {
+    let (stopper, stop) = Stop::new();
+    tokio::spawn(async move {
+        signal().await;
+        tracing::info!("stopping");
+        stopper.stop();
+    });
+    stop
+}
+
 /// Waits for Ctrl-C or SIGTERM.
-async fn stop() {
+async fn signal() {
     let interrupt = async {
         // Without a handler for it, Ctrl-C ends the process the hard way.
         if tokio::signal::ctrl_c().await.is_err() {
@@ -98,5 +127,4 @@ async fn stop() {
         () = interrupt => {}
         () = terminate => {}
     }
-    tracing::info!("stopping");
 }

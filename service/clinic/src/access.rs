@@ -39,6 +39,8 @@ pub struct Principal {
 pub enum Role {
     /// The clinic's staff.
     Admin,
+    /// Who keeps the service running: jobs and health, no personal data.
+    Operator,
     /// A therapist.
     Therapist(TherapistId),
     /// A client.
@@ -59,7 +61,7 @@ impl Principal {
     #[must_use]
     pub fn party(self) -> Party {
         match self.role {
-            Role::Admin => Party::Clinic,
+            Role::Admin | Role::Operator => Party::Clinic,
             Role::Therapist(_) => Party::Therapist,
             Role::Client(_) => Party::Client,
         }
@@ -70,7 +72,7 @@ impl Principal {
     #[must_use]
     pub fn identity(self) -> Uuid {
         match self.role {
-            Role::Admin => self.credential,
+            Role::Admin | Role::Operator => self.credential,
             Role::Therapist(id) => id.0,
             Role::Client(id) => id.0,
         }
@@ -84,6 +86,7 @@ impl fmt::Display for Actor {
             Self::Principal(principal) => {
                 let role = match principal.role {
                     Role::Admin => "admin",
+                    Role::Operator => "operator",
                     Role::Therapist(_) => "therapist",
                     Role::Client(_) => "client",
                 };
@@ -111,6 +114,8 @@ pub enum Action {
 pub enum Resource {
     /// The clinic as a whole: its lists of people and bookings.
     Clinic,
+    /// The service itself: messages that could not be sent.
+    Operations,
     /// What everybody in the clinic may look up: its services and who its therapists are.
     Directory,
     /// A therapist's calendar.
@@ -142,14 +147,16 @@ pub enum Resource {
 
 /// The policy: whether a principal may do this to that.
 ///
-/// Staff may do everything in their clinic. Therapists see and settle what is theirs, and see the
+/// Staff may do everything in their clinic, operators see to the service and to nothing else.
+/// Therapists see and settle what is theirs, and see the
 /// clients assigned to them. Clients see what is theirs. Both change their own bookings, and make
 /// new ones within the assignment. What is refused is not there: the service answers "not found".
 #[must_use]
 pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
     match (principal.role, resource) {
         (Role::Admin, _) => true,
-        (_, Resource::Clinic) => false,
+        (Role::Operator, resource) => resource == Resource::Operations,
+        (_, Resource::Clinic | Resource::Operations) => false,
         (_, Resource::Directory) => action == Action::Read,
         (Role::Therapist(me), Resource::Therapist(id)) => me == id && action == Action::Read,
         (Role::Therapist(me), Resource::Client { assigned, .. }) => {
@@ -193,6 +200,7 @@ mod tests {
         let client = principal(Role::Client(ClientId(me)));
         let others = [
             Resource::Clinic,
+            Resource::Operations,
             Resource::Therapist(TherapistId(other)),
             Resource::Client {
                 id: ClientId(other),
@@ -209,8 +217,11 @@ mod tests {
             Action::Book,
             Action::Settle,
         ];
+        let operator = principal(Role::Operator);
         for resource in others {
             for action in actions {
+                let operations = resource == Resource::Operations;
+                assert_eq!(allow(operator, action, resource), operations);
                 assert!(
                     !allow(therapist, action, resource),
                     "{action:?} {resource:?}"

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use scheduler_core::calendar::calendar;
 use scheduler_core::conflict::clashes;
 use scheduler_core::intent::{self, NewIntent};
-use scheduler_core::materialize::next_due_at;
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{
     ClientId, GapPolicy, IntentId, LocalDateTime, RecurrenceSet, Rule, ServiceId, TherapistId,
@@ -16,7 +15,7 @@ use serde_json::json;
 
 use crate::access::{Action, Principal, Resource, Role, allow};
 use crate::people::Service;
-use crate::policy::{CHECKED, HORIZON};
+use crate::policy::{CHECKED, intent_due_at};
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Scope, Subject, View};
 
 /// A booking to be made.
@@ -95,7 +94,7 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
     )?;
 
     let mut intent = intent::created(new, now);
-    intent.next_due_at = next_due_at(&intent, &BTreeSet::new(), HORIZON);
+    intent.next_due_at = intent_due_at(&intent, &BTreeSet::new(), now);
     let journal = Journal::new(Subject::Intent(intent.id), intent.version, "intent_created")
         .with_body(json!({
             "therapist": intent.therapist,
@@ -107,7 +106,7 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
             "rule": intent.set.rule(),
         }));
     Ok(Idempotent::Applied(Commit {
-        journal,
+        journal: Some(journal),
         changes: vec![Change::NewIntent(intent)],
     }))
 }

@@ -1,19 +1,21 @@
 //! What a decision wants stored, all of it or nothing.
 
-use chrono::{DateTime, Utc};
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
-use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId};
+use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId};
 use serde_json::Value;
 
+use crate::notification::{Message, Notification};
 use crate::people::{Client, Service, Therapist};
 
 /// One write: a line of the journal and the rows that it is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Commit {
-    /// What happened, for audit, history and idempotent answers.
-    pub journal: Journal,
+    /// What happened, for audit, history and idempotent answers. `None` where a message of the
+    /// outbox says it all: when it is written by the worker, leased, and settled. There is then
+    /// exactly one message among the changes, the last of them, which carries the count of rows.
+    pub journal: Option<Journal>,
     /// The rows, in the order in which they are written.
     pub changes: Vec<Change>,
 }
@@ -42,8 +44,10 @@ pub enum Change {
         /// The entries, in order.
         entries: Vec<Entry>,
     },
-    /// Something to tell somebody.
+    /// Something to tell somebody: a new message of the outbox, unless the same was told before.
     Notify(Notification),
+    /// A message that changed.
+    Message(Message),
 }
 
 /// A line of the journal. Ids, codes and numbers only: a person can be erased, this cannot.
@@ -90,46 +94,6 @@ pub enum Subject {
     Occurrence(IntentId, LocalDateTime),
     /// A ledger entry, by its account's client and its key.
     Entry(ClientId, Key),
-}
-
-/// Something to tell somebody: a row of the outbox. Who and what, never the words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notification {
-    /// What it says, like `session_scheduled`.
-    pub kind: &'static str,
-    /// The session it is about.
-    pub session: SessionId,
-    /// Which of the session's times it is about.
-    pub slot_version: u32,
-    /// Who is told.
-    pub recipient: ClientId,
-    /// Since when it is due.
-    pub due_at: DateTime<Utc>,
-}
-
-impl Notification {
-    /// Telling the session's client, as of the session's present time.
-    #[must_use]
-    pub fn to_client(kind: &'static str, session: &Session, due_at: DateTime<Utc>) -> Self {
-        Self {
-            kind,
-            session: session.id,
-            slot_version: session.slot_version,
-            recipient: session.client,
-            due_at,
-        }
-    }
-
-    /// The same for the same fact, so that it is told once.
-    #[must_use]
-    pub fn dedupe_key(&self) -> String {
-        let Self {
-            kind,
-            session,
-            slot_version,
-            recipient,
-            ..
-        } = self;
-        format!("{kind}/{session}/{slot_version}/{recipient}/mail")
-    }
+    /// A message of the outbox, by its number.
+    Message(u64),
 }

@@ -1,19 +1,19 @@
 //! What the tick makes real, and how it finds the credit for it.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use scheduler_core::intent::{self, Intent};
-use scheduler_core::materialize::{next_due_at, plan};
+use scheduler_core::materialize::plan;
 use scheduler_core::session::{self, CaseReason, Command, Session, SessionState};
 use scheduler_core::set::Occurrence;
-use scheduler_core::{LocalDateTime, SessionId, zone};
+use scheduler_core::{SessionId, zone};
 use serde_json::json;
 
 use crate::credit::Posting;
-use crate::policy::HORIZON;
+use crate::policy::{HORIZON, intent_due_at};
 use crate::session_change::{commit, due_at};
-use crate::{Change, Commit, Decision, Idempotent, Journal, Notification, Subject, View};
+use crate::{
+    Change, Commit, Decision, Idempotent, Journal, Notification, NotificationKind, Subject, View,
+};
 
 /// Makes sessions of everything of one intent that starts within the horizon: session, hold,
 /// notice and the intent's next due time in one commit.
@@ -41,10 +41,11 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
             posting = next;
             if held {
                 session.state = SessionState::Scheduled;
-                notices.push(Notification::to_client("session_scheduled", &session, now));
+                let kind = NotificationKind::Scheduled;
+                notices.push(Notification::to_client(kind, &session, now));
             }
         }
-        session.next_due_at = due_at(&session, service);
+        session.next_due_at = due_at(&session, service, now);
         planned.push(json!({
             "session": session.id,
             "recurrence_id": session.recurrence_id,
@@ -55,7 +56,9 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
     }
 
     let mut after = intent::evolve(intent.clone(), &plan.event);
-    after.next_due_at = due_after(&after, known, &plan.sessions);
+    let planned_now = plan.sessions.iter().map(|planned| planned.recurrence_id);
+    let known = known.into_iter().chain(planned_now).collect();
+    after.next_due_at = intent_due_at(&after, &known, now);
     let journal = Journal::new(
         Subject::Intent(intent.id),
         intent.version,
@@ -66,7 +69,10 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
     changes.append(&mut rows);
     changes.extend(posting.changed());
     changes.extend(notices.into_iter().map(Change::Notify));
-    Ok(Idempotent::Applied(Commit { journal, changes }))
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal),
+        changes,
+    }))
 }
 
 /// Looks once more for the credit of one unfunded session whose notice has come, and leaves it to
@@ -91,15 +97,6 @@ pub fn fund(view: &View, now: DateTime<Utc>) -> Decision {
             Ok(Idempotent::Applied(commit))
         }
     }
-}
-
-fn due_after(
-    intent: &Intent,
-    mut known: BTreeSet<LocalDateTime>,
-    planned: &[Occurrence],
-) -> Option<DateTime<Utc>> {
-    known.extend(planned.iter().map(|occurrence| occurrence.recurrence_id));
-    next_due_at(intent, &known, HORIZON)
 }
 
 fn is_taken(taken: &[Session], session: &Session) -> bool {

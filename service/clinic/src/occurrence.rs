@@ -7,7 +7,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::calendar::calendar;
 use scheduler_core::conflict::clashes;
 use scheduler_core::intent::{self, Intent};
-use scheduler_core::materialize::next_due_at;
 use scheduler_core::session::{self, Party, Session};
 use scheduler_core::set::{Lookup, Occurrence};
 use scheduler_core::{LocalDateTime, Window};
@@ -15,7 +14,7 @@ use serde_json::json;
 
 use crate::access::{Action, Principal};
 use crate::credit::follow;
-use crate::policy::{HORIZON, free_until, is_late};
+use crate::policy::{free_until, intent_due_at, is_late};
 use crate::session_change::commit;
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
 
@@ -88,15 +87,16 @@ fn touch_virtual(
         refuse_taken(view, intent, recurrence_id, to, principal)?;
     }
     let mut after = intent::evolve(intent.clone(), &event);
-    after.next_due_at = next_due_at(&after, &view.known(after.id), HORIZON);
+    after.next_due_at = intent_due_at(&after, &view.known(after.id), now);
     let kind = match touch {
         Touch::Skip => "occurrence_skipped",
         Touch::Cancel => "occurrence_cancelled",
         Touch::Reschedule(_) => "occurrence_rescheduled",
     };
     let subject = Subject::Occurrence(intent.id, recurrence_id);
+    let journal = Journal::new(subject, after.version, kind).with_body(json!({ "event": event }));
     Ok(Idempotent::Applied(Commit {
-        journal: Journal::new(subject, after.version, kind).with_body(json!({ "event": event })),
+        journal: Some(journal),
         changes: vec![Change::Intent(after)],
     }))
 }

@@ -1,7 +1,12 @@
 //! The clinic's constants and the lines it draws in time.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use scheduler_core::session::Party;
+use scheduler_core::LocalDateTime;
+use scheduler_core::intent::Intent;
+use scheduler_core::materialize::next_due_at;
+use scheduler_core::session::{Party, Session};
 
 use crate::people::Service;
 
@@ -9,8 +14,23 @@ use crate::people::Service;
 pub const HORIZON: TimeDelta = TimeDelta::days(7);
 /// How far ahead a booking is checked against everything else: ten years.
 pub const CHECKED: TimeDelta = TimeDelta::days(3653);
+/// How long before its start a client is reminded of a session, the furthest first.
+pub const REMINDERS: [TimeDelta; 2] = [TimeDelta::hours(24), TimeDelta::hours(1)];
+/// How long after its end a therapist is asked how a session went.
+pub const ATTENDANCE_AFTER: TimeDelta = TimeDelta::hours(1);
 /// The most clashes that a refusal lists.
 pub const CLASHES_LISTED_MAX: usize = 50;
+
+/// When the worker has to look at an intent next, of which these occurrences are sessions: never
+/// before now, so that how long it has been due says how late the worker is.
+#[must_use]
+pub fn intent_due_at(
+    intent: &Intent,
+    known: &BTreeSet<LocalDateTime>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    next_due_at(intent, known, HORIZON).map(|due_at| due_at.max(now))
+}
 
 /// Until when a client changes a session freely.
 #[must_use]
@@ -33,4 +53,23 @@ pub fn is_late(
 #[must_use]
 pub fn notice_at(starts_at: DateTime<Utc>, service: &Service) -> DateTime<Utc> {
     starts_at - TimeDelta::minutes(i64::from(service.notice_minutes))
+}
+
+/// When somebody is next told something about a scheduled session: at the next reminder after
+/// `now`, or after its end.
+#[must_use]
+pub fn follow_up_at(session: &Session, now: DateTime<Utc>) -> DateTime<Utc> {
+    let reminders = REMINDERS.iter().map(|before| session.starts_at - *before);
+    reminders
+        .into_iter()
+        .find(|at| *at > now)
+        .unwrap_or(session.ends_at + ATTENDANCE_AFTER)
+}
+
+/// The last reminder whose time has come, while the session has not begun.
+#[must_use]
+pub fn reminder_due(session: &Session, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let mut due = REMINDERS.into_iter().rev();
+    due.find(|before| session.starts_at - *before <= now)
+        .filter(|_| now < session.starts_at)
 }

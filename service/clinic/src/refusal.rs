@@ -7,6 +7,7 @@ use scheduler_core::intent::IntentError;
 use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
 
+use crate::MessageState;
 use crate::access::{Principal, Role};
 use crate::policy::CLASHES_LISTED_MAX;
 
@@ -56,6 +57,20 @@ pub enum Refusal {
         free_until: DateTime<Utc>,
         /// When it was asked.
         now: DateTime<Utc>,
+    },
+    /// A lease on a message has run out, or somebody else has taken over.
+    #[error("lease {lease} on message {message} is lost")]
+    LeaseLost {
+        /// The message's number.
+        message: u64,
+        /// The lease that was shown.
+        lease: u32,
+    },
+    /// Only a dead message can be replayed.
+    #[error("the message is {}, not dead", .state.name())]
+    NotDead {
+        /// Where it stands.
+        state: MessageState,
     },
     /// The intent machine refuses.
     #[error(transparent)]

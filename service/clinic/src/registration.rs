@@ -126,7 +126,7 @@ pub fn add_service(new: NewService) -> Decision {
 
 fn registered(subject: Subject, kind: &'static str, change: Change) -> Decision {
     Ok(Idempotent::Applied(Commit {
-        journal: Journal::new(subject, 1, kind),
+        journal: Some(Journal::new(subject, 1, kind)),
         changes: vec![change],
     }))
 }

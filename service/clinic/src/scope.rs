@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::access::{Action, Principal, Resource, allow};
+use crate::people::{Client, Service, Therapist};
+use crate::{Message, Refusal};
 use chrono::{DateTime, Utc};
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
@@ -9,11 +12,6 @@ use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
 };
-use uuid::Uuid;
-
-use crate::Refusal;
-use crate::access::{Action, Principal, Resource, allow};
-use crate::people::{Client, Service, Therapist};
 
 /// What a write reads, and so what it locks.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +52,8 @@ pub enum Scope {
         /// The key of the entry about to be written.
         key: Key,
     },
+    /// A message of the outbox, by its number, and the session it is about.
+    Message(u64),
 }
 
 /// Work of the tick: the next row that is due, claimed so that no other worker has it.
@@ -76,6 +76,36 @@ pub enum Job {
     Materialize,
     /// Sessions without credit. The view holds what an occurrence's scope holds.
     Fund,
+    /// Scheduled sessions with a reminder due. The view holds the session.
+    Remind,
+    /// Scheduled sessions that are over. The view holds the session.
+    AskAttendance,
+    /// Messages to be sent. None is claimed before an earlier one to the same recipient, or about
+    /// the same session, is settled. The view holds the message and its session.
+    Dispatch,
+}
+
+impl Job {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Materialize,
+        Self::Fund,
+        Self::Remind,
+        Self::AskAttendance,
+        Self::Dispatch,
+    ];
+
+    /// Its name, as logged and measured.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Materialize => "materialize",
+            Self::Fund => "fund",
+            Self::Remind => "remind",
+            Self::AskAttendance => "ask_attendance",
+            Self::Dispatch => "dispatch",
+        }
+    }
 }
 
 /// A place in the order in which due rows are claimed.
@@ -83,8 +113,8 @@ pub enum Job {
 pub struct Position {
     /// Since when the row is due.
     pub due_at: DateTime<Utc>,
-    /// Its id.
-    pub id: Uuid,
+    /// Its number: a UUID's, or a message's.
+    pub id: u128,
 }
 
 /// How an occurrence is named.
@@ -119,6 +149,8 @@ pub struct View {
     pub sessions: Vec<Session>,
     /// The client's sessions that wait for a credit, by start.
     pub waiting: Vec<Session>,
+    /// The message of the scope.
+    pub message: Option<Message>,
 }
 
 impl View {
@@ -156,6 +188,12 @@ impl View {
     /// [`Refusal::NotFound`].
     pub fn account(&self) -> Result<&Account, Refusal> {
         self.account.as_ref().ok_or(not_found("account"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn message(&self) -> Result<&Message, Refusal> {
+        self.message.as_ref().ok_or(not_found("message"))
     }
 }
 

@@ -7,8 +7,10 @@ use serde_json::json;
 
 use crate::credit::Posting;
 use crate::people::Service;
-use crate::policy::notice_at;
-use crate::{Change, Commit, Idempotent, Journal, Notification, Refusal, Subject, View};
+use crate::policy::{follow_up_at, notice_at};
+use crate::{
+    Change, Commit, Idempotent, Journal, Notification, NotificationKind, Refusal, Subject, View,
+};
 
 /// The commit of a session's event: the session after it, a notice, and the ledger's entries. A
 /// credit that came free goes to the sessions that wait for one, earliest first.
@@ -20,12 +22,12 @@ pub(crate) fn commit(
 ) -> Result<Commit, Refusal> {
     let before = view.session()?;
     let mut session = session::evolve(before.clone(), event);
-    session.next_due_at = due_at(&session, view.service()?);
+    session.next_due_at = due_at(&session, view.service()?, now);
     let (kind, told) = match event {
-        Event::Funded => ("session_funded", Some("session_scheduled")),
+        Event::Funded => ("session_funded", Some(NotificationKind::Scheduled)),
         Event::CaseOpened { .. } => ("session_case_opened", None),
-        Event::Rescheduled { .. } => ("session_rescheduled", Some("session_rescheduled")),
-        Event::Cancelled { .. } => ("session_cancelled", Some("session_cancelled")),
+        Event::Rescheduled { .. } => ("session_rescheduled", Some(NotificationKind::Rescheduled)),
+        Event::Cancelled { .. } => ("session_cancelled", Some(NotificationKind::Cancelled)),
         Event::Completed => ("session_completed", None),
         Event::NoShow => ("session_no_show", None),
     };
@@ -40,7 +42,10 @@ pub(crate) fn commit(
     };
     let journal = Journal::new(subject, version, kind)
         .with_body(json!({ "session": id, "event": event, "funded": funded }));
-    Ok(Commit { journal, changes })
+    Ok(Commit {
+        journal: Some(journal),
+        changes,
+    })
 }
 
 /// Holds credits for the client's sessions that wait for one, earliest first, but for the session
@@ -65,17 +70,25 @@ pub(crate) fn fund_waiting(
             _ => continue,
         };
         let mut session = session::evolve(waiting.clone(), &event);
-        session.next_due_at = None;
+        session.next_due_at = Some(follow_up_at(&session, now));
         funded.push(session.id);
-        let notice = Notification::to_client("session_scheduled", &session, now);
+        let notice = Notification::to_client(NotificationKind::Scheduled, &session, now);
         changes.extend([Change::Session(session), Change::Notify(notice)]);
     }
     changes.extend(posting.changed());
     Ok(funded)
 }
 
-/// When the worker has to look at a session next: an unfunded one, when its notice comes.
-pub(crate) fn due_at(session: &Session, service: &Service) -> Option<DateTime<Utc>> {
-    let waits = session.state == SessionState::Unfunded;
-    waits.then(|| notice_at(session.starts_at, service))
+/// When the worker has to look at a session next: at an unfunded one when its notice comes, at a
+/// scheduled one when somebody is to be told something.
+pub(crate) fn due_at(
+    session: &Session,
+    service: &Service,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    match session.state {
+        SessionState::Unfunded => Some(notice_at(session.starts_at, service).max(now)),
+        SessionState::Scheduled => Some(follow_up_at(session, now)),
+        _ => None,
+    }
 }

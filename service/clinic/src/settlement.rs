@@ -75,7 +75,10 @@ pub fn grant(
         "credits_granted",
     )
     .with_body(json!({ "funded": funded }));
-    Ok(Idempotent::Applied(Commit { journal, changes }))
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal),
+        changes,
+    }))
 }
 
 /// Says how a session went.

@@ -99,7 +99,7 @@ pub(super) struct Command<T> {
 }
 
 impl<T> Command<T> {
-    /// Writes, and tells what was written about as `subject` takes it: now, or when the same request
+    /// Writes, and tells what was written about as `taken` takes it: now, or when the same request
     /// was first made.
     pub(super) async fn write<S>(
         &self,
@@ -107,12 +107,13 @@ impl<T> Command<T> {
         request: &store::Request,
         scope: Scope,
         decide: Decide<'_>,
-        subject: impl Fn(&Subject) -> Option<S>,
+        taken: impl Fn(&Subject) -> Option<S>,
     ) -> Result<(Written, S), Problem> {
-        let written = app.store.write(request, scope, decide).await?;
+        let written = app.write(request, scope, decide).await?;
         let found = match &written {
-            Written::Committed(about) | Written::Replayed(about) => subject(about),
-            Written::Unchanged => None,
+            Written::Committed { subject, .. } => subject.as_ref().and_then(taken),
+            Written::Replayed(about) => taken(about),
+            Written::Unchanged | Written::DryRun(_) => None,
         };
         // A new thing is always written, and a key stands for one kind of request.
         Ok((written, found.ok_or_else(Problem::internal)?))
@@ -126,9 +127,8 @@ impl<T> Command<T> {
     /// The store's request, made at the clock's time.
     pub(super) fn request(&self, app: &App) -> store::Request {
         store::Request {
-            principal: self.caller.0,
-            at: app.clock.now(),
             idempotency: self.idempotency.clone(),
+            ..store::Request::of(self.caller.0, app.clock.now())
         }
     }
 }

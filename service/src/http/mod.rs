@@ -5,7 +5,9 @@ mod answer;
 mod calendar;
 mod caller;
 mod clients;
+pub mod health;
 mod intents;
+mod messages;
 mod occurrences;
 mod params;
 mod problem;
@@ -13,16 +15,19 @@ mod services;
 mod sessions;
 mod therapists;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, middleware};
+use axum::{Json, Router, middleware};
+use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::App;
+use crate::{App, random};
 pub use problem::Problem;
 
 #[derive(utoipa::OpenApi)]
@@ -48,7 +53,8 @@ pub fn router(app: App) -> Router {
                     .merge(clients::routes())
                     .merge(intents::routes())
                     .merge(occurrences::routes())
-                    .merge(sessions::routes()),
+                    .merge(sessions::routes())
+                    .merge(messages::routes()),
             )
             .split_for_parts();
     complete(&mut description);
@@ -67,7 +73,7 @@ pub fn router(app: App) -> Router {
                 "this page does not know this method",
             )
         })
-        .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn_with_state(app.clone(), log))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| {
             Problem::internal().into_response()
         }))
@@ -98,10 +104,39 @@ fn complete(description: &mut OpenApi) {
     }
 }
 
-/// One line for each answer: method, path and status, and nothing of what was sent.
-async fn log(request: axum::extract::Request, next: middleware::Next) -> axum::response::Response {
+/// The longest request id that is taken over from whoever asks.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// One line for each answer: method, path and status, and nothing of what was sent. Everything that
+/// is logged on the way carries the request's id, which the answer carries too.
+async fn log(State(app): State<App>, request: Request, next: middleware::Next) -> Response {
+    let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = next.run(request).await;
-    tracing::info!(%method, path, status = response.status().as_u16(), "answered");
+    let id = request_id(request.headers(), &app);
+    let span = tracing::info_span!("request", id = %id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status(), started.elapsed());
+    app.metrics.answered(&method, status, took);
+    let _in_span = span.enter();
+    let (status, ms) = (status.as_u16(), took.as_millis());
+    tracing::info!(%method, path, status, ms, "answered");
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
     response
+}
+
+/// The caller's own id for the request, if it is harmless, else a new one.
+fn request_id(headers: &HeaderMap, app: &App) -> String {
+    let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let harmless = |id: &&str| {
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    match given.filter(harmless) {
+        Some(id) => id.to_owned(),
+        None => random::id(app.clock.now()).to_string(),
+    }
 }

@@ -115,7 +115,7 @@ pub(super) async fn change<T>(
     let (intent, at) = locate(app, &command.caller, address).await?;
     let scope = Scope::Occurrence { address, around };
     let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, expected, now));
-    let written = app.store.write(&request, scope, decide).await;
+    let written = app.write(&request, scope, decide).await;
     let written = written.map_err(|error| match address {
         Address::Session(_) => Problem::from(error).as_missing("session"),
         Address::Occurrence(..) => error.into(),

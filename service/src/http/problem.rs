@@ -73,6 +73,13 @@ impl Problem {
         )
     }
 
+    /// Nothing was done, and trying again may help.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let detail = "try again in a moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
     /// What is asked for is not there, or not the caller's.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
@@ -121,11 +128,15 @@ impl IntoResponse for Problem {
             Value::Object(body).to_string(),
         )
             .into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, scheme);
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            _ => {}
         }
         response
     }
@@ -147,14 +158,10 @@ impl From<StoreError> for Problem {
                 "something else was stored at the same time: look, and try again",
             )
             .with("constraint", constraint),
+            StoreError::Busy => Self::unavailable(),
             StoreError::Unavailable(source) => {
                 tracing::error!(%source, "the database is not available");
-                let code = "unavailable";
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    code,
-                    "try again in a moment",
-                )
+                Self::unavailable()
             }
             StoreError::Corrupt { what, source } => {
                 tracing::error!(what, %source, "a stored value cannot be read");
@@ -195,6 +202,8 @@ impl From<Refusal> for Problem {
                     .with("clashes", listed)
                     .with("checked_through", instant(checked_through))
             }
+            Refusal::LeaseLost { .. } => conflict("lease_lost", detail),
+            Refusal::NotDead { state } => conflict("not_dead", detail).with("state", state.name()),
             Refusal::TooLateToReschedule { free_until, now } => {
                 conflict("too_late_to_reschedule", detail)
                     .with("free_until", instant(free_until))

@@ -1,29 +1,88 @@
 //! Sessions by their own id: the same occurrences, and how they went.
 
+use axum::Json;
 use axum::extract::State;
+use clinic::access::{Action, Resource};
 use clinic::occurrence::Touch;
 use clinic::settlement::{Outcome, settle};
-use clinic::{Address, Scope};
+use clinic::{Address, Role, Scope};
 use scheduler_core::SessionId;
+use scheduler_core::calendar::Item;
+use serde::Deserialize;
+use store::{Which, Whose};
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::{Done, Versioned};
-use super::calendar::OccurrenceBody;
+use super::answer::{Done, List, Versioned};
+use super::calendar::{OccurrenceBody, body};
 use super::caller::{Caller, Command};
 use super::occurrences::{NewTime, Nothing, answer, change, locate};
-use super::params::{Id, local};
+use super::params::{Id, PageParams, Params, local};
 use super::problem::Problem;
 use crate::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(list))
         .routes(routes!(show))
         .routes(routes!(complete))
         .routes(routes!(no_show))
         .routes(routes!(reschedule))
         .routes(routes!(cancel))
+}
+
+/// Which sessions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct SessionParams {
+    /// live (scheduled or unfunded) or attendance_unknown (over, and nobody has said how they
+    /// went). Live, if not given.
+    which: Option<String>,
+    /// The `next` of the page before.
+    cursor: Option<Uuid>,
+    /// At most so many items, 1 to 200. 50, if not given.
+    limit: Option<u32>,
+}
+
+/// Sessions: all of the clinic for its staff, one's own for others.
+#[utoipa::path(get, path = "/sessions", tag = "sessions", params(SessionParams),
+    responses((status = 200, body = List<OccurrenceBody>)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(params): Params<SessionParams>,
+) -> Result<Json<List<OccurrenceBody>>, Problem> {
+    let whose = match caller.0.role {
+        Role::Therapist(id) => Whose::Therapist(id),
+        Role::Client(id) => Whose::Client(id),
+        Role::Admin | Role::Operator => {
+            caller.may(Action::Read, Resource::Clinic, "page")?;
+            Whose::Clinic
+        }
+    };
+    let now = app.clock.now();
+    let which = match params.which.as_deref() {
+        None | Some("live") => Which::Live,
+        Some("attendance_unknown") => Which::AttendanceUnknown { now },
+        Some(other) => {
+            let detail = "live or attendance_unknown is expected";
+            let problem = Problem::unprocessable("invalid_value", "which", detail);
+            return Err(problem.with("value", other));
+        }
+    };
+    let page = PageParams::new(params.cursor, params.limit).page()?;
+    let sessions = app
+        .store
+        .sessions(caller.0.clinic, whose, which, page)
+        .await?;
+    let next = sessions.last().map(|session| session.id.to_string());
+    let items = sessions.iter().map(|one| body(&Item::Session(one)));
+    Ok(Json(List::page(items.collect(), page.limit, |_| {
+        next.clone().unwrap_or_default()
+    })))
 }
 
 /// One session.
@@ -114,7 +173,7 @@ async fn went(
         around: None,
     };
     let decide = Box::new(move |view: &_| settle(view, outcome, principal, expected, now));
-    let written = app.store.write(&request, scope, decide).await;
+    let written = app.write(&request, scope, decide).await;
     let written = written.map_err(|error| Problem::from(error).as_missing("session"))?;
     answer(app, &command.caller, written, intent, at).await
 }

@@ -64,10 +64,10 @@ async fn advance(
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", detail);
         return Err(problem.with("field", "hours").with("value", step.hours));
     }
-    worker::tick(app.store.as_ref(), app.clock.now()).await?;
+    worker::tick(&app).await;
     for _ in 0..step.hours {
         app.clock.advance(TimeDelta::hours(1));
-        worker::tick(app.store.as_ref(), app.clock.now()).await?;
+        worker::tick(&app).await;
     }
     Ok(Redirect::to("/"))
 }

@@ -1,28 +1,75 @@
-//! The tick: everything that is due, one row at a time, each in a transaction of its own.
+//! The worker: what is due, done job by job.
 //!
-//! A job is a file with a decision of the clinic and a line in `JOBS`. Rows are claimed in the
-//! order in which they became due; one that fails is passed over and comes again with the next
-//! tick.
+//! A job is a decision of the clinic and a line in `JOBS`. What is due is claimed, decided on and
+//! committed in one transaction for each row, so a worker that dies has done some rows and not
+//! others, and any worker does the rest. Only messages are different, because sending one is no
+//! transaction: they are leased, see `dispatch`. A job that looks for rows no job has looked for
+//! before also names them: a variant of [`Job`], and what is due of it in each store's `claims.rs`.
+//!
+//! Every job has a loop of its own, so one that is slow or failing holds up none of the others. Any
+//! number of workers may run beside each other.
 
-use std::time::Duration;
+mod dispatch;
+mod rows;
+pub mod sink;
+
+use std::ops::AddAssign;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use clinic::scope::{Claim, Job};
-use clinic::{Decision, View, horizon};
-use store::{Store, StoreError, Written};
-use tracing::{debug, error, info};
+use clinic::scope::Job;
+use clinic::{Decision, View, follow_up, horizon};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+use tracing::{error, info, warn};
 
 use crate::App;
 
 /// What decides about a claimed row.
 type Decide = fn(&View, DateTime<Utc>) -> Decision;
 
-/// The jobs of a tick, in their order: sessions first, so that those without credit are looked at
-/// in the same tick.
-const JOBS: [(&str, Job, Decide); 2] = [
-    ("materialize", Job::Materialize, horizon::materialize),
-    ("fund", Job::Fund, horizon::fund),
+/// How a job is done.
+#[derive(Clone, Copy)]
+enum Work {
+    /// Rows that are claimed, decided on and committed.
+    Rows(Job, Decide),
+    /// Messages that are leased, sent and settled.
+    Messages,
+}
+
+/// The jobs, in the order of one tick: sessions first, so that those without credit are looked at,
+/// and what is told about them is sent, in the same tick.
+const JOBS: [Work; 5] = [
+    Work::Rows(Job::Materialize, horizon::materialize),
+    Work::Rows(Job::Fund, horizon::fund),
+    Work::Rows(Job::Remind, follow_up::remind),
+    Work::Rows(Job::AskAttendance, follow_up::ask_attendance),
+    Work::Messages,
 ];
+
+impl Work {
+    fn job(self) -> Job {
+        match self {
+            Self::Rows(job, _) => job,
+            Self::Messages => Job::Dispatch,
+        }
+    }
+
+    /// Does what is due of it, once.
+    async fn tick(self, app: &App) -> Report {
+        let (job, started) = (self.job(), Instant::now());
+        match app.store.backlog(job, app.clock.now()).await {
+            Ok(backlog) => app.metrics.backlog(job, &backlog, app.clock.now()),
+            Err(error) => warn!(job = job.name(), %error, "cannot tell what is due"),
+        }
+        let report = match self {
+            Self::Rows(job, decide) => rows::drain(app, job, decide).await,
+            Self::Messages => dispatch::drain(app).await,
+        };
+        app.metrics.ticked(job, started.elapsed());
+        report
+    }
+}
 
 /// What a tick did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,50 +80,46 @@ pub struct Report {
     pub failed: u64,
 }
 
-/// Does everything that is due at `now`.
-///
-/// # Errors
-/// [`StoreError`] if the store does not let anything be claimed. What goes wrong with a single row
-/// is counted and logged.
-pub async fn tick(store: &dyn Store, now: DateTime<Utc>) -> Result<Report, StoreError> {
-    let mut report = Report::default();
-    for (name, job, decide) in JOBS {
-        let mut claim = Claim {
-            job,
-            now,
-            after: None,
-        };
-        while let Some(claimed) = store
-            .claim(&claim, Box::new(move |view| decide(view, now)))
-            .await?
-        {
-            claim.after = Some(claimed.position);
-            match claimed.outcome {
-                Ok(Written::Committed(subject)) => {
-                    debug!(job = name, ?subject, "done");
-                    report.done += 1;
-                }
-                Ok(Written::Unchanged | Written::Replayed(_)) => {}
-                Err(error) => {
-                    error!(job = name, id = %claimed.position.id, %error, "failed");
-                    report.failed += 1;
-                }
-            }
-        }
+impl AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.failed += other.failed;
     }
-    Ok(report)
 }
 
-/// Ticks until it is dropped.
+/// Does everything that is due, once. What goes wrong is counted and logged.
+pub async fn tick(app: &App) -> Report {
+    let mut report = Report::default();
+    for work in JOBS {
+        report += work.tick(app).await;
+    }
+    report
+}
+
+/// Ticks until it is stopped. What is under way is then finished, and nothing more is claimed.
 pub async fn run(app: App, every: Duration) {
+    let mut loops = JoinSet::new();
+    for work in JOBS {
+        loops.spawn(repeat(app.clone(), every, work));
+    }
+    loops.join_all().await;
+}
+
+async fn repeat(app: App, every: Duration, work: Work) {
     let mut due = tokio::time::interval(every);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        due.tick().await;
-        match tick(app.store.as_ref(), app.clock.now()).await {
+        tokio::select! {
+            () = app.stop.requested() => return,
+            _ = due.tick() => {}
+        }
+        let job = work.job().name();
+        // In a task of its own, so that a panic ends this tick and not the loop.
+        let ticking = app.clone();
+        match tokio::spawn(async move { work.tick(&ticking).await }).await {
             Ok(Report { done: 0, failed: 0 }) => {}
-            Ok(report) => info!(done = report.done, failed = report.failed, "tick"),
-            Err(error) => error!(%error, "tick"),
+            Ok(Report { done, failed }) => info!(job, done, failed, "tick"),
+            Err(panicked) => error!(job, %panicked, "a tick broke off"),
         }
     }
 }

@@ -6,8 +6,8 @@ CREATE TABLE token (
     id         BLOB PRIMARY KEY,
     clinic_id  BLOB NOT NULL,
     hash       BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
-    role       TEXT NOT NULL CHECK (role IN ('admin', 'therapist', 'client')),
-    subject_id BLOB CHECK ((role = 'admin') = (subject_id IS NULL)),
+    role       TEXT NOT NULL CHECK (role IN ('admin', 'operator', 'therapist', 'client')),
+    subject_id BLOB CHECK ((role IN ('admin', 'operator')) = (subject_id IS NULL)),
     created_at INTEGER NOT NULL
 ) STRICT;
 
@@ -92,7 +92,15 @@ CREATE TABLE session (
     UNIQUE (clinic_id, intent_id, recurrence_id),
     FOREIGN KEY (clinic_id, intent_id) REFERENCES intent (clinic_id, id)
 ) STRICT;
-CREATE INDEX session_due ON session (next_due_at, id) WHERE next_due_at IS NOT NULL;
+-- What each job looks for: a credit, a reminder before the start, an answer after the end.
+CREATE INDEX session_to_fund ON session (next_due_at, id)
+    WHERE state = 'unfunded' AND next_due_at IS NOT NULL;
+CREATE INDEX session_to_remind ON session (next_due_at, id)
+    WHERE state = 'scheduled' AND next_due_at < starts_at;
+CREATE INDEX session_to_ask_attendance ON session (next_due_at, id)
+    WHERE state = 'scheduled' AND next_due_at >= starts_at;
+CREATE INDEX session_live ON session (clinic_id, id) WHERE state IN ('scheduled', 'unfunded');
+CREATE INDEX session_to_settle ON session (clinic_id, ends_at) WHERE state = 'scheduled';
 CREATE INDEX session_of_therapist ON session (clinic_id, therapist_id, starts_at);
 CREATE INDEX session_of_client ON session (clinic_id, client_id, starts_at);
 
@@ -181,15 +189,28 @@ BEGIN SELECT RAISE(ABORT, 'journal_is_append_only'); END;
 CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'journal_is_append_only'); END;
 
--- What is to be told to whom, written with what it tells.
+-- What is to be told to whom, written with what it tells. `next_due_at` is when a message is leased
+-- next, which is also when its lease runs out; `attempts` numbers the leases. `rows_written` counts
+-- the rows of commits that no line of the journal counts.
 CREATE TABLE outbox (
-    seq          INTEGER PRIMARY KEY,
-    clinic_id    BLOB NOT NULL,
-    dedupe_key   TEXT NOT NULL,
-    kind         TEXT NOT NULL,
-    session_id   BLOB NOT NULL,
-    slot_version INTEGER NOT NULL,
-    recipient_id BLOB NOT NULL,
-    due_at       INTEGER NOT NULL,
-    UNIQUE (clinic_id, dedupe_key)
+    seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+    clinic_id      BLOB NOT NULL,
+    dedupe_key     TEXT NOT NULL,
+    kind           TEXT NOT NULL,
+    session_id     BLOB NOT NULL,
+    slot_version   INTEGER NOT NULL,
+    recipient_role TEXT NOT NULL CHECK (recipient_role IN ('client', 'therapist')),
+    recipient_id   BLOB NOT NULL,
+    due_at         INTEGER NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'void', 'dead')),
+    attempts       INTEGER NOT NULL,
+    next_due_at    INTEGER CHECK ((next_due_at IS NOT NULL) = (state = 'pending')),
+    last_error     TEXT,
+    rows_written   INTEGER NOT NULL,
+    UNIQUE (clinic_id, dedupe_key),
+    FOREIGN KEY (clinic_id, session_id) REFERENCES session (clinic_id, id)
 ) STRICT;
+CREATE INDEX outbox_due ON outbox (next_due_at, seq) WHERE state = 'pending';
+CREATE INDEX outbox_of_recipient ON outbox (recipient_id, seq) WHERE state = 'pending';
+CREATE INDEX outbox_of_session ON outbox (session_id, seq) WHERE state = 'pending';
+CREATE INDEX outbox_dead ON outbox (clinic_id, seq) WHERE state = 'dead';

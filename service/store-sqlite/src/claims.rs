@@ -1,13 +1,15 @@
 //! The worker's writes: claim what is due, decide, commit, in one transaction.
 
+use chrono::{DateTime, Utc};
+use clinic::ClinicId;
 use clinic::scope::{Claim, Job, Position};
-use clinic::{Actor, ClinicId};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use store::{Claimed, Decide, StoreError};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use store::rows::{self, Columns, integer};
+use store::{Backlog, Claimed, Decide, Request, StoreError};
 use uuid::Uuid;
 
-use crate::rows::{self, failed, get, instant, micros};
-use crate::write::{Author, finish};
+use crate::rows::{Row, failed, micros, optional};
+use crate::write::finish;
 use crate::{schedule, scope};
 
 pub(crate) async fn claim(
@@ -19,55 +21,103 @@ pub(crate) async fn claim(
     let Some(row) = next_due(&mut tx, claim).await? else {
         return Ok(None);
     };
-    let position = Position {
-        due_at: instant(&row, "next_due_at")?,
-        id: get(&row, "id")?,
-    };
-    let clinic = ClinicId(get(&row, "clinic_id")?);
-    let author = Author {
-        actor: Actor::Tick,
-        at: claim.now,
-        idempotency: None,
-    };
+    let position = position(claim.job, &row)?;
+    let clinic = ClinicId(rows::id(&row, "clinic_id")?);
+    let request = Request::of_tick(clinic, claim.now);
     let outcome = async {
         let view = match claim.job {
             Job::Materialize => scope::due_intent(&mut tx, clinic, rows::intent(&row)?).await?,
             Job::Fund => {
                 let session = rows::session(&row)?;
                 let intent = schedule::intent(&mut tx, clinic, session.intent).await?;
-                let intent = intent.ok_or_else(|| StoreError::corrupt("session", "no intent"))?;
+                let intent = rows::some("session's intent", intent)?;
                 scope::occurrence(&mut tx, clinic, intent, Some(session)).await?
             }
+            Job::Remind | Job::AskAttendance => scope::followed(rows::session(&row)?),
+            Job::Dispatch => scope::about(&mut tx, clinic, rows::message(&row)?).await?,
         };
-        finish(tx, clinic, &author, decide(&view)?).await
+        finish(tx, &request, decide(&view)?).await
     };
     let outcome = outcome.await;
-    Ok(Some(Claimed { position, outcome }))
+    Ok(Some(Claimed {
+        clinic,
+        position,
+        outcome,
+    }))
 }
 
-async fn next_due(
-    db: &mut SqliteConnection,
-    claim: &Claim,
-) -> Result<Option<SqliteRow>, StoreError> {
-    let sql = match claim.job {
-        Job::Materialize => {
-            "SELECT * FROM intent WHERE next_due_at <= ? AND (next_due_at, id) > (?, ?)
-             ORDER BY next_due_at, id LIMIT 1"
-        }
-        Job::Fund => {
-            "SELECT * FROM session WHERE next_due_at <= ? AND (next_due_at, id) > (?, ?)
-             ORDER BY next_due_at, id LIMIT 1"
-        }
+/// What is due of each job: the table, and the rest of the condition. It is spelled as in the
+/// partial index that answers it.
+fn due(job: Job) -> (&'static str, &'static str) {
+    match job {
+        Job::Materialize => ("intent", "next_due_at IS NOT NULL"),
+        Job::Fund => ("session", "state = 'unfunded' AND next_due_at IS NOT NULL"),
+        Job::Remind => ("session", "state = 'scheduled' AND next_due_at < starts_at"),
+        Job::AskAttendance => (
+            "session",
+            "state = 'scheduled' AND next_due_at >= starts_at",
+        ),
+        Job::Dispatch => ("outbox", "state = 'pending'"),
+    }
+}
+
+/// No message overtakes an earlier one to the same recipient, or about the same session.
+const IN_ORDER: &str = "
+    AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.state = 'pending'
+        AND earlier.recipient_id = outbox.recipient_id AND earlier.seq < outbox.seq)
+    AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.state = 'pending'
+        AND earlier.session_id = outbox.session_id AND earlier.seq < outbox.seq)";
+
+async fn next_due(db: &mut SqliteConnection, claim: &Claim) -> Result<Option<Row>, StoreError> {
+    let (table, condition) = due(claim.job);
+    let (key, order) = match claim.job {
+        Job::Dispatch => ("seq", IN_ORDER),
+        _ => ("id", ""),
     };
+    let sql = format!(
+        "SELECT * FROM {table} WHERE {condition} AND next_due_at <= ?
+         AND (next_due_at, {key}) > (?, ?) {order} ORDER BY next_due_at, {key} LIMIT 1"
+    );
     let (due_at, id) = match claim.after {
         Some(after) => (micros(after.due_at), after.id),
-        None => (i64::MIN, Uuid::nil()),
+        None => (i64::MIN, 0),
     };
-    sqlx::query(sql)
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(micros(claim.now))
-        .bind(due_at)
-        .bind(id)
-        .fetch_optional(db)
-        .await
-        .map_err(failed)
+        .bind(due_at);
+    let query = match claim.job {
+        Job::Dispatch => query.bind(integer(u64::try_from(id).unwrap_or(u64::MAX))),
+        _ => query.bind(Uuid::from_u128(id)),
+    };
+    Ok(query.fetch_optional(db).await.map_err(failed)?.map(Row))
+}
+
+fn position(job: Job, row: &Row) -> Result<Position, StoreError> {
+    Ok(Position {
+        due_at: rows::instant(row, "next_due_at")?,
+        id: match job {
+            Job::Dispatch => rows::number::<u64>(row, "seq")?.into(),
+            _ => rows::id(row, "id")?.as_u128(),
+        },
+    })
+}
+
+pub(crate) async fn backlog(
+    db: &mut SqliteConnection,
+    job: Job,
+    now: DateTime<Utc>,
+) -> Result<Backlog, StoreError> {
+    let (table, condition) = due(job);
+    let sql = format!(
+        "SELECT count(*) AS due, min(next_due_at) AS oldest FROM {table}
+         WHERE {condition} AND next_due_at <= ?"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(micros(now));
+    let backlog = optional(db, query, |row| {
+        Ok(Backlog {
+            due: rows::number(row, "due")?,
+            oldest: row.instant("oldest")?,
+        })
+    });
+    Ok(backlog.await?.unwrap_or_default())
 }

@@ -4,10 +4,10 @@ use clinic::ClinicId;
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::ClientId;
 use sqlx::sqlite::SqliteConnection;
-use store::StoreError;
+use store::{StoreError, rows};
 
 use crate::people::one;
-use crate::rows::{self, failed, integer};
+use crate::rows::{all, optional};
 
 pub(crate) async fn account(
     db: &mut SqliteConnection,
@@ -25,18 +25,15 @@ pub(crate) async fn entries(
     after: u64,
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT * FROM ledger_entry WHERE clinic_id = ? AND account_id = ? AND seq > ?
          ORDER BY seq LIMIT ?",
     )
     .bind(clinic.0)
     .bind(client.0)
-    .bind(integer(after))
-    .bind(limit)
-    .fetch_all(db)
-    .await
-    .map_err(failed)?;
-    rows.iter().map(rows::entry).collect()
+    .bind(rows::integer(after))
+    .bind(limit);
+    all(db, query, rows::entry).await
 }
 
 pub(crate) async fn entry(
@@ -44,13 +41,10 @@ pub(crate) async fn entry(
     clinic: ClinicId,
     key: &Key,
 ) -> Result<Option<Entry>, StoreError> {
-    let row = sqlx::query("SELECT * FROM ledger_entry WHERE clinic_id = ? AND key = ?")
+    let query = sqlx::query("SELECT * FROM ledger_entry WHERE clinic_id = ? AND key = ?")
         .bind(clinic.0)
-        .bind(key.as_str())
-        .fetch_optional(db)
-        .await
-        .map_err(failed)?;
-    row.as_ref().map(rows::entry).transpose()
+        .bind(key.as_str());
+    optional(db, query, rows::entry).await
 }
 
 /// The entries that carry one of these keys.

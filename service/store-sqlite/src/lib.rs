@@ -7,18 +7,21 @@
 
 mod claims;
 mod ledger;
+mod outbox;
 mod people;
 mod rows;
 mod schedule;
 mod scope;
 mod write;
 
+use std::cmp::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use clinic::scope::Claim;
-use clinic::{Client, ClinicId, Principal, Scope, Service, Therapist};
+use chrono::{DateTime, Utc};
+use clinic::scope::{Claim, Job};
+use clinic::{Client, ClinicId, Message, MessageState, Principal, Scope, Service, Therapist};
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
@@ -32,13 +35,16 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use store::{
-    Calendar, Claimed, Decide, Metered, Page, Request, Store, StoreError, Token, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
+    Token, Which, Whose, Written,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// How long a statement waits for a lock, and a caller for a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a caller waits for a connection: writers queue for theirs.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many readers work beside the writer.
 const READERS: u32 = 4;
 
@@ -49,86 +55,41 @@ pub struct SqliteStore {
     readers: SqlitePool,
 }
 
-/// Why a database cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// SQLite refuses the file.
-    #[error("cannot open {path}")]
-    Open {
-        /// The file.
-        path: String,
-        /// What SQLite said.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// A program newer than this one has changed the schema.
-    #[error(
-        "{path} has schema version {found}, this program knows up to {known}: use the newer program"
-    )]
-    NewerSchema {
-        /// The file.
-        path: String,
-        /// The version in the file.
-        found: i64,
-        /// The newest version this program knows.
-        known: i64,
-    },
-    /// The schema cannot be brought up to date.
-    #[error("cannot migrate {path}")]
-    Migrate {
-        /// The file.
-        path: String,
-        /// What went wrong.
-        #[source]
-        source: MigrateError,
-    },
-}
-
 impl SqliteStore {
-    /// Opens the file, creating it if it is not there, and brings its schema up to date.
+    /// Opens a file whose schema is the one this program knows.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        Self::open_or(path, true).await
+        let shown = path.display().to_string();
+        if !path.exists() {
+            return Err(OpenError::Missing { database: shown });
+        }
+        let options = options(path);
+        let writer = connect(options.clone(), 1, &shown).await?;
+        check_schema(&writer, &shown).await?;
+        let readers = connect(options.read_only(true), READERS, &shown).await?;
+        Ok(Self { writer, readers })
     }
 
-    /// Opens a file that is there, and brings its schema up to date.
+    /// Creates the file if it is not there, and brings its schema up to date.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open_existing(path: &Path) -> Result<Self, OpenError> {
-        Self::open_or(path, false).await
-    }
-
-    async fn open_or(path: &Path, create: bool) -> Result<Self, OpenError> {
+    pub async fn migrate(path: &Path) -> Result<(), OpenError> {
         let shown = path.display().to_string();
-        let failed = |source| OpenError::Open {
-            path: shown.clone(),
-            source,
+        let writer = connect(options(path).create_if_missing(true), 1, &shown).await?;
+        let migrated = MIGRATIONS.run(&writer).await;
+        let outcome = match migrated {
+            Ok(()) => Ok(()),
+            Err(MigrateError::VersionMissing(_)) => check_schema(&writer, &shown).await,
+            Err(source) => Err(OpenError::Migrate {
+                database: shown,
+                source: Box::new(source),
+            }),
         };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(create)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE);
-        let pool = |size| {
-            SqlitePoolOptions::new()
-                .max_connections(size)
-                .acquire_timeout(PATIENCE)
-        };
-        let writer = pool(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
-        migrate(&writer, &shown).await?;
-        let readers = pool(READERS)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(failed)?;
-        Ok(Self { writer, readers })
+        writer.close().await;
+        outcome
     }
 
     /// The newest schema version this program knows.
@@ -144,25 +105,66 @@ impl SqliteStore {
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.readers.acquire().await.map_err(rows::failed)
     }
-
-    /// Waits for what is under way and closes the file.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
 }
 
-async fn migrate(writer: &SqlitePool, path: &str) -> Result<(), OpenError> {
-    match MIGRATIONS.run(writer).await {
-        Ok(()) => Ok(()),
-        Err(MigrateError::VersionMissing(found)) => Err(OpenError::NewerSchema {
-            path: path.to_owned(),
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+async fn connect(
+    options: SqliteConnectOptions,
+    size: u32,
+    shown: &str,
+) -> Result<SqlitePool, OpenError> {
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(QUEUE_TIMEOUT)
+        .connect_with(options)
+        .await
+        .map_err(|source| OpenError::Open {
+            database: shown.to_owned(),
+            source: Box::new(source),
+        })
+}
+
+/// The schema must be the one this program knows, neither older nor newer.
+async fn check_schema(db: &SqlitePool, shown: &str) -> Result<(), OpenError> {
+    let known = SqliteStore::schema_version();
+    let failed = |source| OpenError::Open {
+        database: shown.to_owned(),
+        source: Box::new(source),
+    };
+    let table = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let tables: i64 = sqlx::query_scalar(table)
+        .fetch_one(db)
+        .await
+        .map_err(failed)?;
+    let found: i64 = if tables == 0 {
+        0
+    } else {
+        let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+        sqlx::query_scalar(newest)
+            .fetch_one(db)
+            .await
+            .map_err(failed)?
+    };
+    let database = shown.to_owned();
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(OpenError::OlderSchema {
+            database,
             found,
-            known: SqliteStore::schema_version(),
+            known,
         }),
-        Err(source) => Err(OpenError::Migrate {
-            path: path.to_owned(),
-            source,
+        Ordering::Greater => Err(OpenError::NewerSchema {
+            database,
+            found,
+            known,
         }),
     }
 }
@@ -184,6 +186,26 @@ impl Store for SqliteStore {
         decide: Decide<'_>,
     ) -> Result<Option<Claimed>, StoreError> {
         claims::claim(&self.writer, claim, decide).await
+    }
+
+    async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError> {
+        claims::backlog(&mut *self.reader().await?, job, now).await
+    }
+
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        let sql = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now";
+        let read = |row: &_| store::rows::instant(row, "now");
+        let now = rows::optional(&mut *self.reader().await?, sqlx::query(sql), read).await?;
+        store::rows::some("now", now)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError> {
+        people::clinics(&mut *self.reader().await?).await
     }
 
     async fn add_token(&self, token: &Token) -> Result<(), StoreError> {
@@ -251,6 +273,16 @@ impl Store for SqliteStore {
         schedule::session(&mut *self.reader().await?, clinic, id).await
     }
 
+    async fn sessions(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        which: Which,
+        page: Page,
+    ) -> Result<Vec<Session>, StoreError> {
+        schedule::page(&mut *self.reader().await?, clinic, whose, which, page).await
+    }
+
     async fn session_of(
         &self,
         clinic: ClinicId,
@@ -289,6 +321,20 @@ impl Store for SqliteStore {
 
     async fn entry(&self, clinic: ClinicId, key: &Key) -> Result<Option<Entry>, StoreError> {
         ledger::entry(&mut *self.reader().await?, clinic, key).await
+    }
+
+    async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError> {
+        outbox::message(&mut *self.reader().await?, clinic, seq).await
+    }
+
+    async fn messages(
+        &self,
+        clinic: ClinicId,
+        state: MessageState,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        outbox::messages(&mut *self.reader().await?, clinic, state, after, limit).await
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {

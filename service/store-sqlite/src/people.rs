@@ -1,20 +1,16 @@
 //! Therapists, clients, services, and the credentials that stand for people.
 
-use clinic::{Client, ClinicId, Principal, Role, Service, Therapist};
+use clinic::{Client, ClinicId, Principal, Service, Therapist};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use store::{Page, StoreError, Token};
+use sqlx::sqlite::SqliteConnection;
+use store::{Page, StoreError, Token, rows};
 use uuid::Uuid;
 
-use crate::rows::{self, failed, get, micros};
+use crate::rows::{Row, all, execute, micros, optional};
 
 pub(crate) async fn add_token(db: &mut SqliteConnection, token: &Token) -> Result<(), StoreError> {
-    let (role, subject) = match token.role {
-        Role::Admin => ("admin", None),
-        Role::Therapist(id) => ("therapist", Some(id.0)),
-        Role::Client(id) => ("client", Some(id.0)),
-    };
-    sqlx::query(
+    let (role, subject) = rows::role_columns(token.role);
+    let insert = sqlx::query(
         "INSERT INTO token (id, clinic_id, hash, role, subject_id, created_at)
          VALUES (?, ?, ?, ?, ?, ?)",
     )
@@ -23,34 +19,23 @@ pub(crate) async fn add_token(db: &mut SqliteConnection, token: &Token) -> Resul
     .bind(token.hash.as_slice())
     .bind(role)
     .bind(subject)
-    .bind(micros(token.created_at))
-    .execute(db)
-    .await
-    .map_err(failed)?;
-    Ok(())
+    .bind(micros(token.created_at));
+    execute(db, insert).await.map(|_| ())
 }
 
 pub(crate) async fn principal(
     db: &mut SqliteConnection,
     token_hash: [u8; 32],
 ) -> Result<Option<Principal>, StoreError> {
-    let row = sqlx::query("SELECT id, clinic_id, role, subject_id FROM token WHERE hash = ?")
-        .bind(token_hash.as_slice())
-        .fetch_optional(db)
-        .await
-        .map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
-    let role = match (get(&row, "role")?, get::<Option<Uuid>>(&row, "subject_id")?) {
-        ("admin", None) => Role::Admin,
-        ("therapist", Some(id)) => Role::Therapist(TherapistId(id)),
-        ("client", Some(id)) => Role::Client(ClientId(id)),
-        (role, _) => return Err(StoreError::corrupt("token role", role.to_owned())),
-    };
-    Ok(Some(Principal {
-        clinic: ClinicId(get(&row, "clinic_id")?),
-        credential: get(&row, "id")?,
-        role,
-    }))
+    let query = sqlx::query("SELECT id, clinic_id, role, subject_id FROM token WHERE hash = ?")
+        .bind(token_hash.as_slice());
+    optional(db, query, rows::principal).await
+}
+
+/// The clinics that anybody has a credential for.
+pub(crate) async fn clinics(db: &mut SqliteConnection) -> Result<Vec<ClinicId>, StoreError> {
+    let query = sqlx::query("SELECT DISTINCT clinic_id FROM token ORDER BY clinic_id");
+    all(db, query, |row| rows::id(row, "clinic_id").map(ClinicId)).await
 }
 
 pub(crate) async fn therapist(
@@ -107,23 +92,16 @@ pub(crate) async fn services(
     many(db, sql, clinic, page, rows::service).await
 }
 
-type FromRow<T> = fn(&SqliteRow) -> Result<T, StoreError>;
-
 /// The row of a clinic with this id.
 pub(crate) async fn one<T>(
     db: &mut SqliteConnection,
     sql: &'static str,
     clinic: ClinicId,
     id: Uuid,
-    from_row: FromRow<T>,
+    read: impl Fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
-    let row = sqlx::query(sql)
-        .bind(clinic.0)
-        .bind(id)
-        .fetch_optional(db)
-        .await
-        .map_err(failed)?;
-    row.as_ref().map(from_row).transpose()
+    let query = sqlx::query(sql).bind(clinic.0).bind(id);
+    optional(db, query, read).await
 }
 
 async fn many<T>(
@@ -131,14 +109,11 @@ async fn many<T>(
     sql: &'static str,
     clinic: ClinicId,
     page: Page,
-    from_row: FromRow<T>,
+    read: impl Fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let rows = sqlx::query(sql)
+    let query = sqlx::query(sql)
         .bind(clinic.0)
         .bind(page.after.unwrap_or(Uuid::nil()))
-        .bind(page.limit.min(store::PAGE_MAX))
-        .fetch_all(db)
-        .await
-        .map_err(failed)?;
-    rows.iter().map(from_row).collect()
+        .bind(page.limit.min(store::PAGE_MAX));
+    all(db, query, read).await
 }

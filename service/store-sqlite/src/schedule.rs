@@ -5,13 +5,12 @@ use scheduler_core::calendar::near;
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Sqlite, query::Query};
-use store::{Calendar, Page, StoreError, Whose};
+use sqlx::sqlite::SqliteConnection;
+use store::{Calendar, Page, StoreError, Which, Whose, rows};
 use uuid::Uuid;
 
 use crate::people::one;
-use crate::rows::{self, failed, micros};
+use crate::rows::{all, micros, optional};
 
 /// No appointment is longer, so one that overlaps a window starts at most this long before it.
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -40,16 +39,13 @@ pub(crate) async fn session_of(
     intent: IntentId,
     recurrence_id: LocalDateTime,
 ) -> Result<Option<Session>, StoreError> {
-    let row = sqlx::query(
+    let query = sqlx::query(
         "SELECT * FROM session WHERE clinic_id = ? AND intent_id = ? AND recurrence_id = ?",
     )
     .bind(clinic.0)
     .bind(intent.0)
-    .bind(recurrence_id.seconds())
-    .fetch_optional(db)
-    .await
-    .map_err(failed)?;
-    row.as_ref().map(rows::session).transpose()
+    .bind(recurrence_id.seconds());
+    optional(db, query, rows::session).await
 }
 
 /// The sessions of an intent from a recurrence-id on.
@@ -65,7 +61,7 @@ pub(crate) async fn sessions_from(
         .bind(clinic.0)
         .bind(intent.0)
         .bind(from.seconds());
-    sessions(db, query).await
+    all(db, query, rows::session).await
 }
 
 /// The sessions of a client that wait for a credit, by start.
@@ -76,7 +72,12 @@ pub(crate) async fn unfunded(
 ) -> Result<Vec<Session>, StoreError> {
     let sql = "SELECT * FROM session WHERE clinic_id = ? AND client_id = ? AND state = 'unfunded'
                ORDER BY starts_at, id";
-    sessions(db, sqlx::query(sql).bind(clinic.0).bind(client.0)).await
+    all(
+        db,
+        sqlx::query(sql).bind(clinic.0).bind(client.0),
+        rows::session,
+    )
+    .await
 }
 
 /// Live sessions of a therapist or a client that end after an instant.
@@ -98,7 +99,7 @@ pub(crate) async fn live_after(
         .bind(client.0)
         .bind(after - DAY_MICROS)
         .bind(after);
-    sessions(db, query).await
+    all(db, query, rows::session).await
 }
 
 /// The intents of a therapist or a client that still mean virtual occurrences.
@@ -108,7 +109,7 @@ pub(crate) async fn pending_intents(
     therapist: TherapistId,
     client: ClientId,
 ) -> Result<Vec<Intent>, StoreError> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT * FROM intent
          WHERE clinic_id = ?1 AND therapist_id = ?2 AND next_due_at IS NOT NULL
          UNION
@@ -117,11 +118,8 @@ pub(crate) async fn pending_intents(
     )
     .bind(clinic.0)
     .bind(therapist.0)
-    .bind(client.0)
-    .fetch_all(db)
-    .await
-    .map_err(failed)?;
-    rows.iter().map(rows::intent).collect()
+    .bind(client.0);
+    all(db, query, rows::intent).await
 }
 
 pub(crate) async fn intents(
@@ -155,13 +153,62 @@ pub(crate) async fn intents(
         Some(id) => query.bind(id),
         None => query.bind(true),
     };
-    let rows = query
+    let query = query
         .bind(page.after.unwrap_or(Uuid::nil()))
-        .bind(page.limit)
-        .fetch_all(db)
-        .await
-        .map_err(failed)?;
-    rows.iter().map(rows::intent).collect()
+        .bind(page.limit);
+    all(db, query, rows::intent).await
+}
+
+/// A page of sessions by id.
+pub(crate) async fn page(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    which: Which,
+    page: Page,
+) -> Result<Vec<Session>, StoreError> {
+    let (therapist, client, intent) = match whose {
+        Whose::Clinic => (None, None, None),
+        Whose::Therapist(id) => (Some(id.0), None, None),
+        Whose::Client(id) => (None, Some(id.0), None),
+        Whose::Intent(id) => (None, None, Some(id.0)),
+    };
+    // The state is spelled out so that its index is used. Of the live sessions few are over: they
+    // are found first and put in order then, which is what the plus says.
+    let (condition, ended_by) = match which {
+        Which::Live => (
+            "state IN ('scheduled', 'unfunded') AND id > ?2 AND ?3",
+            None,
+        ),
+        Which::AttendanceUnknown { now } => (
+            "state = 'scheduled' AND ends_at <= ?3 AND +id > ?2",
+            Some(micros(now)),
+        ),
+    };
+    let order = match which {
+        Which::Live => "id",
+        Which::AttendanceUnknown { .. } => "+id",
+    };
+    let sql = format!(
+        "SELECT * FROM session WHERE clinic_id = ?1 AND {condition}
+           AND (?4 IS NULL OR therapist_id = ?4)
+           AND (?5 IS NULL OR client_id = ?5)
+           AND (?6 IS NULL OR intent_id = ?6)
+         ORDER BY {order} LIMIT ?7"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(page.after.unwrap_or(Uuid::nil()));
+    let query = match ended_by {
+        Some(now) => query.bind(now),
+        None => query.bind(true),
+    };
+    let query = query
+        .bind(therapist)
+        .bind(client)
+        .bind(intent)
+        .bind(page.limit.min(store::PAGE_MAX));
+    all(db, query, rows::session).await
 }
 
 /// Intents before sessions: a session made in between hides its occurrence, and none is lost.
@@ -230,13 +277,5 @@ pub(crate) async fn sessions_in(
         .bind(micros(window.start()))
         .bind(from.seconds())
         .bind(to.seconds());
-    sessions(db, query).await
-}
-
-async fn sessions(
-    db: &mut SqliteConnection,
-    query: Query<'_, Sqlite, SqliteArguments>,
-) -> Result<Vec<Session>, StoreError> {
-    let rows = query.fetch_all(db).await.map_err(failed)?;
-    rows.iter().map(rows::session).collect()
+    all(db, query, rows::session).await
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clinic::credit::session_keys;
-use clinic::{Address, ClinicId, Scope, View};
+use clinic::{Address, ClinicId, Message, Scope, View};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use scheduler_core::{ClientId, ServiceId, TherapistId, Window};
@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnection;
 use store::{StoreError, Whose};
 
 use crate::rows::micros;
-use crate::{ledger, people, schedule};
+use crate::{ledger, outbox, people, schedule};
 
 pub(crate) async fn load(
     db: &mut SqliteConnection,
@@ -61,6 +61,31 @@ pub(crate) async fn load(
             waiting: schedule::unfunded(db, clinic, *client).await?,
             ..View::default()
         }),
+        Scope::Message(seq) => match outbox::message(db, clinic, *seq).await? {
+            Some(message) => about(db, clinic, message).await,
+            None => Ok(View::default()),
+        },
+    }
+}
+
+/// The view of a message: with the session it is about.
+pub(crate) async fn about(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    message: Message,
+) -> Result<View, StoreError> {
+    Ok(View {
+        session: schedule::session(db, clinic, message.notification.session).await?,
+        message: Some(message),
+        ..View::default()
+    })
+}
+
+/// The view of a session that somebody is to be told something about.
+pub(crate) fn followed(session: Session) -> View {
+    View {
+        session: Some(session),
+        ..View::default()
     }
 }
 

@@ -1,24 +1,16 @@
 //! Applying a commit: rows, ledger, outbox and one line of the journal, or nothing.
 
-use chrono::{DateTime, Utc};
-use clinic::{Actor, Change, ClinicId, Commit, Idempotent, Notification, Scope, Subject};
+use clinic::{Change, ClinicId, Commit, Idempotent, Journal, Scope, Subject};
 use ledger_core::{Account, Entry};
-use scheduler_core::GapPolicy;
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
+use store::rows::{self, Columns, deviations_json, hours_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
 
-use crate::rows::{self, deviations_json, failed, get, hours_json, integer, json, micros};
-use crate::scope;
-
-/// Who writes and when, for the journal.
-pub(crate) struct Author<'a> {
-    pub(crate) actor: Actor,
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) idempotency: Option<&'a Idempotency>,
-}
+use crate::rows::{all, execute, execute_on_one, failed, micros, optional};
+use crate::{outbox, scope};
 
 pub(crate) async fn write(
     writer: &SqlitePool,
@@ -27,70 +19,74 @@ pub(crate) async fn write(
     decide: Decide<'_>,
 ) -> Result<Written, StoreError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let clinic = request.principal.clinic;
-    let author = Author {
-        actor: Actor::Principal(request.principal),
-        at: request.at,
-        idempotency: request.idempotency.as_ref(),
-    };
-    if let Some(subject) = replayed(&mut tx, clinic, &author).await? {
+    if let Some(subject) = replayed(&mut tx, request).await? {
         return Ok(Written::Replayed(subject));
     }
-    let view = scope::load(&mut tx, clinic, &scope).await?;
-    finish(tx, clinic, &author, decide(&view)?).await
+    let view = scope::load(&mut tx, request.clinic, &scope).await?;
+    finish(tx, request, decide(&view)?).await
 }
 
-/// Applies what was decided and commits.
+/// Applies what was decided and commits, or rolls back if it was only tried.
 pub(crate) async fn finish(
     mut tx: Transaction<'_, Sqlite>,
-    clinic: ClinicId,
-    author: &Author<'_>,
+    request: &Request,
     decided: Idempotent<Commit>,
 ) -> Result<Written, StoreError> {
     let Idempotent::Applied(commit) = decided else {
         return Ok(Written::Unchanged);
     };
-    let mut rows_written = 1; // the journal's own
+    let uncounted = commit.journal.is_none();
+    let mut rows = 0;
     for change in &commit.changes {
-        rows_written += apply(&mut tx, clinic, change).await?;
+        let counted = uncounted.then_some(rows + 1);
+        rows += apply(&mut tx, request.clinic, change, counted.unwrap_or(0)).await?;
     }
-    journal(&mut tx, clinic, author, &commit, rows_written).await?;
+    if let Some(line) = &commit.journal {
+        rows += 1; // the journal's own
+        journal(&mut tx, request, line, rows).await?;
+    }
+    if request.dry_run {
+        tx.rollback().await.map_err(failed)?;
+        return Ok(Written::DryRun(Box::new(commit)));
+    }
     tx.commit().await.map_err(failed)?;
-    Ok(Written::Committed(commit.journal.subject))
+    let subject = commit.journal.map(|line| line.subject);
+    Ok(Written::Committed { subject, rows })
 }
 
 /// What the same request was about, if it was stored before.
 async fn replayed(
     db: &mut SqliteConnection,
-    clinic: ClinicId,
-    author: &Author<'_>,
+    request: &Request,
 ) -> Result<Option<Subject>, StoreError> {
-    let Some(Idempotency { key, request_hash }) = author.idempotency else {
+    let Some(Idempotency { key, request_hash }) = &request.idempotency else {
         return Ok(None);
     };
-    let row = sqlx::query(
+    let query = sqlx::query(
         "SELECT subject_kind, subject_id, subject_part, request_hash FROM journal
          WHERE clinic_id = ? AND actor = ? AND idempotency_key = ?",
     )
-    .bind(clinic.0)
-    .bind(author.actor.to_string())
-    .bind(key)
-    .fetch_optional(db)
-    .await
-    .map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
-    let stored: &[u8] = get(&row, "request_hash")?;
-    if stored == request_hash {
-        rows::subject(&row).map(Some)
-    } else {
-        Err(StoreError::KeyReused { key: key.clone() })
+    .bind(request.clinic.0)
+    .bind(request.actor.to_string())
+    .bind(key);
+    let found = optional(db, query, |row| {
+        let same = row.bytes("request_hash")? == Some(request_hash);
+        Ok((rows::subject(row)?, same))
+    });
+    match found.await? {
+        None => Ok(None),
+        Some((subject, true)) => Ok(Some(subject)),
+        Some((_, false)) => Err(StoreError::KeyReused { key: key.clone() }),
     }
 }
 
+/// Writes one change and tells how many rows that took. `counted` is what a message notes as written
+/// because of it.
 async fn apply(
     db: &mut SqliteConnection,
     clinic: ClinicId,
     change: &Change,
+    counted: u64,
 ) -> Result<u64, StoreError> {
     match change {
         Change::Therapist(therapist) => {
@@ -103,7 +99,7 @@ async fn apply(
                 .bind(&therapist.name)
                 .bind(therapist.hours.zone().name())
                 .bind(hours_json(&therapist.hours)?);
-            Ok(query.execute(db).await.map_err(failed)?.rows_affected())
+            execute(db, query).await
         }
         Change::Client(client) => {
             let query = sqlx::query(
@@ -115,11 +111,7 @@ async fn apply(
                 .bind(&client.name)
                 .bind(client.zone.name())
                 .bind(client.therapist.map(|id| id.0));
-            let rows = query
-                .execute(&mut *db)
-                .await
-                .map_err(failed)?
-                .rows_affected();
+            let rows = execute(db, query).await?;
             let account = Account::open(ledger_core::AccountId(client.id.0));
             let query = sqlx::query(
                 "INSERT INTO account (clinic_id, client_id, version, snapshot) VALUES (?, ?, ?, ?)",
@@ -129,7 +121,7 @@ async fn apply(
                 .bind(client.id.0)
                 .bind(integer(account.seq()))
                 .bind(json("account snapshot", &account)?);
-            Ok(rows + query.execute(db).await.map_err(failed)?.rows_affected())
+            Ok(rows + execute(db, query).await?)
         }
         Change::Service(service) => {
             let query = sqlx::query(
@@ -145,14 +137,15 @@ async fn apply(
                 .bind(&service.currency)
                 .bind(service.notice_minutes)
                 .bind(json("cancellation", &service.cancellation)?);
-            Ok(query.execute(db).await.map_err(failed)?.rows_affected())
+            execute(db, query).await
         }
         Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,
         Change::Intent(intent) => update_intent(db, clinic, intent).await,
         Change::NewSession(session) => insert_session(db, clinic, session).await,
         Change::Session(session) => update_session(db, clinic, session).await,
         Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
-        Change::Notify(notification) => notify(db, clinic, notification).await,
+        Change::Notify(notification) => outbox::insert(db, clinic, notification, counted).await,
+        Change::Message(message) => outbox::update(db, clinic, message, counted).await,
     }
 }
 
@@ -162,10 +155,6 @@ async fn insert_intent(
     intent: &Intent,
 ) -> Result<u64, StoreError> {
     let set = &intent.set;
-    let gap = match set.gap_policy() {
-        GapPolicy::Shift => "shift",
-        GapPolicy::Omit => "omit",
-    };
     let query = sqlx::query(
         "INSERT INTO intent (clinic_id, id, series_id, therapist_id, client_id, service_id, zone,
          starts_local, minutes, gap, rule, deviations, done_through, next_due_at, version)
@@ -180,13 +169,13 @@ async fn insert_intent(
     .bind(set.zone().name())
     .bind(set.start().seconds())
     .bind(set.minutes())
-    .bind(gap)
+    .bind(rows::gap_name(set.gap_policy()))
     .bind(set.rule().map(ToString::to_string))
     .bind(deviations_json(set.deviations())?)
     .bind(micros(intent.done_through))
     .bind(intent.next_due_at.map(micros))
     .bind(integer(intent.version));
-    Ok(query.execute(db).await.map_err(failed)?.rows_affected())
+    execute(db, query).await
 }
 
 async fn update_intent(
@@ -204,7 +193,7 @@ async fn update_intent(
     .bind(integer(intent.version))
     .bind(clinic.0)
     .bind(intent.id.0);
-    one_row(query.execute(db).await.map_err(failed)?.rows_affected())
+    execute_on_one(db, query).await
 }
 
 async fn insert_session(
@@ -235,7 +224,7 @@ async fn insert_session(
     .bind(session.hold_generation)
     .bind(session.next_due_at.map(micros))
     .bind(integer(session.version));
-    Ok(query.execute(db).await.map_err(failed)?.rows_affected())
+    execute(db, query).await
 }
 
 async fn update_session(
@@ -258,7 +247,7 @@ async fn update_session(
     .bind(integer(session.version))
     .bind(clinic.0)
     .bind(session.id.0);
-    one_row(query.execute(db).await.map_err(failed)?.rows_affected())
+    execute_on_one(db, query).await
 }
 
 /// Appends entries and replaces the account's snapshot.
@@ -283,11 +272,7 @@ async fn append(
         .bind(micros(entry.recorded_at))
         .bind(entry.prev_hash.0.as_slice())
         .bind(entry.hash.0.as_slice());
-        rows_written += query
-            .execute(&mut *db)
-            .await
-            .map_err(failed)?
-            .rows_affected();
+        rows_written += execute(db, query).await?;
     }
     let query = sqlx::query(
         "UPDATE account SET version = ?, snapshot = ? WHERE clinic_id = ? AND client_id = ?",
@@ -296,92 +281,56 @@ async fn append(
     .bind(json("account snapshot", account)?)
     .bind(clinic.0)
     .bind(account.id().0);
-    let updated = one_row(query.execute(db).await.map_err(failed)?.rows_affected())?;
-    Ok(rows_written + updated)
-}
-
-/// The same thing is told once: a second row with its dedupe key is left out.
-async fn notify(
-    db: &mut SqliteConnection,
-    clinic: ClinicId,
-    notification: &Notification,
-) -> Result<u64, StoreError> {
-    let query = sqlx::query(
-        "INSERT INTO outbox (clinic_id, dedupe_key, kind, session_id, slot_version, recipient_id,
-         due_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (clinic_id, dedupe_key) DO NOTHING",
-    )
-    .bind(clinic.0)
-    .bind(notification.dedupe_key())
-    .bind(notification.kind)
-    .bind(notification.session.0)
-    .bind(notification.slot_version)
-    .bind(notification.recipient.0)
-    .bind(micros(notification.due_at));
-    Ok(query.execute(db).await.map_err(failed)?.rows_affected())
+    Ok(rows_written + execute_on_one(db, query).await?)
 }
 
 async fn journal(
     db: &mut SqliteConnection,
-    clinic: ClinicId,
-    author: &Author<'_>,
-    commit: &Commit,
+    request: &Request,
+    line: &Journal,
     rows_written: u64,
 ) -> Result<(), StoreError> {
-    let line = &commit.journal;
     let (kind, id, part) = rows::subject_columns(&line.subject);
-    sqlx::query(
+    let given = request.idempotency.as_ref();
+    let insert = sqlx::query(
         "INSERT INTO journal (clinic_id, subject_kind, subject_id, subject_part, version, kind,
          actor, body, at, idempotency_key, request_hash, rows_written)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(clinic.0)
+    .bind(request.clinic.0)
     .bind(kind)
     .bind(id)
     .bind(part)
     .bind(integer(line.version))
     .bind(line.kind)
-    .bind(author.actor.to_string())
+    .bind(request.actor.to_string())
     .bind(json("journal body", &line.body)?)
-    .bind(micros(author.at))
-    .bind(author.idempotency.map(|given| given.key.as_str()))
-    .bind(author.idempotency.map(|given| given.request_hash.to_vec()))
-    .bind(integer(rows_written))
-    .execute(db)
-    .await
-    .map_err(failed)?;
-    Ok(())
-}
-
-/// A change of a row that the decision has just read changes exactly that row.
-fn one_row(rows_affected: u64) -> Result<u64, StoreError> {
-    if rows_affected == 1 {
-        Ok(1)
-    } else {
-        Err(StoreError::corrupt(
-            "row",
-            format!("{rows_affected} rows changed instead of one"),
-        ))
-    }
+    .bind(micros(request.at))
+    .bind(given.map(|given| given.key.as_str()))
+    .bind(given.map(|given| given.request_hash.as_slice()))
+    .bind(integer(rows_written));
+    execute(db, insert).await.map(|_| ())
 }
 
 pub(crate) async fn meter(
     db: &mut SqliteConnection,
     clinic: ClinicId,
 ) -> Result<Vec<Metered>, StoreError> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT kind, count(*) AS commands, sum(rows_written) AS rows_written FROM journal
-         WHERE clinic_id = ? GROUP BY kind ORDER BY kind",
+         WHERE clinic_id = ?1 GROUP BY kind
+         UNION ALL
+         SELECT kind, count(*), sum(rows_written) FROM outbox
+         WHERE clinic_id = ?1 GROUP BY kind
+         ORDER BY 1",
     )
-    .bind(clinic.0)
-    .fetch_all(db)
-    .await
-    .map_err(failed)?;
-    let metered = rows.iter().map(|row| {
+    .bind(clinic.0);
+    all(db, query, |row| {
         Ok(Metered {
-            kind: get(row, "kind")?,
+            kind: rows::some("kind", row.text("kind")?)?.to_owned(),
             commands: rows::number(row, "commands")?,
             rows: rows::number(row, "rows_written")?,
         })
-    });
-    metered.collect()
+    })
+    .await
 }

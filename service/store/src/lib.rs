@@ -8,17 +8,35 @@
 //! A store holds no rule of the clinic. Its constraints (unique keys, no overlapping live sessions,
 //! append-only tables) are the net under the rules, not the rules.
 //!
-//! To add a record: a variant of [`clinic::Change`], a table in the migration, an arm where the
-//! store applies changes, and a field of [`View`] if decisions read it.
+//! Three stores keep the contract: [`memory`] is the plainest and says what is meant, SQLite and
+//! PostgreSQL are crates of their own. One suite of plain functions, `contract`, holds all three
+//! to it.
+//!
+//! To add a record: a variant of [`clinic::Change`], a table in the migrations, an arm where each
+//! store applies changes, a function in [`rows`], and a field of [`View`] if decisions read it.
 
 #![deny(missing_docs)]
 
+#[cfg(feature = "contract")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::missing_errors_doc,
+    missing_docs,
+    reason = "it is a test suite: what it meets unexpectedly fails it, and names say what holds"
+)]
+pub mod contract;
+mod error;
+pub mod memory;
+pub mod rows;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use clinic::scope::{Claim, Position};
+use clinic::scope::{Claim, Job, Position};
 use clinic::{
-    Client, ClinicId, Decision, Principal, Refusal, Role, Scope, Service, Subject, Therapist, View,
+    Actor, Client, ClinicId, Commit, Decision, Message, MessageState, Principal, Role, Scope,
+    Service, Subject, Therapist, View,
 };
+pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
@@ -57,6 +75,15 @@ pub trait Store: Send + Sync {
     async fn claim(&self, claim: &Claim, decide: Decide<'_>)
     -> Result<Option<Claimed>, StoreError>;
 
+    /// How much of a job is due.
+    async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError>;
+    /// What time the database has. Whoever asks learns that it answers.
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError>;
+    /// Waits for what is under way, and lets the database go.
+    async fn close(&self);
+
+    /// The clinics that anybody has a credential for.
+    async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError>;
     /// Adds a credential.
     async fn add_token(&self, token: &Token) -> Result<(), StoreError>;
     /// Whom a credential stands for, by its hash.
@@ -92,6 +119,14 @@ pub trait Store: Send + Sync {
     /// A session.
     async fn session(&self, clinic: ClinicId, id: SessionId)
     -> Result<Option<Session>, StoreError>;
+    /// Sessions by id.
+    async fn sessions(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        which: Which,
+        page: Page,
+    ) -> Result<Vec<Session>, StoreError>;
     /// The session of an occurrence, if it has one.
     async fn session_of(
         &self,
@@ -125,19 +160,61 @@ pub trait Store: Send + Sync {
     /// The entry with this key.
     async fn entry(&self, clinic: ClinicId, key: &Key) -> Result<Option<Entry>, StoreError>;
 
-    /// How many commands of each kind were journaled, and the rows they wrote.
+    /// A message of the outbox.
+    async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError>;
+    /// Messages in one state after a number, in order.
+    async fn messages(
+        &self,
+        clinic: ClinicId,
+        state: MessageState,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError>;
+
+    /// How many commands of each kind were journaled, how many messages of each kind the worker
+    /// wrote and settled, and the rows written by them.
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError>;
 }
 
 /// Who writes, when, and under which idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// Where.
+    pub clinic: ClinicId,
     /// Who.
-    pub principal: Principal,
+    pub actor: Actor,
     /// When.
     pub at: DateTime<Utc>,
     /// The key that makes a retry harmless, if the caller gave one.
     pub idempotency: Option<Idempotency>,
+    /// Decide and apply, then roll back: the answer says what would have been stored.
+    pub dry_run: bool,
+}
+
+impl Request {
+    /// A principal's request.
+    #[must_use]
+    pub fn of(principal: Principal, at: DateTime<Utc>) -> Self {
+        Self {
+            clinic: principal.clinic,
+            actor: Actor::Principal(principal),
+            at,
+            idempotency: None,
+            dry_run: false,
+        }
+    }
+
+    /// A request of the worker's.
+    #[must_use]
+    pub fn of_tick(clinic: ClinicId, at: DateTime<Utc>) -> Self {
+        Self {
+            clinic,
+            actor: Actor::Tick,
+            at,
+            idempotency: None,
+            dry_run: false,
+        }
+    }
 }
 
 /// An idempotency key, unique per principal.
@@ -150,19 +227,28 @@ pub struct Idempotency {
 }
 
 /// What a write came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Written {
     /// It was stored.
-    Committed(Subject),
+    Committed {
+        /// What the journal's line is about, if it has one.
+        subject: Option<Subject>,
+        /// How many rows were inserted, updated or deleted, the journal's own included.
+        rows: u64,
+    },
     /// Nothing had to be stored.
     Unchanged,
     /// The same request was stored before, under the same idempotency key.
     Replayed(Subject),
+    /// This is what would have been stored. It passed every constraint, and was rolled back.
+    DryRun(Box<Commit>),
 }
 
 /// A row that was claimed, and what became of it.
 #[derive(Debug)]
 pub struct Claimed {
+    /// Whose it is.
+    pub clinic: ClinicId,
     /// Where it stands; the next claim goes on after it.
     pub position: Position,
     /// What it came to.
@@ -182,6 +268,27 @@ pub struct Token {
     pub role: Role,
     /// Since when.
     pub created_at: DateTime<Utc>,
+}
+
+/// The work of a job that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// How many rows.
+    pub due: u64,
+    /// Since when the first of them is.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// Which sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that take up time: scheduled and unfunded.
+    Live,
+    /// Those that are over, and nobody has said how they went.
+    AttendanceUnknown {
+        /// As of when.
+        now: DateTime<Utc>,
+    },
 }
 
 /// Whose calendar or bookings.
@@ -224,49 +331,4 @@ pub struct Metered {
     pub commands: u64,
     /// Rows inserted, updated or deleted by them, the journal's own included.
     pub rows: u64,
-}
-
-/// Why a store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The decision refuses.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The idempotency key stands for another request.
-    #[error("the idempotency key {key:?} was used for another request")]
-    KeyReused {
-        /// The key.
-        key: String,
-    },
-    /// A constraint of the database refuses what a rule let through, or a race was lost.
-    #[error("the database refuses: {constraint}")]
-    Constraint {
-        /// What it said.
-        constraint: String,
-    },
-    /// The database does not answer, or not in time. Trying again may help.
-    #[error("the database is not available")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What is stored cannot be read.
-    #[error("a stored {what} cannot be read")]
-    Corrupt {
-        /// Which kind of row or column.
-        what: &'static str,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl StoreError {
-    /// A stored value that cannot be read.
-    pub fn corrupt(
-        what: &'static str,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        Self::Corrupt {
-            what,
-            source: source.into(),
-        }
-    }
 }

@@ -17,7 +17,8 @@ async fn routes(clinic: &Clinic) -> Vec<(Method, String)> {
     for (path, methods) in description["paths"].as_object().unwrap() {
         let path = path
             .replace("{id}", "01890000-0000-7000-8000-000000000000")
-            .replace("{recurrence_id}", "2026-03-02T18:00:00");
+            .replace("{recurrence_id}", "2026-03-02T18:00:00")
+            .replace("{seq}", "1");
         assert!(!path.contains('{'), "{path}");
         for (method, operation) in methods.as_object().unwrap() {
             let name = operation["operationId"].as_str().unwrap().to_owned();
@@ -129,6 +130,7 @@ async fn a_client_and_a_therapist_see_what_is_theirs_and_nothing_else() {
             (format!("/sessions/{other_session}/complete"), json!({})),
             (format!("/clients/{}/credits", mine.client), credits),
             ("/clients".to_owned(), json!({ "name": "x", "zone": "UTC" })),
+            ("/messages/1/replay".to_owned(), json!({})),
             (
                 "/intents".to_owned(),
                 booking(&theirs, "2026-03-04T12:00:00", None),
@@ -203,9 +205,7 @@ async fn a_clinic_does_not_see_another() {
         role: clinic::Role::Admin,
         created_at: now,
     };
-    store::Store::add_token(&clinic.store, &token)
-        .await
-        .unwrap();
+    clinic.app.store.add_token(&token).await.unwrap();
     for path in [
         format!("/intents/{intent}"),
         format!("/clients/{}", parties.client),

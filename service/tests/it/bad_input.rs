@@ -314,7 +314,7 @@ async fn each_refusal_names_what_is_wrong_and_nothing_is_stored() {
         )
         .await;
     clinic.tick().await;
-    let mut database = Database::open(&clinic.database()).await;
+    let mut database = Database::open(&clinic).await;
     let before = database.dump().await;
 
     let mut refusals = serde_json::Map::new();

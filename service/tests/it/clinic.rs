@@ -1,8 +1,5 @@
 //! A clinic in a temporary database, spoken to over HTTP.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -11,18 +8,20 @@ use clinic::{ClinicId, Role};
 use scheduler_core::{ClientId, TherapistId};
 use serde_json::{Value, json};
 use standing::clock::Clock;
+use standing::database::Database;
 use standing::worker::{self, Report};
 use standing::{App, random, serve};
-use store::{Store, Token};
-use store_sqlite::SqliteStore;
+use store::Token;
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::backend::{Backend, CONNECTIONS};
 
 /// A running clinic, without a socket.
 pub(crate) struct Clinic {
     pub(crate) app: App,
-    pub(crate) store: SqliteStore,
     pub(crate) admin: String,
+    pub(crate) database: Database,
     pub(crate) folder: TempDir,
     router: Router,
 }
@@ -38,29 +37,34 @@ pub(crate) struct Answer {
 impl Clinic {
     /// An empty clinic in which it is `at`.
     pub(crate) async fn at(at: &str) -> Self {
+        Self::on(Backend::of_environment(), at).await
+    }
+
+    /// An empty clinic on a database of this kind.
+    pub(crate) async fn on(backend: Backend, at: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("clinic.db"))
-            .await
-            .unwrap();
-        let app = App {
-            store: Arc::new(store.clone()),
-            clock: Clock::starting_at(at.parse().unwrap()),
-            demo: None,
-        };
+        let database = backend.empty(folder.path()).await;
+        Self::new(folder, database, at).await
+    }
+
+    /// A clinic on an empty database that is there.
+    pub(crate) async fn at_database(database: Database, at: &str) -> Self {
+        Self::new(tempfile::tempdir().unwrap(), database, at).await
+    }
+
+    async fn new(folder: TempDir, database: Database, at: &str) -> Self {
+        let store = database.open(CONNECTIONS).await.unwrap();
+        let app = App::new(store, Clock::starting_at(at.parse().unwrap()));
         let router = serve::routes(app.clone());
         let mut clinic = Self {
             app,
-            store,
             admin: String::new(),
+            database,
             folder,
             router,
         };
         clinic.admin = clinic.token(Role::Admin).await;
         clinic
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("clinic.db")
     }
 
     pub(crate) async fn token(&self, role: Role) -> String {
@@ -73,7 +77,7 @@ impl Clinic {
             role,
             created_at: now,
         };
-        self.store.add_token(&token).await.unwrap();
+        self.app.store.add_token(&token).await.unwrap();
         secret
     }
 
@@ -135,9 +139,7 @@ impl Clinic {
     }
 
     pub(crate) async fn tick(&self) -> Report {
-        worker::tick(&self.store, self.app.clock.now())
-            .await
-            .unwrap()
+        worker::tick(&self.app).await
     }
 
     /// Lets time pass, an hour at a time, with a tick at each.

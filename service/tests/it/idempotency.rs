@@ -19,7 +19,7 @@ async fn post(clinic: &Clinic, token: &str, key: &str, path: &str, body: &Value)
 async fn the_same_request_is_done_once_and_answered_again() {
     let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
     let parties = clinic.parties().await;
-    let mut database = Database::open(&clinic.database()).await;
+    let mut database = Database::open(&clinic).await;
     let grant = json!({
         "service_id": parties.service, "amount": 4, "source": "paid", "reason": "bank_transfer",
     });

@@ -3,13 +3,23 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod access;
+mod backend;
 mod bad_input;
 mod clinic;
-mod constraints;
 mod crash;
+
 mod database;
 mod idempotency;
 mod main_job;
+mod messages;
+mod on_postgres;
+mod operations;
+mod process;
+mod processes;
 mod properties;
+mod races;
+mod restart;
 mod rows_written;
+mod service;
 mod walk;
+mod whole;

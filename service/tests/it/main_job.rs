@@ -349,12 +349,13 @@ async fn without_credit_a_session_waits_and_a_grant_funds_it() {
 async fn two_ticks_are_one() {
     let (clinic, _, _) = weekly(4).await;
     clinic.app.clock.advance(chrono::TimeDelta::days(3));
-    let now = clinic.app.clock.now();
-    let mut database = crate::database::Database::open(&clinic.database()).await;
-    let first = standing::worker::tick(&clinic.store, now).await.unwrap();
-    assert_eq!((first.done, first.failed), (1, 0));
+    let mut database = crate::database::Database::open(&clinic).await;
+    let first = clinic.tick().await;
+    // The next session made, its client told; the reminder of the first missed, its therapist asked
+    // how it went, and told so.
+    assert_eq!((first.done, first.failed), (5, 0));
     let once = database.dump().await;
-    let second = standing::worker::tick(&clinic.store, now).await.unwrap();
+    let second = clinic.tick().await;
     assert_eq!((second.done, second.failed), (0, 0));
     assert_eq!(database.dump().await, once);
 }

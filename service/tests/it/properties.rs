@@ -7,7 +7,6 @@ use ledger_core::{AccountId, fold, verify};
 use proptest::prelude::*;
 use scheduler_core::ClientId;
 use serde_json::{Value, json};
-use store::Store;
 
 use crate::clinic::{Clinic, Parties};
 
@@ -99,8 +98,15 @@ async fn take(clinic: &Clinic, parties: &Parties, intent: &str, client: &str, st
 async fn check(clinic: &Clinic, parties: &Parties) {
     let client = ClientId(parties.client.parse().unwrap());
     let first = clinic::ClinicId::FIRST;
-    let account = clinic.store.account(first, client).await.unwrap().unwrap();
+    let account = clinic
+        .app
+        .store
+        .account(first, client)
+        .await
+        .unwrap()
+        .unwrap();
     let entries = clinic
+        .app
         .store
         .entries(first, client, 0, u32::MAX)
         .await

@@ -7,7 +7,7 @@ use crate::database::Database;
 async fn an_unbounded_weekly_booking_is_two_rows_and_reading_a_year_is_none() {
     let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
     let parties = clinic.parties().await;
-    let mut database = Database::open(&clinic.database()).await;
+    let mut database = Database::open(&clinic).await;
     database.count_rows_written().await;
 
     let intent = clinic

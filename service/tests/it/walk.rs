@@ -79,7 +79,9 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
             text(&output.stderr),
         )
     };
-    for command in ["serve", "tick", "migrate", "token", "demo"] {
+    for command in [
+        "serve", "worker", "tick", "migrate", "doctor", "token", "demo",
+    ] {
         let (code, out, _) = run(&[command, "--help"]);
         assert_eq!(code, Some(0));
         assert!(
@@ -98,8 +100,36 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
     let (code, out, errors) = run(&["migrate", "--database", database]);
     assert_eq!(code, Some(0), "{errors}");
     assert!(out.contains("schema version 1"), "{out}");
+    let (code, out, errors) = run(&["doctor", "--database", database]);
+    assert_eq!(code, Some(0), "{out}{errors}");
+    assert!(
+        out.lines().count() > 5 && out.lines().all(|line| line.starts_with("ok ")),
+        "{out}"
+    );
     for (args, said) in [
         (&["serve", "--listen", "nowhere"][..], "--listen"),
+        (
+            &["worker", "--database", "/nowhere/at/all.db"],
+            "standing migrate",
+        ),
+        (
+            &[
+                "doctor",
+                "--database",
+                "postgres://u:secret@127.0.0.1:1/none",
+            ],
+            "postgres://u@127.0.0.1:1/none",
+        ),
+        (
+            &[
+                "token",
+                "operator",
+                "01890000-0000-7000-8000-000000000000",
+                "--database",
+                database,
+            ],
+            "leave the id out",
+        ),
         (&["serve", "--tick-seconds", "0"], "1..=3600"),
         (&["tick", "--clock", "monday"], "2026-03-02T08:00:00Z"),
         (

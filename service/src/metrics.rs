@@ -1,0 +1,226 @@
+//! What is counted, as Prometheus reads it. Numbers and names of jobs; nothing about a person.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use chrono::{DateTime, Utc};
+use clinic::scope::Job;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use store::{Backlog, StoreError, Written};
+
+/// One process's counters. They are handed around, not global, so every test has its own.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    due: Family<OfJob, Gauge>,
+    lag: Family<OfJob, Gauge>,
+    claimed: Family<OfJob, Counter>,
+    conflicts: Family<OfJob, Counter>,
+    retries: Family<OfJob, Counter>,
+    dead_letters: Counter,
+    tick: Family<OfJob, Histogram, Seconds>,
+    rows_written: Family<By, Counter>,
+    answered: Family<Answered, Counter>,
+    answer: Family<Answered, Histogram, Seconds>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfJob {
+    job: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct By {
+    by: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: String,
+    status: u16,
+}
+
+/// Histograms of durations, from a millisecond to half a minute.
+#[derive(Debug, Clone, Copy)]
+struct Seconds;
+
+impl MetricConstructor<Histogram> for Seconds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([
+            0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+        ])
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Everything at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("standing"),
+            due: Family::default(),
+            lag: Family::default(),
+            claimed: Family::default(),
+            conflicts: Family::default(),
+            retries: Family::default(),
+            dead_letters: Counter::default(),
+            tick: Family::new_with_constructor(Seconds),
+            rows_written: Family::default(),
+            answered: Family::default(),
+            answer: Family::new_with_constructor(Seconds),
+        };
+        metrics.register();
+        for job in Job::ALL {
+            let of = OfJob { job: job.name() };
+            metrics.due.get_or_create(&of).set(0);
+            metrics.lag.get_or_create(&of).set(0);
+            metrics.claimed.get_or_create(&of).inc_by(0);
+            metrics.conflicts.get_or_create(&of).inc_by(0);
+            metrics.retries.get_or_create(&of).inc_by(0);
+        }
+        metrics
+    }
+
+    fn register(&mut self) {
+        let Self { registry, .. } = self;
+        registry.register(
+            "due",
+            "Rows that were due when the job's last tick began",
+            self.due.clone(),
+        );
+        registry.register_with_unit(
+            "lag",
+            "How long the first of them had been due",
+            Unit::Seconds,
+            self.lag.clone(),
+        );
+        registry.register("claimed", "Rows claimed", self.claimed.clone());
+        registry.register(
+            "conflicts",
+            "Rows or commands that met somebody else's write",
+            self.conflicts.clone(),
+        );
+        registry.register(
+            "retries",
+            "Rows and messages that failed and come again",
+            self.retries.clone(),
+        );
+        registry.register(
+            "dead_letters",
+            "Messages given up after their last attempt",
+            self.dead_letters.clone(),
+        );
+        registry.register_with_unit(
+            "tick_duration",
+            "How long a job's tick took",
+            Unit::Seconds,
+            self.tick.clone(),
+        );
+        registry.register(
+            "rows_written",
+            "Rows inserted, updated or deleted, by commands and by jobs",
+            self.rows_written.clone(),
+        );
+        registry.register("http_answers", "Requests answered", self.answered.clone());
+        registry.register_with_unit(
+            "http_answer_duration",
+            "How long an answer took",
+            Unit::Seconds,
+            self.answer.clone(),
+        );
+    }
+
+    /// All of it in the text format of OpenMetrics.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut page = String::new();
+        // Writing to a String does not fail.
+        let _infallible = text::encode(&mut page, &self.registry);
+        page
+    }
+
+    /// What a job has before it at `now`.
+    pub fn backlog(&self, job: Job, backlog: &Backlog, now: DateTime<Utc>) {
+        let of = OfJob { job: job.name() };
+        let lag = backlog
+            .oldest
+            .map_or(0, |oldest| (now - oldest).num_seconds());
+        let due = i64::try_from(backlog.due).unwrap_or(i64::MAX);
+        self.due.get_or_create(&of).set(due);
+        self.lag.get_or_create(&of).set(lag.max(0));
+    }
+
+    /// A row was claimed, and this came of it.
+    pub fn claimed(&self, job: Job, outcome: &Result<Written, StoreError>) {
+        let of = OfJob { job: job.name() };
+        match outcome {
+            Err(StoreError::Busy) => {
+                self.conflicts.get_or_create(&of).inc();
+            }
+            Err(_) => {
+                self.claimed.get_or_create(&of).inc();
+                self.retries.get_or_create(&of).inc();
+            }
+            Ok(written) => {
+                self.claimed.get_or_create(&of).inc();
+                self.written(job.name(), written);
+            }
+        }
+    }
+
+    /// A message was not sent; whether that was its last attempt.
+    pub fn not_sent(&self, dead: bool) {
+        if dead {
+            self.dead_letters.inc();
+        } else {
+            let job = Job::Dispatch.name();
+            self.retries.get_or_create(&OfJob { job }).inc();
+        }
+    }
+
+    /// A job's tick is over.
+    pub fn ticked(&self, job: Job, took: Duration) {
+        let of = OfJob { job: job.name() };
+        self.tick.get_or_create(&of).observe(took.as_secs_f64());
+    }
+
+    /// A command was written, or met somebody else's.
+    pub fn command(&self, by: &'static str, outcome: &Result<Written, StoreError>) {
+        match outcome {
+            Ok(written) => self.written(by, written),
+            Err(StoreError::Busy | StoreError::Constraint { .. }) => {
+                self.conflicts.get_or_create(&OfJob { job: by }).inc();
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A request was answered.
+    pub fn answered(&self, method: &Method, status: StatusCode, took: Duration) {
+        let labels = Answered {
+            method: method.to_string(),
+            status: status.as_u16(),
+        };
+        self.answered.get_or_create(&labels).inc();
+        self.answer
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    fn written(&self, by: &'static str, written: &Written) {
+        if let Written::Committed { rows, .. } = written {
+            self.rows_written.get_or_create(&By { by }).inc_by(*rows);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Sending messages: leased in one transaction, sent outside of any, settled in another.
+//!
+//! The outbox's rules are the clinic's ([`clinic::notification`]): whether a message still holds, how
+//! long it waits after a failure, when it is dead. A worker that dies or sleeps between lease and
+//! settlement loses the message to another one when its lease has run out, and can then no longer
+//! settle it.
+
+use std::time::Duration;
+
+use clinic::notification::{failed, lease, sent};
+use clinic::scope::{Claim, Job, Position};
+use clinic::{Change, ClinicId, Decision, Idempotent, Message, MessageState, Scope, View};
+use store::{Request, StoreError, Written};
+use tokio::task::JoinSet;
+use tracing::{debug, error, warn};
+
+use super::{Report, sink};
+use crate::{App, random};
+
+/// How many messages one worker sends at a time.
+const SENDERS: usize = 4;
+/// How long one attempt may take. Shorter than a lease, and than the grace at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends every message that is due now.
+pub(super) async fn drain(app: &App) -> Report {
+    let mut senders = JoinSet::new();
+    for _ in 0..SENDERS {
+        let app = app.clone();
+        senders.spawn(async move { send_in_turn(&app).await });
+    }
+    let mut report = Report::default();
+    while let Some(sender) = senders.join_next().await {
+        match sender {
+            Ok(sent) => report += sent,
+            Err(panicked) => {
+                error!(%panicked, "a sender broke off");
+                report.failed += 1;
+            }
+        }
+    }
+    report
+}
+
+/// Sends one message after the other, until a whole pass finds none.
+async fn send_in_turn(app: &App) -> Report {
+    let mut report = Report::default();
+    let mut passed = None;
+    let mut settled_in_pass = false;
+    while !app.stop.is_requested() {
+        match next(app, &mut passed).await {
+            Ok(Some(Next::Leased(clinic, message))) => {
+                settled_in_pass = true;
+                attempt(app, clinic, &message, &mut report).await;
+            }
+            Ok(Some(Next::Voided)) => settled_in_pass = true,
+            Ok(Some(Next::Failed)) => {}
+            // What was behind an unsettled message may be free now.
+            Ok(None) if settled_in_pass => (passed, settled_in_pass) = (None, false),
+            Ok(None) => break,
+            Err(error) => {
+                error!(job = Job::Dispatch.name(), %error, "nothing can be leased");
+                report.failed += 1;
+                break;
+            }
+        }
+    }
+    report
+}
+
+enum Next {
+    /// A message that is ours to send until its lease runs out.
+    Leased(ClinicId, Message),
+    /// One that is no longer true.
+    Voided,
+    /// One that could not be leased.
+    Failed,
+}
+
+async fn next(app: &App, passed: &mut Option<Position>) -> Result<Option<Next>, StoreError> {
+    let now = app.clock.now();
+    let claim = Claim {
+        job: Job::Dispatch,
+        now,
+        after: *passed,
+    };
+    let mut leased = None;
+    let decide = |view: &View| {
+        let decision = lease(view, now);
+        leased = after(&decision).filter(|message| message.state == MessageState::Pending);
+        decision
+    };
+    let Some(claimed) = app.store.claim(&claim, Box::new(decide)).await? else {
+        return Ok(None);
+    };
+    *passed = Some(claimed.position);
+    app.metrics.claimed(Job::Dispatch, &claimed.outcome);
+    match (claimed.outcome, leased) {
+        (Ok(Written::Committed { .. }), Some(message)) => {
+            Ok(Some(Next::Leased(claimed.clinic, message)))
+        }
+        (Ok(_), _) => Ok(Some(Next::Voided)),
+        (Err(error), _) => {
+            error!(job = Job::Dispatch.name(), seq = claimed.position.id, %error, "failed");
+            Ok(Some(Next::Failed))
+        }
+    }
+}
+
+/// The message as a decision leaves it.
+fn after(decision: &Decision) -> Option<Message> {
+    let Ok(Idempotent::Applied(commit)) = decision else {
+        return None;
+    };
+    commit.changes.iter().find_map(|change| match change {
+        Change::Message(message) => Some(message.clone()),
+        _ => None,
+    })
+}
+
+/// Sends one message, and notes what came of it. It is finished even when the service is to stop, so
+/// that no lease outlives a worker that ends in order.
+async fn attempt(app: &App, clinic: ClinicId, message: &Message, report: &mut Report) {
+    let lease = message.attempts;
+    let sending = tokio::time::timeout(PATIENCE, app.sink.send(message)).await;
+    let error = match sending {
+        Ok(Ok(())) => {
+            settle(app, clinic, message, move |view, now| {
+                sent(view, lease, now)
+            })
+            .await;
+            report.done += 1;
+            return;
+        }
+        Ok(Err(error)) => error,
+        Err(_elapsed) => sink::SendError::new("timeout"),
+    };
+    warn!(seq = message.seq, attempt = lease, code = error.code, cause = ?error.cause, "not sent");
+    report.failed += 1;
+    let random = random::number();
+    let decide = move |view: &View, now| failed(view, lease, error.code, random, now);
+    if let Some(after) = settle(app, clinic, message, decide).await {
+        app.metrics.not_sent(after.state == MessageState::Dead);
+    }
+}
+
+/// Writes what became of a leased message. A lease that is lost is not an error: whoever has it now
+/// sends the message again, and its recipient knows it by its key.
+async fn settle(
+    app: &App,
+    clinic: ClinicId,
+    message: &Message,
+    decide: impl FnOnce(&View, chrono::DateTime<chrono::Utc>) -> Decision + Send,
+) -> Option<Message> {
+    let request = Request::of_tick(clinic, app.clock.now());
+    let mut settled = None;
+    let decide = |view: &View| {
+        let decision = decide(view, request.at);
+        settled = after(&decision);
+        decision
+    };
+    let scope = Scope::Message(message.seq);
+    match app.write(&request, scope, Box::new(decide)).await {
+        Ok(_) => settled,
+        Err(StoreError::Refused(refusal)) => {
+            debug!(seq = message.seq, %refusal, "somebody else has it");
+            None
+        }
+        Err(error) => {
+            error!(seq = message.seq, %error, "not settled: it comes again after its lease");
+            None
+        }
+    }
+}

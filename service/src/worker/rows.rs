@@ -1,0 +1,68 @@
+//! Jobs that touch only the database: claim, decide, commit, row by row.
+
+use std::time::Duration;
+
+use clinic::scope::{Claim, Job};
+use store::{StoreError, Written};
+use tracing::{debug, error};
+
+use super::{Decide, Report};
+use crate::App;
+
+/// How often a tick comes back for rows that somebody else was just writing to.
+const PASSES_MAX: u32 = 5;
+/// How long it lets them finish.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Does every row of a job that is due now, in the order in which they became due. One that fails is
+/// passed over and comes again with the next tick.
+pub(super) async fn drain(app: &App, job: Job, decide: Decide) -> Report {
+    let mut report = Report::default();
+    for _ in 0..PASSES_MAX {
+        let busy = pass(app, job, decide, &mut report).await;
+        if busy == 0 || app.stop.is_requested() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    report
+}
+
+/// Goes through what is due once, and tells how many rows were somebody else's.
+async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
+    let now = app.clock.now();
+    let mut busy = 0;
+    let mut claim = Claim {
+        job,
+        now,
+        after: None,
+    };
+    while !app.stop.is_requested() {
+        let decide = Box::new(move |view: &_| decide(view, now));
+        let claimed = match app.store.claim(&claim, decide).await {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => break,
+            Err(error) => {
+                error!(job = job.name(), %error, "nothing can be claimed");
+                report.failed += 1;
+                break;
+            }
+        };
+        claim.after = Some(claimed.position);
+        app.metrics.claimed(job, &claimed.outcome);
+        match claimed.outcome {
+            Ok(Written::Committed { subject, .. }) => {
+                debug!(job = job.name(), ?subject, "done");
+                report.done += 1;
+            }
+            Ok(_) => {}
+            Err(StoreError::Busy) => busy += 1,
+            Err(error) => {
+                let id = uuid::Uuid::from_u128(claimed.position.id);
+                error!(job = job.name(), %id, %error, "failed");
+                report.failed += 1;
+            }
+        }
+    }
+    busy
+}

@@ -1,0 +1,155 @@
+//! The worker's writes: claim what is due, decide, commit, in one transaction.
+
+use chrono::{DateTime, Utc};
+use clinic::scope::{Claim, Job, Position};
+use clinic::{ClinicId, View};
+use sqlx::postgres::{PgConnection, PgPool};
+use store::rows::{self, Columns, integer};
+use store::{Backlog, Claimed, Decide, Request, StoreError};
+use uuid::Uuid;
+
+use crate::locks::{Transaction, acquire, try_lock};
+use crate::rows::{Instant, Row, failed, optional};
+use crate::write::{decided, finish};
+use crate::{schedule, scope};
+
+pub(crate) async fn claim(
+    pool: &PgPool,
+    claim: &Claim,
+    decide: Decide<'_>,
+) -> Result<Option<Claimed>, StoreError> {
+    let mut tx = Transaction::begin(acquire(pool).await?, &[]).await?;
+    let found = async {
+        let row = next_due(&mut tx, claim).await?;
+        row.map(|row| {
+            let clinic = ClinicId(rows::id(&row, "clinic_id")?);
+            Ok((clinic, position(claim.job, &row)?, row))
+        })
+        .transpose()
+    };
+    let (clinic, position, row) = match found.await {
+        Ok(Some(found)) => found,
+        nothing => {
+            tx.rollback().await;
+            return nothing.map(|_| None);
+        }
+    };
+    let request = Request::of_tick(clinic, claim.now);
+    let outcome = match see(&mut tx, clinic, claim.job, &row).await {
+        Ok(view) => decided(&mut tx, &request, &view, decide).await,
+        Err(error) => Err(error),
+    };
+    Ok(Some(Claimed {
+        clinic,
+        position,
+        outcome: finish(tx, outcome).await,
+    }))
+}
+
+/// The view of a claimed row, read under the locks of its parties.
+async fn see(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    job: Job,
+    row: &Row,
+) -> Result<View, StoreError> {
+    match job {
+        Job::Materialize => {
+            let intent = rows::intent(row)?;
+            try_lock(db, (intent.therapist, intent.client)).await?;
+            scope::due_intent(db, clinic, intent).await
+        }
+        Job::Fund => {
+            let session = rows::session(row)?;
+            try_lock(db, (session.therapist, session.client)).await?;
+            let intent = schedule::intent(db, clinic, session.intent).await?;
+            let intent = rows::some("session's intent", intent)?;
+            scope::occurrence(db, clinic, intent, Some(session)).await
+        }
+        Job::Remind | Job::AskAttendance => {
+            let session = rows::session(row)?;
+            try_lock(db, (session.therapist, session.client)).await?;
+            Ok(scope::followed(session))
+        }
+        Job::Dispatch => scope::about(db, clinic, rows::message(row)?).await,
+    }
+}
+
+/// What is due of each job: the table, and the rest of the condition. It is spelled as in the
+/// partial index that answers it.
+fn due(job: Job) -> (&'static str, &'static str) {
+    match job {
+        Job::Materialize => ("intent", "next_due_at IS NOT NULL"),
+        Job::Fund => ("session", "state = 'unfunded' AND next_due_at IS NOT NULL"),
+        Job::Remind => ("session", "state = 'scheduled' AND next_due_at < starts_at"),
+        Job::AskAttendance => (
+            "session",
+            "state = 'scheduled' AND next_due_at >= starts_at",
+        ),
+        Job::Dispatch => ("outbox", "state = 'pending'"),
+    }
+}
+
+/// No message overtakes an earlier one to the same recipient, or about the same session.
+const IN_ORDER: &str = "
+    AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.state = 'pending'
+        AND earlier.recipient_id = outbox.recipient_id AND earlier.seq < outbox.seq)
+    AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.state = 'pending'
+        AND earlier.session_id = outbox.session_id AND earlier.seq < outbox.seq)";
+
+/// The first due row that nobody else has, locked until the transaction's end. The lock is the one
+/// that an update takes, so that a row is not passed over because another refers to it.
+async fn next_due(db: &mut PgConnection, claim: &Claim) -> Result<Option<Row>, StoreError> {
+    let (table, condition) = due(claim.job);
+    let (key, order) = match claim.job {
+        Job::Dispatch => ("seq", IN_ORDER),
+        _ => ("id", ""),
+    };
+    let sql = format!(
+        "SELECT * FROM {table} WHERE {condition} AND next_due_at <= $1
+         AND (next_due_at, {key}) > ($2, $3) {order} ORDER BY next_due_at, {key} LIMIT 1
+         FOR NO KEY UPDATE SKIP LOCKED"
+    );
+    let (due_at, id) = match claim.after {
+        Some(after) => (after.due_at, after.id),
+        None => (DateTime::<Utc>::MIN_UTC, 0),
+    };
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(Instant(claim.now))
+        .bind(Instant(due_at));
+    let query = match claim.job {
+        Job::Dispatch => query.bind(integer(u64::try_from(id).unwrap_or(u64::MAX))),
+        _ => query.bind(Uuid::from_u128(id)),
+    };
+    Ok(query.fetch_optional(db).await.map_err(failed)?.map(Row))
+}
+
+fn position(job: Job, row: &Row) -> Result<Position, StoreError> {
+    Ok(Position {
+        due_at: rows::instant(row, "next_due_at")?,
+        id: match job {
+            Job::Dispatch => rows::number::<u64>(row, "seq")?.into(),
+            _ => rows::id(row, "id")?.as_u128(),
+        },
+    })
+}
+
+pub(crate) async fn backlog(
+    db: &mut PgConnection,
+    job: Job,
+    now: DateTime<Utc>,
+) -> Result<Backlog, StoreError> {
+    let (table, condition) = due(job);
+    let sql = format!(
+        "SELECT count(*) AS due, min(next_due_at) AS oldest FROM {table}
+         WHERE {condition} AND next_due_at <= $1"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(Instant(now));
+    let backlog = optional(db, query, |row| {
+        Ok(Backlog {
+            due: rows::number(row, "due")?,
+            oldest: row.instant("oldest")?,
+        })
+    });
+    Ok(backlog.await?.unwrap_or_default())
+}

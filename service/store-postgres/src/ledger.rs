@@ -1,0 +1,64 @@
+//! Accounts and their entries.
+
+use clinic::ClinicId;
+use ledger_core::{Account, Entry, Key};
+use scheduler_core::ClientId;
+use sqlx::postgres::PgConnection;
+use store::{StoreError, rows};
+
+use crate::people::one;
+use crate::rows::{all, optional};
+
+pub(crate) async fn account(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    client: ClientId,
+) -> Result<Option<Account>, StoreError> {
+    let sql = "SELECT snapshot FROM account WHERE clinic_id = $1 AND client_id = $2";
+    one(db, sql, clinic, client.0, rows::account).await
+}
+
+pub(crate) async fn entries(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    client: ClientId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Entry>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM ledger_entry WHERE clinic_id = $1 AND account_id = $2 AND seq > $3
+         ORDER BY seq LIMIT $4",
+    )
+    .bind(clinic.0)
+    .bind(client.0)
+    .bind(rows::integer(after))
+    .bind(i64::from(limit));
+    all(db, query, rows::entry).await
+}
+
+pub(crate) async fn entry(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    key: &Key,
+) -> Result<Option<Entry>, StoreError> {
+    let query = sqlx::query("SELECT * FROM ledger_entry WHERE clinic_id = $1 AND key = $2")
+        .bind(clinic.0)
+        .bind(key.as_str());
+    optional(db, query, rows::entry).await
+}
+
+/// The entries that carry one of these keys, in the order of the keys.
+pub(crate) async fn entries_of(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    keys: &[Key],
+) -> Result<Vec<Entry>, StoreError> {
+    let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
+    let query = sqlx::query(
+        "SELECT * FROM ledger_entry WHERE clinic_id = $1 AND key = ANY($2)
+         ORDER BY array_position($2::text[], key)",
+    )
+    .bind(clinic.0)
+    .bind(keys);
+    all(db, query, rows::entry).await
+}

@@ -1,0 +1,220 @@
+//! Transactions, and who waits for whom.
+//!
+//! A writer locks the therapist and the client it writes about before it reads anything, in one
+//! order for all writers. So what a decision has seen is what its commit changes, and two writers
+//! never wait for each other. A claim finds its row first and has it locked by then: it asks for
+//! the parties' locks and does not wait for them.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use clinic::{Address, ClinicId, Scope};
+use scheduler_core::{ClientId, TherapistId};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use store::rows::id;
+use store::{Request, StoreError};
+use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
+
+use crate::QUEUE_TIMEOUT;
+use crate::rows::{Row, failed, optional};
+
+/// An open transaction. One that is dropped before its end (somebody gave up waiting, in the midst
+/// of a statement) takes its connection with it: it must not come back to the pool with its locks.
+pub(crate) struct Transaction {
+    connection: PoolConnection<Postgres>,
+    ended: bool,
+}
+
+impl Transaction {
+    /// Begins, and waits for the locks, in one round trip.
+    pub(crate) async fn begin(
+        connection: PoolConnection<Postgres>,
+        locks: &[i64],
+    ) -> Result<Self, StoreError> {
+        let mut tx = Self {
+            connection,
+            ended: false,
+        };
+        let mut sql = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
+        for lock in locks {
+            sql.push_str("; SELECT pg_advisory_xact_lock(");
+            sql.push_str(&lock.to_string());
+            sql.push(')');
+        }
+        let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        match sql.execute(&mut *tx.connection).await {
+            Ok(_) => Ok(tx),
+            Err(error) => {
+                let error = failed(error);
+                tx.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes it last.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        self.end("COMMIT").await.map_err(failed)
+    }
+
+    /// Lets go of its locks. If that fails, the connection goes, and they with it.
+    pub(crate) async fn rollback(mut self) {
+        let _ = self.end("ROLLBACK").await;
+    }
+
+    async fn end(&mut self, how: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(how).execute(&mut *self.connection).await?;
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// Where the writers of one process queue, before they take a connection. Of all who want one
+/// person's calendar one holds a connection; the others wait without one, and do not starve those
+/// who want something else. Between processes the database's locks decide.
+#[derive(Debug, Clone)]
+pub(crate) struct Gates(Arc<[Mutex<()>]>);
+
+/// Enough that two people rarely share a gate. Those who do only wait for each other.
+const GATES: u16 = 1024;
+
+impl Gates {
+    pub(crate) fn new() -> Self {
+        Self((0..GATES).map(|_| Mutex::new(())).collect())
+    }
+
+    /// Waits for the gates of these locks, in one order for all writers.
+    pub(crate) async fn pass(&self, locks: &[i64]) -> Result<Vec<MutexGuard<'_, ()>>, StoreError> {
+        let gate = |lock: &i64| usize::try_from(lock.rem_euclid(GATES.into())).unwrap_or(0);
+        let mut gates: Vec<usize> = locks.iter().map(gate).collect();
+        gates.sort_unstable();
+        gates.dedup();
+        let passing = async {
+            let mut passed = Vec::with_capacity(gates.len());
+            for gate in gates {
+                passed.push(self.0[gate].lock().await);
+            }
+            passed
+        };
+        tokio::time::timeout(QUEUE_TIMEOUT, passing)
+            .await
+            .map_err(|elapsed| StoreError::Unavailable(Box::new(elapsed)))
+    }
+}
+
+pub(crate) async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
+    pool.acquire().await.map_err(failed)
+}
+
+/// Therapist and client of a booking.
+pub(crate) type Parties = (TherapistId, ClientId);
+
+/// The parties of an occurrence's intent, read without a lock: what to lock before reading all else.
+pub(crate) async fn parties(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    address: Address,
+) -> Result<Option<Parties>, StoreError> {
+    let (sql, of) = match address {
+        Address::Occurrence(intent, _) => (
+            "SELECT therapist_id, client_id FROM intent WHERE clinic_id = $1 AND id = $2",
+            intent.0,
+        ),
+        Address::Session(session) => (
+            "SELECT intent.therapist_id, intent.client_id FROM session
+             JOIN intent ON intent.clinic_id = session.clinic_id AND intent.id = session.intent_id
+             WHERE session.clinic_id = $1 AND session.id = $2",
+            session.0,
+        ),
+    };
+    let query = sqlx::query(sql).bind(clinic.0).bind(of);
+    optional(db, query, |row: &Row| {
+        let therapist = TherapistId(id(row, "therapist_id")?);
+        Ok((therapist, ClientId(id(row, "client_id")?)))
+    })
+    .await
+}
+
+/// What a write locks: the parties of its scope, and its idempotency key, so that of two requests
+/// under one key the second sees what the first has stored. Sorted, each once.
+pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties>) -> Vec<i64> {
+    let parties = match scope {
+        Scope::Booking {
+            therapist, client, ..
+        } => vec![therapist.0, client.0],
+        Scope::Grant { client, .. } => vec![client.0],
+        Scope::Occurrence { .. } => of_parties(parties),
+        Scope::New { .. } | Scope::Message(_) => Vec::new(),
+    };
+    let mut locks: Vec<i64> = parties.into_iter().map(lock).collect();
+    locks.extend(request.idempotency.as_ref().map(|given| {
+        let name = format!("{}\n{}", request.actor, given.key);
+        lock(Uuid::new_v5(&request.clinic.0, name.as_bytes()))
+    }));
+    locks.sort_unstable();
+    locks.dedup();
+    locks
+}
+
+fn of_parties(parties: Option<Parties>) -> Vec<Uuid> {
+    parties.map_or_else(Vec::new, |(therapist, client)| vec![therapist.0, client.0])
+}
+
+/// Locks the parties of a claimed row, unless somebody else holds one of them.
+pub(crate) async fn try_lock(
+    db: &mut PgConnection,
+    (therapist, client): Parties,
+) -> Result<(), StoreError> {
+    let sql = "SELECT pg_try_advisory_xact_lock($1) AND pg_try_advisory_xact_lock($2)";
+    let locked: bool = sqlx::query_scalar(sql)
+        .bind(lock(therapist.0))
+        .bind(lock(client.0))
+        .fetch_one(db)
+        .await
+        .map_err(failed)?;
+    locked.then_some(()).ok_or(StoreError::Busy)
+}
+
+/// The lock that stands for an id. Two ids that share one only wait for each other.
+fn lock(id: Uuid) -> i64 {
+    let (high, low) = id.as_u64_pair();
+    (high ^ low).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_differ_anywhere_have_different_locks() {
+        let id = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+        for bit in 0..128 {
+            let other = Uuid::from_u128(id.as_u128() ^ (1 << bit));
+            assert_ne!(lock(id), lock(other), "bit {bit}");
+        }
+    }
+}

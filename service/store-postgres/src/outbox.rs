@@ -1,0 +1,95 @@
+//! Messages: written with what they tell, leased and settled by the worker.
+
+use clinic::{ClinicId, Message, MessageState, Notification};
+use sqlx::postgres::PgConnection;
+use store::rows::{self, integer};
+use store::{PAGE_MAX, StoreError};
+
+use crate::rows::{Instant, all, execute, execute_on_one, optional};
+
+pub(crate) async fn message(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    seq: u64,
+) -> Result<Option<Message>, StoreError> {
+    let query = sqlx::query("SELECT * FROM outbox WHERE clinic_id = $1 AND seq = $2")
+        .bind(clinic.0)
+        .bind(integer(seq));
+    optional(db, query, rows::message).await
+}
+
+/// A message, which nobody else changes until the transaction's end.
+pub(crate) async fn locked(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    seq: u64,
+) -> Result<Option<Message>, StoreError> {
+    let sql = "SELECT * FROM outbox WHERE clinic_id = $1 AND seq = $2 FOR UPDATE";
+    let query = sqlx::query(sql).bind(clinic.0).bind(integer(seq));
+    optional(db, query, rows::message).await
+}
+
+pub(crate) async fn messages(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    state: MessageState,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Message>, StoreError> {
+    // The state is spelled out so that its index is used.
+    let state = state.name();
+    let sql = format!(
+        "SELECT * FROM outbox WHERE clinic_id = $1 AND state = '{state}' AND seq > $2
+         ORDER BY seq LIMIT $3"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(integer(after))
+        .bind(i64::from(limit.min(PAGE_MAX)));
+    all(db, query, rows::message).await
+}
+
+/// The same thing is told once: a second message with its dedupe key is left out.
+pub(crate) async fn insert(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    notification: &Notification,
+    counted: u64,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO outbox (clinic_id, dedupe_key, kind, session_id, slot_version, recipient_role,
+         recipient_id, due_at, state, attempts, next_due_at, rows_written)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $8, $9)
+         ON CONFLICT (clinic_id, dedupe_key) DO NOTHING",
+    )
+    .bind(clinic.0)
+    .bind(notification.dedupe_key())
+    .bind(notification.kind.to_string())
+    .bind(notification.session.0)
+    .bind(i64::from(notification.slot_version))
+    .bind(notification.recipient.role())
+    .bind(notification.recipient.id())
+    .bind(Instant(notification.due_at))
+    .bind(integer(counted));
+    execute(db, query).await
+}
+
+pub(crate) async fn update(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    message: &Message,
+    counted: u64,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE outbox SET state = $1, attempts = $2, next_due_at = $3, last_error = $4,
+         rows_written = rows_written + $5 WHERE clinic_id = $6 AND seq = $7",
+    )
+    .bind(message.state.name())
+    .bind(i64::from(message.attempts))
+    .bind(message.next_due_at.map(Instant))
+    .bind(&message.last_error)
+    .bind(integer(counted))
+    .bind(clinic.0)
+    .bind(integer(message.seq));
+    execute_on_one(db, query).await
+}

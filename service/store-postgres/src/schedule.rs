@@ -1,0 +1,278 @@
+//! Intents, sessions, and calendars of both.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clinic::ClinicId;
+use scheduler_core::calendar::near;
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
+use sqlx::postgres::PgConnection;
+use store::{Calendar, Page, StoreError, Which, Whose, rows};
+use uuid::Uuid;
+
+use crate::people::one;
+use crate::rows::{Instant, Local, Query, all, optional};
+
+/// No appointment is longer, so one that overlaps a window starts at most this long before it.
+const DAY: TimeDelta = TimeDelta::days(1);
+
+pub(crate) async fn intent(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: IntentId,
+) -> Result<Option<Intent>, StoreError> {
+    let sql = "SELECT * FROM intent WHERE clinic_id = $1 AND id = $2";
+    one(db, sql, clinic, id.0, rows::intent).await
+}
+
+pub(crate) async fn session(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: SessionId,
+) -> Result<Option<Session>, StoreError> {
+    let sql = "SELECT * FROM session WHERE clinic_id = $1 AND id = $2";
+    one(db, sql, clinic, id.0, rows::session).await
+}
+
+pub(crate) async fn session_of(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: IntentId,
+    recurrence_id: LocalDateTime,
+) -> Result<Option<Session>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM session WHERE clinic_id = $1 AND intent_id = $2 AND recurrence_id = $3",
+    )
+    .bind(clinic.0)
+    .bind(intent.0)
+    .bind(Local(recurrence_id));
+    optional(db, query, rows::session).await
+}
+
+/// The sessions of an intent from a recurrence-id on.
+pub(crate) async fn sessions_from(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: IntentId,
+    from: LocalDateTime,
+) -> Result<Vec<Session>, StoreError> {
+    let sql =
+        "SELECT * FROM session WHERE clinic_id = $1 AND intent_id = $2 AND recurrence_id >= $3
+               ORDER BY recurrence_id";
+    let query = sqlx::query(sql)
+        .bind(clinic.0)
+        .bind(intent.0)
+        .bind(Local(from));
+    all(db, query, rows::session).await
+}
+
+/// The sessions of a client that wait for a credit, by start.
+pub(crate) async fn unfunded(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    client: ClientId,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = "SELECT * FROM session WHERE clinic_id = $1 AND client_id = $2 AND state = 'unfunded'
+               ORDER BY starts_at, id";
+    all(
+        db,
+        sqlx::query(sql).bind(clinic.0).bind(client.0),
+        rows::session,
+    )
+    .await
+}
+
+/// Live sessions of a therapist or a client that end after an instant.
+pub(crate) async fn live_after(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    therapist: TherapistId,
+    client: ClientId,
+    after: DateTime<Utc>,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = "SELECT * FROM session WHERE clinic_id = $1 AND therapist_id = $2
+                 AND starts_at > $4 AND ends_at > $5 AND state IN ('scheduled', 'unfunded')
+               UNION ALL
+               SELECT * FROM session WHERE clinic_id = $1 AND client_id = $3
+                 AND starts_at > $4 AND ends_at > $5 AND state IN ('scheduled', 'unfunded')
+                 AND therapist_id <> $2";
+    let query = sqlx::query(sql)
+        .bind(clinic.0)
+        .bind(therapist.0)
+        .bind(client.0)
+        .bind(Instant(after - DAY))
+        .bind(Instant(after));
+    all(db, query, rows::session).await
+}
+
+/// The intents of a therapist or a client that still mean virtual occurrences.
+pub(crate) async fn pending_intents(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    therapist: TherapistId,
+    client: ClientId,
+) -> Result<Vec<Intent>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM intent
+         WHERE clinic_id = $1 AND therapist_id = $2 AND next_due_at IS NOT NULL
+         UNION ALL
+         SELECT * FROM intent
+         WHERE clinic_id = $1 AND client_id = $3 AND next_due_at IS NOT NULL
+           AND therapist_id <> $2
+         ORDER BY id",
+    )
+    .bind(clinic.0)
+    .bind(therapist.0)
+    .bind(client.0);
+    all(db, query, rows::intent).await
+}
+
+/// The column that says whose a row is, spelled out so that its index is used, and by what it is
+/// compared. The whole clinic's rows are those of the clinic, twice.
+fn column(clinic: ClinicId, whose: Whose, id: &'static str) -> (&'static str, Uuid) {
+    match whose {
+        Whose::Clinic => ("clinic_id", clinic.0),
+        Whose::Therapist(therapist) => ("therapist_id", therapist.0),
+        Whose::Client(client) => ("client_id", client.0),
+        Whose::Intent(intent) => (id, intent.0),
+    }
+}
+
+pub(crate) async fn intents(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    page: Page,
+) -> Result<Vec<Intent>, StoreError> {
+    let (column, whom) = column(clinic, whose, "id");
+    let sql = format!(
+        "SELECT * FROM intent WHERE clinic_id = $1 AND {column} = $2 AND id > $3
+         ORDER BY id LIMIT $4"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(whom)
+        .bind(page.after.unwrap_or(Uuid::nil()))
+        .bind(i64::from(page.limit));
+    all(db, query, rows::intent).await
+}
+
+/// A page of sessions by id.
+pub(crate) async fn page(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    which: Which,
+    page: Page,
+) -> Result<Vec<Session>, StoreError> {
+    let (column, whom) = column(clinic, whose, "intent_id");
+    let sql = match which {
+        Which::Live => format!(
+            "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+               AND state IN ('scheduled', 'unfunded') AND id > $3 AND $5
+             ORDER BY id LIMIT $4"
+        ),
+        // Few of the live ones are over. They are found first, and put in order then: going through
+        // all in order until the page is full may be going through all.
+        Which::AttendanceUnknown { .. } => format!(
+            "WITH unknown AS MATERIALIZED (
+               SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+                 AND state = 'scheduled' AND ends_at <= $5)
+             SELECT * FROM unknown WHERE id > $3 ORDER BY id LIMIT $4"
+        ),
+    };
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(whom)
+        .bind(page.after.unwrap_or(Uuid::nil()))
+        .bind(i64::from(page.limit.min(store::PAGE_MAX)));
+    let query = match which {
+        Which::Live => query.bind(true),
+        Which::AttendanceUnknown { now } => query.bind(Instant(now)),
+    };
+    all(db, query, rows::session).await
+}
+
+/// Intents before sessions: a session made in between hides its occurrence, and none is lost.
+pub(crate) async fn calendar(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    window: Window,
+) -> Result<Calendar, StoreError> {
+    let all = Page {
+        after: None,
+        limit: u32::MAX,
+    };
+    let intents = intents(db, clinic, whose, all).await?;
+    let sessions = sessions_in(db, clinic, whose, window).await?;
+    Ok(Calendar { intents, sessions })
+}
+
+/// The sessions that overlap the window, and those whose recurrence-id is near it, wherever they
+/// were moved to.
+pub(crate) async fn sessions_in(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    window: Window,
+) -> Result<Vec<Session>, StoreError> {
+    let (sql, whom) = match whose {
+        Whose::Clinic | Whose::Intent(_) => {
+            let (column, whom) = column(clinic, whose, "intent_id");
+            let sql = format!(
+                "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+                   AND ((starts_at > $3 AND starts_at < $4 AND ends_at > $5)
+                     OR recurrence_id BETWEEN $6 AND $7)"
+            );
+            (sql, whom)
+        }
+        Whose::Therapist(therapist) => (overlapping_or_near("therapist_id", "$2"), therapist.0),
+        Whose::Client(client) => (overlapping_or_near("client_id", "$2"), client.0),
+    };
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql + " ORDER BY id"))
+        .bind(clinic.0)
+        .bind(whom);
+    all(db, in_window(query, window), rows::session).await
+}
+
+/// What [`sessions_in`] finds for a therapist and for a client, in one round trip. What is both's
+/// comes twice.
+pub(crate) async fn sessions_in_way(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    therapist: TherapistId,
+    client: ClientId,
+    window: Window,
+) -> Result<Vec<Session>, StoreError> {
+    let therapists = overlapping_or_near("therapist_id", "$2");
+    let clients = overlapping_or_near("client_id", "$8");
+    let sql = format!("{therapists} UNION ALL ({clients})");
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(therapist.0);
+    let query = in_window(query, window).bind(client.0);
+    all(db, query, rows::session).await
+}
+
+/// Two branches, each with an index of its own.
+fn overlapping_or_near(column: &str, whom: &str) -> String {
+    format!(
+        "SELECT * FROM session WHERE clinic_id = $1 AND {column} = {whom}
+           AND starts_at > $3 AND starts_at < $4 AND ends_at > $5
+         UNION
+         SELECT * FROM session WHERE clinic_id = $1 AND recurrence_id BETWEEN $6 AND $7
+           AND intent_id IN (SELECT id FROM intent WHERE clinic_id = $1 AND {column} = {whom})"
+    )
+}
+
+/// Binds the third to the seventh value.
+fn in_window(query: Query<'_>, window: Window) -> Query<'_> {
+    let (from, to) = near(window);
+    query
+        .bind(Instant(window.start() - DAY))
+        .bind(Instant(window.end()))
+        .bind(Instant(window.start()))
+        .bind(Local(from))
+        .bind(Local(to))
+}

@@ -1,0 +1,197 @@
+//! Loading what a decision sees.
+
+use std::collections::BTreeMap;
+
+use clinic::credit::session_keys;
+use clinic::{Address, ClinicId, Message, Scope, View};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::{ClientId, ServiceId, TherapistId, Window};
+use sqlx::postgres::PgConnection;
+use store::StoreError;
+
+use crate::{ledger, outbox, people, schedule};
+
+pub(crate) async fn load(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    scope: &Scope,
+) -> Result<View, StoreError> {
+    match scope {
+        Scope::New { therapist } => Ok(View {
+            therapist: match therapist {
+                Some(id) => people::therapist(db, clinic, *id).await?,
+                None => None,
+            },
+            ..View::default()
+        }),
+        Scope::Booking {
+            therapist,
+            client,
+            service,
+            window,
+        } => {
+            let mut view = View::default();
+            parties(db, clinic, &mut view, *therapist, *client, *service).await?;
+            in_the_way(db, clinic, &mut view, *therapist, *client, *window).await?;
+            Ok(view)
+        }
+        Scope::Occurrence { address, around } => {
+            let (intent, session) = resolve(db, clinic, *address).await?;
+            let Some(intent) = intent else {
+                return Ok(View::default());
+            };
+            let mut view = occurrence(db, clinic, intent, session).await?;
+            if let (Some(window), Some(intent)) = (around, &view.intent) {
+                let (therapist, client) = (intent.therapist, intent.client);
+                in_the_way(db, clinic, &mut view, therapist, client, *window).await?;
+            }
+            Ok(view)
+        }
+        Scope::Grant {
+            client,
+            service,
+            key,
+        } => Ok(View {
+            client: people::client(db, clinic, *client).await?,
+            service: people::service(db, clinic, *service).await?,
+            account: ledger::account(db, clinic, *client).await?,
+            entries: ledger::entries_of(db, clinic, std::slice::from_ref(key)).await?,
+            waiting: schedule::unfunded(db, clinic, *client).await?,
+            ..View::default()
+        }),
+        Scope::Message(seq) => match outbox::locked(db, clinic, *seq).await? {
+            Some(message) => about(db, clinic, message).await,
+            None => Ok(View::default()),
+        },
+    }
+}
+
+/// The view of a message: with the session it is about.
+pub(crate) async fn about(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    message: Message,
+) -> Result<View, StoreError> {
+    Ok(View {
+        session: schedule::session(db, clinic, message.notification.session).await?,
+        message: Some(message),
+        ..View::default()
+    })
+}
+
+/// The view of a session that somebody is to be told something about.
+pub(crate) fn followed(session: Session) -> View {
+    View {
+        session: Some(session),
+        ..View::default()
+    }
+}
+
+/// The view of one occurrence: its intent, its session, the parties, the account with the entries
+/// of the session's keys, and the intent's sessions that the planner has to know.
+pub(crate) async fn occurrence(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: Intent,
+    session: Option<Session>,
+) -> Result<View, StoreError> {
+    let mut view = View {
+        sessions: own_sessions(db, clinic, &intent).await?,
+        ..View::default()
+    };
+    parties(
+        db,
+        clinic,
+        &mut view,
+        intent.therapist,
+        intent.client,
+        intent.service,
+    )
+    .await?;
+    view.account = ledger::account(db, clinic, intent.client).await?;
+    view.waiting = schedule::unfunded(db, clinic, intent.client).await?;
+    if let Some(session) = &session {
+        view.entries = ledger::entries_of(db, clinic, &session_keys(session)).await?;
+    }
+    view.intent = Some(intent);
+    view.session = session;
+    Ok(view)
+}
+
+/// The view of a due intent: an occurrence's, with the live sessions in the planner's way.
+pub(crate) async fn due_intent(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: Intent,
+) -> Result<View, StoreError> {
+    let (therapist, client) = (intent.therapist, intent.client);
+    let after = intent.done_through;
+    let mut view = occurrence(db, clinic, intent, None).await?;
+    let live = schedule::live_after(db, clinic, therapist, client, after).await?;
+    add_sessions(&mut view, live);
+    Ok(view)
+}
+
+async fn own_sessions(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: &Intent,
+) -> Result<Vec<Session>, StoreError> {
+    schedule::sessions_from(db, clinic, intent.id, intent.sessions_known_from()).await
+}
+
+async fn resolve(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    address: Address,
+) -> Result<(Option<Intent>, Option<Session>), StoreError> {
+    let session = match address {
+        Address::Session(id) => schedule::session(db, clinic, id).await?,
+        Address::Occurrence(intent, at) => schedule::session_of(db, clinic, intent, at).await?,
+    };
+    let intent = match (&session, address) {
+        (Some(session), _) => session.intent,
+        (None, Address::Occurrence(intent, _)) => intent,
+        (None, Address::Session(_)) => return Ok((None, None)),
+    };
+    Ok((schedule::intent(db, clinic, intent).await?, session))
+}
+
+async fn parties(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    view: &mut View,
+    therapist: TherapistId,
+    client: ClientId,
+    service: ServiceId,
+) -> Result<(), StoreError> {
+    (view.therapist, view.client, view.service) =
+        people::parties(db, clinic, therapist, client, service).await?;
+    Ok(())
+}
+
+/// Adds everything of therapist and client that can stand in the way in the window.
+async fn in_the_way(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    view: &mut View,
+    therapist: TherapistId,
+    client: ClientId,
+    window: Window,
+) -> Result<(), StoreError> {
+    view.intents = schedule::pending_intents(db, clinic, therapist, client).await?;
+    let sessions = schedule::sessions_in_way(db, clinic, therapist, client, window).await?;
+    add_sessions(view, sessions);
+    Ok(())
+}
+
+/// Adds sessions that are not in view yet.
+fn add_sessions(view: &mut View, more: Vec<Session>) {
+    let mut sessions: BTreeMap<_, _> = std::mem::take(&mut view.sessions)
+        .into_iter()
+        .map(|session| (session.id, session))
+        .collect();
+    sessions.extend(more.into_iter().map(|session| (session.id, session)));
+    view.sessions = sessions.into_values().collect();
+}

@@ -1,0 +1,415 @@
+//! Applying a commit: rows, ledger, outbox and one line of the journal, or nothing.
+
+use clinic::{Change, ClinicId, Idempotent, Journal, Scope, Subject, View};
+use ledger_core::{Account, Entry};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use sqlx::QueryBuilder;
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use store::rows::{self, Columns, deviations_json, hours_json, integer, json};
+use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
+
+use crate::locks::{self, Gates, Parties, Transaction};
+use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
+use crate::{outbox, scope};
+
+/// How often a write begins anew because the parties of its occurrence have changed while it
+/// waited for them.
+const ATTEMPTS_MAX: u32 = 5;
+
+pub(crate) async fn write(
+    pool: &PgPool,
+    gates: &Gates,
+    request: &Request,
+    scope: Scope,
+    decide: Decide<'_>,
+) -> Result<Written, StoreError> {
+    for _ in 0..ATTEMPTS_MAX {
+        let parties = match scope {
+            Scope::Occurrence { address, .. } => {
+                let mut connection = locks::acquire(pool).await?;
+                locks::parties(&mut connection, request.clinic, address).await?
+            }
+            _ => None,
+        };
+        let locks = locks::of_write(request, &scope, parties);
+        let _passed = gates.pass(&locks).await?;
+        let mut tx = Transaction::begin(locks::acquire(pool).await?, &locks).await?;
+        let seen = match see(&mut tx, request, &scope, parties).await {
+            Ok(Seen::OtherParties) => {
+                tx.rollback().await;
+                continue;
+            }
+            seen => seen,
+        };
+        let outcome = match seen {
+            Ok(Seen::Before(subject)) => Ok(Written::Replayed(subject)),
+            Ok(Seen::Now(view)) => decided(&mut tx, request, &view, decide).await,
+            Ok(Seen::OtherParties) => Err(StoreError::Busy),
+            Err(error) => Err(error),
+        };
+        return finish(tx, outcome).await;
+    }
+    Err(StoreError::Busy)
+}
+
+/// What a write finds once it has its locks.
+enum Seen {
+    /// The same request, stored before.
+    Before(Subject),
+    /// An occurrence that has other parties than those that were locked.
+    OtherParties,
+    /// What the decision is made on.
+    Now(Box<View>),
+}
+
+async fn see(
+    db: &mut PgConnection,
+    request: &Request,
+    scope: &Scope,
+    locked: Option<Parties>,
+) -> Result<Seen, StoreError> {
+    if let Some(subject) = replayed(db, request).await? {
+        return Ok(Seen::Before(subject));
+    }
+    let view = scope::load(db, request.clinic, scope).await?;
+    let parties = view.intent.as_ref();
+    let parties = parties.map(|intent| (intent.therapist, intent.client));
+    if matches!(scope, Scope::Occurrence { .. }) && parties != locked {
+        return Ok(Seen::OtherParties);
+    }
+    Ok(Seen::Now(Box::new(view)))
+}
+
+/// Decides, and applies what was decided.
+pub(crate) async fn decided(
+    db: &mut PgConnection,
+    request: &Request,
+    view: &View,
+    decide: Decide<'_>,
+) -> Result<Written, StoreError> {
+    let Idempotent::Applied(commit) = decide(view)? else {
+        return Ok(Written::Unchanged);
+    };
+    let uncounted = commit.journal.is_none();
+    let mut rows = 0;
+    for change in &commit.changes {
+        let counted = uncounted.then_some(rows + 1);
+        rows += apply(db, request.clinic, change, counted.unwrap_or(0)).await?;
+    }
+    if let Some(line) = &commit.journal {
+        rows += 1; // the journal's own
+        journal(db, request, line, rows).await?;
+    }
+    if request.dry_run {
+        return Ok(Written::DryRun(Box::new(commit)));
+    }
+    let subject = commit.journal.map(|line| line.subject);
+    Ok(Written::Committed { subject, rows })
+}
+
+/// Commits what is to be stored, and rolls back all else, before anybody is told.
+pub(crate) async fn finish(
+    tx: Transaction,
+    outcome: Result<Written, StoreError>,
+) -> Result<Written, StoreError> {
+    match outcome {
+        Ok(Written::Committed { .. }) => tx.commit().await?,
+        _ => tx.rollback().await,
+    }
+    outcome
+}
+
+/// What the same request was about, if it was stored before.
+async fn replayed(db: &mut PgConnection, request: &Request) -> Result<Option<Subject>, StoreError> {
+    let Some(Idempotency { key, request_hash }) = &request.idempotency else {
+        return Ok(None);
+    };
+    let query = sqlx::query(
+        "SELECT subject_kind, subject_id, subject_part, request_hash FROM journal
+         WHERE clinic_id = $1 AND actor = $2 AND idempotency_key = $3",
+    )
+    .bind(request.clinic.0)
+    .bind(request.actor.to_string())
+    .bind(key);
+    let found = optional(db, query, |row| {
+        let same = row.bytes("request_hash")? == Some(request_hash);
+        Ok((rows::subject(row)?, same))
+    });
+    match found.await? {
+        None => Ok(None),
+        Some((subject, true)) => Ok(Some(subject)),
+        Some((_, false)) => Err(StoreError::KeyReused { key: key.clone() }),
+    }
+}
+
+/// Writes one change and tells how many rows that took. `counted` is what a message notes as written
+/// because of it.
+async fn apply(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    change: &Change,
+    counted: u64,
+) -> Result<u64, StoreError> {
+    match change {
+        Change::Therapist(therapist) => {
+            let query = sqlx::query(
+                "INSERT INTO therapist (clinic_id, id, name, zone, hours) VALUES ($1, $2, $3, $4, $5)",
+            );
+            let query = query
+                .bind(clinic.0)
+                .bind(therapist.id.0)
+                .bind(&therapist.name)
+                .bind(therapist.hours.zone().name())
+                .bind(Document(hours_json(&therapist.hours)?));
+            execute(db, query).await
+        }
+        Change::Client(client) => {
+            let query = sqlx::query(
+                "INSERT INTO client (clinic_id, id, name, zone, therapist_id) VALUES ($1, $2, $3, $4, $5)",
+            );
+            let query = query
+                .bind(clinic.0)
+                .bind(client.id.0)
+                .bind(&client.name)
+                .bind(client.zone.name())
+                .bind(client.therapist.map(|id| id.0));
+            let rows = execute(db, query).await?;
+            let account = Account::open(ledger_core::AccountId(client.id.0));
+            let query = sqlx::query(
+                "INSERT INTO account (clinic_id, client_id, version, snapshot) VALUES ($1, $2, $3, $4)",
+            );
+            let query = query
+                .bind(clinic.0)
+                .bind(client.id.0)
+                .bind(integer(account.seq()))
+                .bind(Document(json("account snapshot", &account)?));
+            Ok(rows + execute(db, query).await?)
+        }
+        Change::Service(service) => {
+            let query = sqlx::query(
+                "INSERT INTO service (clinic_id, id, name, minutes, price_minor, currency,
+                 notice_minutes, cancellation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            );
+            let query = query
+                .bind(clinic.0)
+                .bind(service.id.0)
+                .bind(&service.name)
+                .bind(i64::from(service.minutes))
+                .bind(service.price_minor)
+                .bind(&service.currency)
+                .bind(i64::from(service.notice_minutes))
+                .bind(Document(json("cancellation", &service.cancellation)?));
+            execute(db, query).await
+        }
+        Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,
+        Change::Intent(intent) => update_intent(db, clinic, intent).await,
+        Change::NewSession(session) => insert_session(db, clinic, session).await,
+        Change::Session(session) => update_session(db, clinic, session).await,
+        Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
+        Change::Notify(notification) => outbox::insert(db, clinic, notification, counted).await,
+        Change::Message(message) => outbox::update(db, clinic, message, counted).await,
+    }
+}
+
+async fn insert_intent(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: &Intent,
+) -> Result<u64, StoreError> {
+    let set = &intent.set;
+    let query = sqlx::query(
+        "INSERT INTO intent (clinic_id, id, series_id, therapist_id, client_id, service_id, zone,
+         starts_local, minutes, gap, rule, deviations, done_through, next_due_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+    )
+    .bind(clinic.0)
+    .bind(intent.id.0)
+    .bind(intent.series.0)
+    .bind(intent.therapist.0)
+    .bind(intent.client.0)
+    .bind(intent.service.0)
+    .bind(set.zone().name())
+    .bind(Local(set.start()))
+    .bind(i64::from(set.minutes()))
+    .bind(rows::gap_name(set.gap_policy()))
+    .bind(set.rule().map(ToString::to_string))
+    .bind(Document(deviations_json(set.deviations())?))
+    .bind(Instant(intent.done_through))
+    .bind(intent.next_due_at.map(Instant))
+    .bind(integer(intent.version));
+    execute(db, query).await
+}
+
+async fn update_intent(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: &Intent,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE intent SET deviations = $1, done_through = $2, next_due_at = $3, version = $4
+         WHERE clinic_id = $5 AND id = $6",
+    )
+    .bind(Document(deviations_json(intent.set.deviations())?))
+    .bind(Instant(intent.done_through))
+    .bind(intent.next_due_at.map(Instant))
+    .bind(integer(intent.version))
+    .bind(clinic.0)
+    .bind(intent.id.0);
+    execute_on_one(db, query).await
+}
+
+async fn insert_session(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    session: &Session,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO session (clinic_id, id, intent_id, recurrence_id, therapist_id, client_id,
+         service_id, starts_at, ends_at, zone, tzdb, state, state_detail, slot_version,
+         hold_generation, next_due_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+    )
+    .bind(clinic.0)
+    .bind(session.id.0)
+    .bind(session.intent.0)
+    .bind(Local(session.recurrence_id))
+    .bind(session.therapist.0)
+    .bind(session.client.0)
+    .bind(session.service.0)
+    .bind(Instant(session.starts_at))
+    .bind(Instant(session.ends_at))
+    .bind(session.zone.name())
+    .bind(&session.tzdb)
+    .bind(session.state.name())
+    .bind(Document(json("state", &session.state)?))
+    .bind(i64::from(session.slot_version))
+    .bind(i64::from(session.hold_generation))
+    .bind(session.next_due_at.map(Instant))
+    .bind(integer(session.version));
+    execute(db, query).await
+}
+
+async fn update_session(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    session: &Session,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE session SET starts_at = $1, ends_at = $2, state = $3, state_detail = $4,
+         slot_version = $5, hold_generation = $6, next_due_at = $7, version = $8
+         WHERE clinic_id = $9 AND id = $10",
+    )
+    .bind(Instant(session.starts_at))
+    .bind(Instant(session.ends_at))
+    .bind(session.state.name())
+    .bind(Document(json("state", &session.state)?))
+    .bind(i64::from(session.slot_version))
+    .bind(i64::from(session.hold_generation))
+    .bind(session.next_due_at.map(Instant))
+    .bind(integer(session.version))
+    .bind(clinic.0)
+    .bind(session.id.0);
+    execute_on_one(db, query).await
+}
+
+/// Appends entries and replaces the account's snapshot.
+async fn append(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    account: &Account,
+    entries: &[Entry],
+) -> Result<u64, StoreError> {
+    let mut rows_written = 0;
+    if !entries.is_empty() {
+        rows_written += insert_entries(db, clinic, entries).await?;
+    }
+    let query = sqlx::query(
+        "UPDATE account SET version = $1, snapshot = $2 WHERE clinic_id = $3 AND client_id = $4",
+    )
+    .bind(integer(account.seq()))
+    .bind(Document(json("account snapshot", account)?))
+    .bind(clinic.0)
+    .bind(account.id().0);
+    Ok(rows_written + execute_on_one(db, query).await?)
+}
+
+/// All entries of a command in one statement.
+async fn insert_entries(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    entries: &[Entry],
+) -> Result<u64, StoreError> {
+    let bodies: Result<Vec<String>, StoreError> = entries
+        .iter()
+        .map(|entry| json("entry body", &entry.body))
+        .collect();
+    let mut insert = QueryBuilder::<Postgres>::new(
+        "INSERT INTO ledger_entry (clinic_id, account_id, seq, key, body, effective_at,
+         recorded_at, prev_hash, hash) ",
+    );
+    insert.push_values(entries.iter().zip(bodies?), |mut row, (entry, body)| {
+        row.push_bind(clinic.0)
+            .push_bind(entry.account.0)
+            .push_bind(integer(entry.seq))
+            .push_bind(entry.key.as_str())
+            .push_bind(Document(body))
+            .push_bind(Instant(entry.effective_at))
+            .push_bind(Instant(entry.recorded_at))
+            .push_bind(entry.prev_hash.0.as_slice())
+            .push_bind(entry.hash.0.as_slice());
+    });
+    execute(db, insert.build()).await
+}
+
+async fn journal(
+    db: &mut PgConnection,
+    request: &Request,
+    line: &Journal,
+    rows_written: u64,
+) -> Result<(), StoreError> {
+    let (kind, id, part) = rows::subject_columns(&line.subject);
+    let given = request.idempotency.as_ref();
+    let insert = sqlx::query(
+        "INSERT INTO journal (clinic_id, subject_kind, subject_id, subject_part, version, kind,
+         actor, body, at, idempotency_key, request_hash, rows_written)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(request.clinic.0)
+    .bind(kind)
+    .bind(id)
+    .bind(part)
+    .bind(integer(line.version))
+    .bind(line.kind)
+    .bind(request.actor.to_string())
+    .bind(Document(json("journal body", &line.body)?))
+    .bind(Instant(request.at))
+    .bind(given.map(|given| given.key.as_str()))
+    .bind(given.map(|given| given.request_hash.as_slice()))
+    .bind(integer(rows_written));
+    execute(db, insert).await.map(|_| ())
+}
+
+pub(crate) async fn meter(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+) -> Result<Vec<Metered>, StoreError> {
+    let query = sqlx::query(
+        "SELECT kind COLLATE \"C\" AS kind, count(*) AS commands,
+           sum(rows_written)::bigint AS rows_written
+         FROM journal WHERE clinic_id = $1 GROUP BY kind
+         UNION ALL
+         SELECT kind, count(*), sum(rows_written)::bigint FROM outbox
+         WHERE clinic_id = $1 GROUP BY kind
+         ORDER BY 1",
+    )
+    .bind(clinic.0);
+    all(db, query, |row| {
+        Ok(Metered {
+            kind: rows::some("kind", row.text("kind")?)?.to_owned(),
+            commands: rows::number(row, "commands")?,
+            rows: rows::number(row, "rows_written")?,
+        })
+    })
+    .await
+}

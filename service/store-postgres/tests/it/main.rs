@@ -1,0 +1,14 @@
+//! The PostgreSQL store against a server of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test meets unexpectedly fails it"
+)]
+
+mod constraints;
+mod contract;
+mod crash;
+mod opening;
+mod plans;
+mod practice;
+mod races;

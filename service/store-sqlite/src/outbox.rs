@@ -1,0 +1,81 @@
+//! Messages: written with what they tell, leased and settled by the worker.
+
+use clinic::{ClinicId, Message, MessageState, Notification};
+use sqlx::sqlite::SqliteConnection;
+use store::rows::{self, integer};
+use store::{PAGE_MAX, StoreError};
+
+use crate::rows::{all, execute, execute_on_one, micros, optional};
+
+pub(crate) async fn message(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    seq: u64,
+) -> Result<Option<Message>, StoreError> {
+    let query = sqlx::query("SELECT * FROM outbox WHERE clinic_id = ? AND seq = ?")
+        .bind(clinic.0)
+        .bind(integer(seq));
+    optional(db, query, rows::message).await
+}
+
+pub(crate) async fn messages(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    state: MessageState,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Message>, StoreError> {
+    let sql = "SELECT * FROM outbox WHERE clinic_id = ? AND state = ? AND seq > ?
+               ORDER BY seq LIMIT ?";
+    let query = sqlx::query(sql)
+        .bind(clinic.0)
+        .bind(state.name())
+        .bind(integer(after))
+        .bind(limit.min(PAGE_MAX));
+    all(db, query, rows::message).await
+}
+
+/// The same thing is told once: a second message with its dedupe key is left out.
+pub(crate) async fn insert(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    notification: &Notification,
+    counted: u64,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO outbox (clinic_id, dedupe_key, kind, session_id, slot_version, recipient_role,
+         recipient_id, due_at, state, attempts, next_due_at, rows_written)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', 0, ?8, ?9)
+         ON CONFLICT (clinic_id, dedupe_key) DO NOTHING",
+    )
+    .bind(clinic.0)
+    .bind(notification.dedupe_key())
+    .bind(notification.kind.to_string())
+    .bind(notification.session.0)
+    .bind(notification.slot_version)
+    .bind(notification.recipient.role())
+    .bind(notification.recipient.id())
+    .bind(micros(notification.due_at))
+    .bind(integer(counted));
+    execute(db, query).await
+}
+
+pub(crate) async fn update(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    message: &Message,
+    counted: u64,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE outbox SET state = ?, attempts = ?, next_due_at = ?, last_error = ?,
+         rows_written = rows_written + ? WHERE clinic_id = ? AND seq = ?",
+    )
+    .bind(message.state.name())
+    .bind(message.attempts)
+    .bind(message.next_due_at.map(micros))
+    .bind(&message.last_error)
+    .bind(integer(counted))
+    .bind(clinic.0)
+    .bind(integer(message.seq));
+    execute_on_one(db, query).await
+}

@@ -1,0 +1,127 @@
+//! The file: its schema, its settings, and two processes that have it open.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clinic::{Change, Client, Commit, Idempotent, Journal, Scope, Subject, View};
+use scheduler_core::ClientId;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use store::contract::Fixture;
+use store::{OpenError, Store, Written};
+use store_sqlite::SqliteStore;
+use uuid::Uuid;
+
+async fn beside(file: &Path) -> SqlitePool {
+    let options = SqliteConnectOptions::new().filename(file);
+    SqlitePool::connect_with(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_schema_that_is_missing_older_or_newer_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clinic.db");
+    let opened = SqliteStore::open(&file).await;
+    assert!(
+        matches!(opened, Err(OpenError::Missing { .. })),
+        "{opened:?}"
+    );
+    assert!(!file.exists(), "a mistyped name must not become a database");
+
+    std::fs::write(&file, "").unwrap();
+    match SqliteStore::open(&file).await {
+        Err(OpenError::OlderSchema { found, known, .. }) => assert_eq!((found, known), (0, 1)),
+        other => panic!("{other:?}"),
+    }
+    SqliteStore::migrate(&file).await.unwrap();
+    SqliteStore::migrate(&file).await.unwrap();
+    SqliteStore::open(&file).await.unwrap().close().await;
+
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum,
+        execution_time) VALUES (99, 'the future', TRUE, x'00', 0)";
+    sqlx::query(newer)
+        .execute(&beside(&file).await)
+        .await
+        .unwrap();
+    for refused in [
+        SqliteStore::open(&file).await.map(|_| ()),
+        SqliteStore::migrate(&file).await,
+    ] {
+        match refused {
+            Err(OpenError::NewerSchema { found, known, .. }) => assert_eq!((found, known), (99, 1)),
+            other => panic!("{other:?}"),
+        }
+    }
+    std::fs::write(
+        &file,
+        "this is no database, but long enough to look like one",
+    )
+    .unwrap();
+    let opened = SqliteStore::open(&file).await;
+    assert!(matches!(opened, Err(OpenError::Open { .. })), "{opened:?}");
+}
+
+#[tokio::test]
+async fn tables_are_strict_and_the_journal_of_the_file_is_a_wal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clinic.db");
+    SqliteStore::migrate(&file).await.unwrap();
+    let beside = beside(&file).await;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&beside)
+        .await
+        .unwrap();
+    assert_eq!(mode, "wal");
+    let loose = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 0
+                 AND type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx_%'";
+    let loose: Vec<String> = sqlx::query_scalar(loose).fetch_all(&beside).await.unwrap();
+    assert_eq!(loose, [""; 0]);
+}
+
+/// Two processes write to one file as fast as they can. Each write begins with the file's lock, so
+/// none fails for having begun before another ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_write_to_one_file_and_none_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clinic.db");
+    SqliteStore::migrate(&file).await.unwrap();
+    let first = Arc::new(SqliteStore::open(&file).await.unwrap());
+    let clinic = Arc::new(Fixture::open(first).await);
+    let second: Arc<dyn Store> = Arc::new(SqliteStore::open(&file).await.unwrap());
+    let mut writers = Vec::new();
+    for writer in 0..4_u128 {
+        let clinic = clinic.clone();
+        let store = if writer % 2 == 0 {
+            clinic.store.clone()
+        } else {
+            second.clone()
+        };
+        writers.push(tokio::spawn(async move {
+            for number in 0..100 {
+                let id = ClientId(Uuid::from_u128((writer << 64) + (number + 1)));
+                let decide = move |_: &View| {
+                    let client = Client {
+                        id,
+                        name: "C".to_owned(),
+                        zone: "UTC".parse().unwrap(),
+                        therapist: None,
+                    };
+                    Ok(Idempotent::Applied(Commit {
+                        journal: Some(Journal::new(Subject::Client(id), 1, "client_registered")),
+                        changes: vec![Change::Client(client)],
+                    }))
+                };
+                let scope = Scope::New { therapist: None };
+                let written = store
+                    .write(&clinic.request(), scope, Box::new(decide))
+                    .await;
+                assert!(
+                    matches!(written, Ok(Written::Committed { rows: 3, .. })),
+                    "{written:?}"
+                );
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}

@@ -1,0 +1,34 @@
+//! The store on SQLite keeps the contract, and its file refuses what must not be.
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
+
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use store::Store;
+use store_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+async fn empty() -> (Arc<dyn Store>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clinic.db");
+    SqliteStore::migrate(&file).await.unwrap();
+    let store = SqliteStore::open(&file).await.unwrap();
+    (Arc::new(store), folder)
+}
+
+mod file;
+
+store::contract_suite!(empty());
+
+#[tokio::test]
+async fn append_only_tables_refuse_changes() {
+    let (store, folder) = empty().await;
+    let options = SqliteConnectOptions::new().filename(folder.path().join("clinic.db"));
+    let beside = SqlitePool::connect_with(options).await.unwrap();
+    let execute =
+        async |statement: &'static str| match sqlx::query(statement).execute(&beside).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+    store::contract::append_only_tables_refuse_changes(store, execute).await;
+}

@@ -1,0 +1,57 @@
+//! What every store promises, as plain functions that each takes an empty store and fails if the
+//! promise is broken. [`contract_suite!`](crate::contract_suite) makes a test of each.
+//!
+//! The suite knows nothing of SQL and nothing of the clinic's rules: it commits rows as they stand
+//! and looks at what is there afterwards.
+
+mod claims;
+mod fixture;
+mod messages;
+mod reads;
+mod writes;
+
+pub use claims::*;
+pub use fixture::Fixture;
+pub use messages::*;
+pub use reads::*;
+pub use writes::*;
+
+/// A test for each promise that can be asked of any store; those on SQL keep
+/// [`append_only_tables_refuse_changes`] too. `$store` makes an empty store: an async expression whose value is the
+/// store and whatever has to live as long as it.
+#[macro_export]
+macro_rules! contract_suite {
+    ($store:expr) => {
+        $crate::contract_suite! { @each $store;
+            of_two_writes_on_one_version_one_is_refused
+            what_is_refused_fails_or_is_dry_leaves_nothing
+            a_retry_under_its_key_is_done_once
+            one_key_at_once_is_done_once
+            live_sessions_do_not_overlap
+            an_occurrence_has_one_session
+            entries_have_one_place_and_one_key
+            the_same_is_told_once
+            everything_comes_back_as_it_went
+            pages_are_stable_while_others_write
+            lists_hold_what_they_are_asked_for
+            a_clinic_sees_its_own
+            tokens_stand_for_principals
+            the_meter_counts_every_row
+            scopes_show_what_decisions_need
+            a_due_row_is_claimed_once_however_many_claim
+            a_row_that_fails_is_passed_over_and_stays_due
+            each_job_claims_its_own_in_order
+            a_lease_that_ran_out_cannot_settle
+            no_message_overtakes_another
+        }
+    };
+    (@each $store:expr; $($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let (store, _kept) = $store.await;
+                $crate::contract::$name(store).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,104 @@
+//! What a store can answer instead.
+
+use clinic::Refusal;
+
+/// Why a store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The decision refuses.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The idempotency key stands for another request.
+    #[error("the idempotency key {key:?} was used for another request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// A constraint of the database refuses what a rule let through, or a race was lost.
+    #[error("the database refuses: {constraint}")]
+    Constraint {
+        /// What it said.
+        constraint: String,
+    },
+    /// Somebody else is writing to what was claimed. It comes again.
+    #[error("somebody else is writing to it")]
+    Busy,
+    /// The database does not answer, or not in time. Trying again may help.
+    #[error("the database is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is stored cannot be read.
+    #[error("a stored {what} cannot be read")]
+    Corrupt {
+        /// Which kind of row or column.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// A stored value that cannot be read.
+    pub fn corrupt(
+        what: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Corrupt {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is not there.
+    #[error("there is no {database}: `standing migrate` creates it")]
+    Missing {
+        /// Which.
+        database: String,
+    },
+    /// It refuses, or is no database.
+    #[error("cannot open {database}")]
+    Open {
+        /// Which.
+        database: String,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A program newer than this one has changed the schema.
+    #[error(
+        "{database} has schema version {found}, this program knows up to {known}: use the newer program"
+    )]
+    NewerSchema {
+        /// Which.
+        database: String,
+        /// The version it has.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The schema is not there or not up to date.
+    #[error(
+        "{database} has schema version {found}, this program needs {known}: run `standing migrate`"
+    )]
+    OlderSchema {
+        /// Which.
+        database: String,
+        /// The version it has; 0 is none.
+        found: i64,
+        /// The version this program needs.
+        known: i64,
+    },
+    /// The schema cannot be brought up to date.
+    #[error("cannot migrate {database}")]
+    Migrate {
+        /// Which.
+        database: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,346 @@
+//! The plainest store: maps in memory, one writer at a time.
+//!
+//! It says what the contract means where SQL would hide it. A write works on a copy of everything,
+//! which replaces the original at the end or is dropped; a claim looks through all rows. It is for
+//! tests and for reading, not for clinics.
+
+mod scope;
+mod tables;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use clinic::scope::{Claim, Job, Position};
+use clinic::{
+    Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, Principal, Scope,
+    Service, Therapist,
+};
+use ledger_core::{Account, Entry, Key};
+use scheduler_core::calendar::near;
+use scheduler_core::intent::Intent;
+use scheduler_core::session::{Session, SessionState};
+use scheduler_core::{
+    ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
+};
+use uuid::Uuid;
+
+use self::tables::Tables;
+use crate::{
+    Backlog, Calendar, Claimed, Decide, Metered, PAGE_MAX, Page, Request, Store, StoreError, Token,
+    Which, Whose, Written,
+};
+
+/// A clinic in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    tables: Mutex<Tables>,
+    clock: Option<DateTime<Utc>>,
+}
+
+impl MemoryStore {
+    /// An empty one, whose own clock always shows `now`: memory has none.
+    #[must_use]
+    pub fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            tables: Mutex::default(),
+            clock: Some(now),
+        }
+    }
+
+    /// A decision that panicked has changed a copy only, so what is behind the lock is whole.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Applies what was decided to a copy, and puts the copy in place.
+fn finish(
+    tables: &mut Tables,
+    request: &Request,
+    decided: Decision,
+) -> Result<Written, StoreError> {
+    let Idempotent::Applied(commit) = decided? else {
+        return Ok(Written::Unchanged);
+    };
+    let mut copy = tables.clone();
+    let rows = copy.apply(request, &commit)?;
+    if request.dry_run {
+        return Ok(Written::DryRun(Box::new(commit)));
+    }
+    *tables = copy;
+    let Commit { journal, .. } = commit;
+    let subject = journal.map(|line| line.subject);
+    Ok(Written::Committed { subject, rows })
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn write(
+        &self,
+        request: &Request,
+        scope: Scope,
+        decide: Decide<'_>,
+    ) -> Result<Written, StoreError> {
+        let mut tables = self.tables();
+        if let Some(subject) = tables.replayed(request)? {
+            return Ok(Written::Replayed(subject));
+        }
+        let view = scope::load(&tables, request.clinic, &scope);
+        finish(&mut tables, request, decide(&view))
+    }
+
+    async fn claim(
+        &self,
+        claim: &Claim,
+        decide: Decide<'_>,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let mut tables = self.tables();
+        let due = tables.due(claim.job, claim.now).into_iter();
+        let next = due
+            .filter(|(_, position)| Some(*position) > claim.after)
+            .min_by_key(|due| due.1);
+        let Some((clinic, position)) = next else {
+            return Ok(None);
+        };
+        let view = scope::claimed(&tables, clinic, claim.job, position.id);
+        let request = Request::of_tick(clinic, claim.now);
+        let outcome = finish(&mut tables, &request, decide(&view));
+        Ok(Some(Claimed {
+            clinic,
+            position,
+            outcome,
+        }))
+    }
+
+    async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError> {
+        let all = self.tables().overdue(job, now);
+        Ok(Backlog {
+            due: u64::try_from(all.len()).unwrap_or(u64::MAX),
+            oldest: all.into_iter().map(|(_, at)| at.due_at).min(),
+        })
+    }
+
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        Ok(self.clock.unwrap_or_default())
+    }
+
+    async fn close(&self) {}
+
+    async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError> {
+        let tables = self.tables();
+        let mut clinics: Vec<Uuid> = tables.tokens.iter().map(|token| token.clinic.0).collect();
+        clinics.sort();
+        clinics.dedup();
+        Ok(clinics.into_iter().map(ClinicId).collect())
+    }
+
+    async fn add_token(&self, token: &Token) -> Result<(), StoreError> {
+        self.tables().tokens.push(token.clone());
+        Ok(())
+    }
+
+    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
+        let tables = self.tables();
+        let token = tables.tokens.iter().find(|token| token.hash == token_hash);
+        Ok(token.map(|token| Principal {
+            clinic: token.clinic,
+            credential: token.id,
+            role: token.role,
+        }))
+    }
+
+    async fn therapist(
+        &self,
+        clinic: ClinicId,
+        id: TherapistId,
+    ) -> Result<Option<Therapist>, StoreError> {
+        Ok(self.tables().therapists.get(&(clinic.0, id.0)).cloned())
+    }
+
+    async fn therapists(&self, clinic: ClinicId, page: Page) -> Result<Vec<Therapist>, StoreError> {
+        Ok(tables::page(
+            &self.tables().therapists,
+            clinic,
+            page,
+            |_| true,
+        ))
+    }
+
+    async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError> {
+        Ok(self.tables().clients.get(&(clinic.0, id.0)).cloned())
+    }
+
+    async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
+        Ok(tables::page(&self.tables().clients, clinic, page, |_| true))
+    }
+
+    async fn service(
+        &self,
+        clinic: ClinicId,
+        id: ServiceId,
+    ) -> Result<Option<Service>, StoreError> {
+        Ok(self.tables().services.get(&(clinic.0, id.0)).cloned())
+    }
+
+    async fn services(&self, clinic: ClinicId, page: Page) -> Result<Vec<Service>, StoreError> {
+        Ok(tables::page(&self.tables().services, clinic, page, |_| {
+            true
+        }))
+    }
+
+    async fn intent(&self, clinic: ClinicId, id: IntentId) -> Result<Option<Intent>, StoreError> {
+        Ok(self.tables().intents.get(&(clinic.0, id.0)).cloned())
+    }
+
+    async fn intents(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        page: Page,
+    ) -> Result<Vec<Intent>, StoreError> {
+        let tables = self.tables();
+        let of = |intent: &Intent| is_intent_of(intent, whose);
+        Ok(tables::page(&tables.intents, clinic, page, of))
+    }
+
+    async fn session(
+        &self,
+        clinic: ClinicId,
+        id: SessionId,
+    ) -> Result<Option<Session>, StoreError> {
+        Ok(self.tables().sessions.get(&(clinic.0, id.0)).cloned())
+    }
+
+    async fn sessions(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        which: Which,
+        page: Page,
+    ) -> Result<Vec<Session>, StoreError> {
+        let of = |session: &Session| {
+            is_session_of(session, whose)
+                && match which {
+                    Which::Live => session.state.is_live(),
+                    Which::AttendanceUnknown { now } => {
+                        session.state == SessionState::Scheduled && session.ends_at <= now
+                    }
+                }
+        };
+        Ok(tables::page(&self.tables().sessions, clinic, page, of))
+    }
+
+    async fn session_of(
+        &self,
+        clinic: ClinicId,
+        intent: IntentId,
+        recurrence_id: LocalDateTime,
+    ) -> Result<Option<Session>, StoreError> {
+        Ok(self
+            .tables()
+            .session_of(clinic, intent, recurrence_id)
+            .cloned())
+    }
+
+    async fn calendar(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        window: Window,
+    ) -> Result<Calendar, StoreError> {
+        let tables = self.tables();
+        let intents = tables.intents_of(clinic);
+        let intents = intents.filter(|intent| is_intent_of(intent, whose));
+        let (from, to) = near(window);
+        let sessions = tables.sessions_of(clinic).filter(|session| {
+            let overlaps = session.starts_at < window.end() && session.ends_at > window.start();
+            is_session_of(session, whose)
+                && (overlaps || (from..=to).contains(&session.recurrence_id))
+        });
+        Ok(Calendar {
+            intents: intents.cloned().collect(),
+            sessions: sessions.cloned().collect(),
+        })
+    }
+
+    async fn account(
+        &self,
+        clinic: ClinicId,
+        client: ClientId,
+    ) -> Result<Option<Account>, StoreError> {
+        Ok(self.tables().accounts.get(&(clinic.0, client.0)).cloned())
+    }
+
+    async fn entries(
+        &self,
+        clinic: ClinicId,
+        client: ClientId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let tables = self.tables();
+        let entries = tables
+            .entries_of(clinic)
+            .filter(|entry| entry.account.0 == client.0);
+        let entries = entries.filter(|entry| entry.seq > after);
+        Ok(entries.take(count(limit)).cloned().collect())
+    }
+
+    async fn entry(&self, clinic: ClinicId, key: &Key) -> Result<Option<Entry>, StoreError> {
+        let tables = self.tables();
+        Ok(tables
+            .entries_of(clinic)
+            .find(|entry| entry.key == *key)
+            .cloned())
+    }
+
+    async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError> {
+        Ok(self.tables().message(clinic, seq).cloned())
+    }
+
+    async fn messages(
+        &self,
+        clinic: ClinicId,
+        state: MessageState,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        let tables = self.tables();
+        let rows = tables.outbox.iter().filter(|row| row.clinic == clinic);
+        let messages = rows.map(|row| &row.message);
+        let messages = messages.filter(|message| message.state == state && message.seq > after);
+        Ok(messages.take(count(limit.min(PAGE_MAX))).cloned().collect())
+    }
+
+    async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {
+        Ok(self.tables().meter(clinic))
+    }
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn is_intent_of(intent: &Intent, whose: Whose) -> bool {
+    match whose {
+        Whose::Clinic => true,
+        Whose::Therapist(id) => intent.therapist == id,
+        Whose::Client(id) => intent.client == id,
+        Whose::Intent(id) => intent.id == id,
+    }
+}
+
+fn is_session_of(session: &Session, whose: Whose) -> bool {
+    match whose {
+        Whose::Clinic => true,
+        Whose::Therapist(id) => session.therapist == id,
+        Whose::Client(id) => session.client == id,
+        Whose::Intent(id) => session.intent == id,
+    }
+}
+
+/// Where a row stands in the order of claims.
+fn position(due_at: DateTime<Utc>, id: u128) -> Position {
+    Position { due_at, id }
+}

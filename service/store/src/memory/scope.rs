@@ -1,0 +1,220 @@
+//! What a decision sees.
+
+use clinic::credit::session_keys;
+use clinic::scope::Job;
+use clinic::{Address, ClinicId, Scope, View};
+use ledger_core::Key;
+use scheduler_core::calendar::near;
+use scheduler_core::intent::Intent;
+use scheduler_core::session::{Session, SessionState};
+use scheduler_core::{ClientId, IntentId, ServiceId, SessionId, TherapistId, Window};
+use uuid::Uuid;
+
+use super::tables::Tables;
+
+pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
+    match scope {
+        Scope::New { therapist } => View {
+            therapist: therapist.and_then(|id| tables.therapists.get(&(clinic.0, id.0)).cloned()),
+            ..View::default()
+        },
+        Scope::Booking {
+            therapist,
+            client,
+            service,
+            window,
+        } => {
+            let mut view = parties(tables, clinic, *therapist, *client, *service);
+            in_the_way(tables, clinic, &mut view, *therapist, *client, *window);
+            view
+        }
+        Scope::Occurrence { address, around } => {
+            let Some((intent, session)) = resolve(tables, clinic, *address) else {
+                return View::default();
+            };
+            let mut view = occurrence(tables, clinic, &intent, session);
+            if let Some(window) = around {
+                let (therapist, client) = (intent.therapist, intent.client);
+                in_the_way(tables, clinic, &mut view, therapist, client, *window);
+            }
+            view
+        }
+        Scope::Grant {
+            client,
+            service,
+            key,
+        } => View {
+            client: tables.clients.get(&(clinic.0, client.0)).cloned(),
+            service: tables.services.get(&(clinic.0, service.0)).cloned(),
+            account: tables.accounts.get(&(clinic.0, client.0)).cloned(),
+            entries: entries(tables, clinic, std::slice::from_ref(key)),
+            waiting: waiting(tables, clinic, *client),
+            ..View::default()
+        },
+        Scope::Message(seq) => about(tables, clinic, *seq),
+    }
+}
+
+/// What the decision about a claimed row sees.
+pub(super) fn claimed(tables: &Tables, clinic: ClinicId, job: Job, id: u128) -> View {
+    let uuid = Uuid::from_u128(id);
+    match job {
+        Job::Materialize => match tables.intents.get(&(clinic.0, uuid)) {
+            Some(intent) => due_intent(tables, clinic, intent),
+            None => View::default(),
+        },
+        Job::Fund => match resolve(tables, clinic, Address::Session(SessionId(uuid))) {
+            Some((intent, session)) => occurrence(tables, clinic, &intent, session),
+            None => View::default(),
+        },
+        Job::Remind | Job::AskAttendance => View {
+            session: tables.sessions.get(&(clinic.0, uuid)).cloned(),
+            ..View::default()
+        },
+        Job::Dispatch => about(tables, clinic, u64::try_from(id).unwrap_or(0)),
+    }
+}
+
+fn about(tables: &Tables, clinic: ClinicId, seq: u64) -> View {
+    let message = tables.message(clinic, seq);
+    let session = message.and_then(|message| {
+        let id = message.notification.session;
+        tables.sessions.get(&(clinic.0, id.0))
+    });
+    View {
+        message: message.cloned(),
+        session: session.cloned(),
+        ..View::default()
+    }
+}
+
+fn due_intent(tables: &Tables, clinic: ClinicId, intent: &Intent) -> View {
+    let mut view = occurrence(tables, clinic, intent, None);
+    let live = tables.sessions_of(clinic).filter(|session| {
+        let theirs = session.therapist == intent.therapist || session.client == intent.client;
+        theirs && session.state.is_live() && session.ends_at > intent.done_through
+    });
+    add_sessions(&mut view, live);
+    view
+}
+
+fn occurrence(
+    tables: &Tables,
+    clinic: ClinicId,
+    intent: &Intent,
+    session: Option<Session>,
+) -> View {
+    let keys = session.as_ref().map(session_keys).unwrap_or_default();
+    let own = own_sessions(tables, clinic, intent);
+    View {
+        account: tables.accounts.get(&(clinic.0, intent.client.0)).cloned(),
+        entries: entries(tables, clinic, &keys),
+        waiting: waiting(tables, clinic, intent.client),
+        sessions: own,
+        intent: Some(intent.clone()),
+        session,
+        ..parties(
+            tables,
+            clinic,
+            intent.therapist,
+            intent.client,
+            intent.service,
+        )
+    }
+}
+
+fn own_sessions(tables: &Tables, clinic: ClinicId, intent: &Intent) -> Vec<Session> {
+    let from = intent.sessions_known_from();
+    let own = tables
+        .sessions_of(clinic)
+        .filter(|session| session.intent == intent.id);
+    own.filter(|session| session.recurrence_id >= from)
+        .cloned()
+        .collect()
+}
+
+fn resolve(
+    tables: &Tables,
+    clinic: ClinicId,
+    address: Address,
+) -> Option<(Intent, Option<Session>)> {
+    let session = match address {
+        Address::Session(id) => Some(tables.sessions.get(&(clinic.0, id.0))?),
+        Address::Occurrence(intent, at) => tables.session_of(clinic, intent, at),
+    };
+    let intent = match (session, address) {
+        (Some(session), _) => session.intent,
+        (None, Address::Occurrence(intent, _)) => intent,
+        (None, Address::Session(_)) => return None,
+    };
+    let intent = tables.intents.get(&(clinic.0, intent.0))?;
+    Some((intent.clone(), session.cloned()))
+}
+
+fn parties(
+    tables: &Tables,
+    clinic: ClinicId,
+    therapist: TherapistId,
+    client: ClientId,
+    service: ServiceId,
+) -> View {
+    View {
+        therapist: tables.therapists.get(&(clinic.0, therapist.0)).cloned(),
+        client: tables.clients.get(&(clinic.0, client.0)).cloned(),
+        service: tables.services.get(&(clinic.0, service.0)).cloned(),
+        ..View::default()
+    }
+}
+
+fn in_the_way(
+    tables: &Tables,
+    clinic: ClinicId,
+    view: &mut View,
+    therapist: TherapistId,
+    client: ClientId,
+    window: Window,
+) {
+    let pending = tables.intents_of(clinic).filter(|intent| {
+        let theirs = intent.therapist == therapist || intent.client == client;
+        theirs && intent.next_due_at.is_some()
+    });
+    view.intents = pending.cloned().collect();
+    let (from, to) = near(window);
+    let of_theirs = |id: IntentId| {
+        let intent = tables.intents.get(&(clinic.0, id.0));
+        intent.is_some_and(|one| one.therapist == therapist || one.client == client)
+    };
+    let sessions = tables.sessions_of(clinic).filter(|session| {
+        let overlaps = session.starts_at < window.end() && session.ends_at > window.start();
+        let theirs = session.therapist == therapist || session.client == client;
+        let near = (from..=to).contains(&session.recurrence_id) && of_theirs(session.intent);
+        (theirs && overlaps) || near
+    });
+    add_sessions(view, sessions);
+}
+
+/// Adds sessions that are not in view yet.
+fn add_sessions<'a>(view: &mut View, more: impl Iterator<Item = &'a Session>) {
+    for session in more {
+        if view.sessions.iter().all(|known| known.id != session.id) {
+            view.sessions.push(session.clone());
+        }
+    }
+}
+
+fn waiting(tables: &Tables, clinic: ClinicId, client: ClientId) -> Vec<Session> {
+    let unfunded = tables
+        .sessions_of(clinic)
+        .filter(|session| session.client == client && session.state == SessionState::Unfunded);
+    let mut waiting: Vec<Session> = unfunded.cloned().collect();
+    waiting.sort_by_key(|session| (session.starts_at, session.id));
+    waiting
+}
+
+fn entries(tables: &Tables, clinic: ClinicId, keys: &[Key]) -> Vec<ledger_core::Entry> {
+    let entries = tables.entries_of(clinic);
+    entries
+        .filter(|entry| keys.contains(&entry.key))
+        .cloned()
+        .collect()
+}

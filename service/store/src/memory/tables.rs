@@ -1,0 +1,363 @@
+//! The tables, and what they refuse.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use clinic::scope::{Job, Position};
+use clinic::{
+    Actor, Change, Client, ClinicId, Commit, Journal, Message, MessageState, Notification, Service,
+    Subject, Therapist,
+};
+use ledger_core::{Account, AccountId, Entry};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::{Session, SessionState};
+use scheduler_core::{IntentId, LocalDateTime};
+use uuid::Uuid;
+
+use super::position;
+use crate::{Idempotency, Metered, PAGE_MAX, Page, Request, StoreError, Token};
+
+/// By clinic and id.
+pub(super) type Table<T> = BTreeMap<(Uuid, Uuid), T>;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tables {
+    pub(super) tokens: Vec<Token>,
+    pub(super) therapists: Table<Therapist>,
+    pub(super) clients: Table<Client>,
+    pub(super) services: Table<Service>,
+    pub(super) intents: Table<Intent>,
+    pub(super) sessions: Table<Session>,
+    pub(super) accounts: Table<Account>,
+    /// Nothing here takes an entry out or changes one.
+    entries: Vec<(ClinicId, Entry)>,
+    /// Nor a line of the journal.
+    journal: Vec<Line>,
+    pub(super) outbox: Vec<Row>,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    clinic: ClinicId,
+    actor: Actor,
+    idempotency: Option<Idempotency>,
+    journal: Journal,
+    rows: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) clinic: ClinicId,
+    pub(super) message: Message,
+    rows: u64,
+}
+
+fn refused(constraint: &str) -> StoreError {
+    StoreError::Constraint {
+        constraint: constraint.to_owned(),
+    }
+}
+
+/// A page of a table.
+pub(super) fn page<T: Clone>(
+    table: &Table<T>,
+    clinic: ClinicId,
+    page: Page,
+    of: impl Fn(&T) -> bool,
+) -> Vec<T> {
+    let after = (clinic.0, page.after.unwrap_or(Uuid::nil()));
+    let rows = table
+        .iter()
+        .filter(|(key, row)| key.0 == clinic.0 && **key > after && of(row));
+    let limit = usize::try_from(page.limit.min(PAGE_MAX)).unwrap_or(usize::MAX);
+    rows.take(limit).map(|(_, row)| row.clone()).collect()
+}
+
+impl Tables {
+    pub(super) fn intents_of(&self, clinic: ClinicId) -> impl Iterator<Item = &Intent> {
+        let rows = self
+            .intents
+            .iter()
+            .filter(move |(key, _)| key.0 == clinic.0);
+        rows.map(|(_, intent)| intent)
+    }
+
+    pub(super) fn sessions_of(&self, clinic: ClinicId) -> impl Iterator<Item = &Session> {
+        let rows = self
+            .sessions
+            .iter()
+            .filter(move |(key, _)| key.0 == clinic.0);
+        rows.map(|(_, session)| session)
+    }
+
+    pub(super) fn session_of(
+        &self,
+        clinic: ClinicId,
+        intent: IntentId,
+        recurrence_id: LocalDateTime,
+    ) -> Option<&Session> {
+        let mut sessions = self.sessions_of(clinic);
+        sessions.find(|session| session.intent == intent && session.recurrence_id == recurrence_id)
+    }
+
+    pub(super) fn entries_of(&self, clinic: ClinicId) -> impl Iterator<Item = &Entry> {
+        let entries = self.entries.iter().filter(move |(of, _)| *of == clinic);
+        entries.map(|(_, entry)| entry)
+    }
+
+    pub(super) fn message(&self, clinic: ClinicId, seq: u64) -> Option<&Message> {
+        let mut rows = self.outbox.iter();
+        let row = rows.find(|row| row.clinic == clinic && row.message.seq == seq);
+        row.map(|row| &row.message)
+    }
+
+    /// What the same request was about, if it was stored before.
+    pub(super) fn replayed(&self, request: &Request) -> Result<Option<Subject>, StoreError> {
+        let Some(given) = &request.idempotency else {
+            return Ok(None);
+        };
+        let line = self.journal.iter().find(|line| {
+            let key = line.idempotency.as_ref().map(|stored| &stored.key);
+            (line.clinic, line.actor.to_string()) == (request.clinic, request.actor.to_string())
+                && key == Some(&given.key)
+        });
+        match line {
+            None => Ok(None),
+            Some(line) if line.idempotency.as_ref() == Some(given) => {
+                Ok(Some(line.journal.subject.clone()))
+            }
+            Some(_) => Err(StoreError::KeyReused {
+                key: given.key.clone(),
+            }),
+        }
+    }
+
+    /// Writes a commit, and tells how many rows that took.
+    pub(super) fn apply(&mut self, request: &Request, commit: &Commit) -> Result<u64, StoreError> {
+        let uncounted = commit.journal.is_none();
+        let mut rows = 0;
+        for change in &commit.changes {
+            let counted = if uncounted { rows + 1 } else { 0 };
+            rows += self.change(request.clinic, change, counted)?;
+        }
+        if let Some(journal) = &commit.journal {
+            rows += 1;
+            self.journal.push(Line {
+                clinic: request.clinic,
+                actor: request.actor,
+                idempotency: request.idempotency.clone(),
+                journal: journal.clone(),
+                rows,
+            });
+        }
+        Ok(rows)
+    }
+
+    fn change(
+        &mut self,
+        clinic: ClinicId,
+        change: &Change,
+        counted: u64,
+    ) -> Result<u64, StoreError> {
+        match change {
+            Change::Therapist(therapist) => {
+                insert(&mut self.therapists, clinic, therapist.id.0, therapist)
+            }
+            Change::Client(client) => {
+                let account = Account::open(AccountId(client.id.0));
+                Ok(insert(&mut self.clients, clinic, client.id.0, client)?
+                    + insert(&mut self.accounts, clinic, client.id.0, &account)?)
+            }
+            Change::Service(service) => insert(&mut self.services, clinic, service.id.0, service),
+            Change::NewIntent(intent) => insert(&mut self.intents, clinic, intent.id.0, intent),
+            Change::Intent(intent) => replace(&mut self.intents, clinic, intent.id.0, intent),
+            Change::NewSession(session) => {
+                self.check_session(clinic, session)?;
+                insert(&mut self.sessions, clinic, session.id.0, session)
+            }
+            Change::Session(session) => {
+                self.check_session(clinic, session)?;
+                replace(&mut self.sessions, clinic, session.id.0, session)
+            }
+            Change::Ledger { account, entries } => self.append(clinic, account, entries),
+            Change::Notify(notification) => Ok(self.notify(clinic, notification, counted)),
+            Change::Message(message) => {
+                let mut rows = self.outbox.iter_mut();
+                let row = rows.find(|row| row.clinic == clinic && row.message.seq == message.seq);
+                let row = row.ok_or_else(|| StoreError::corrupt("row", "no such message"))?;
+                row.message = message.clone();
+                row.rows += counted;
+                Ok(1)
+            }
+        }
+    }
+
+    /// An occurrence has one session, and live sessions of one person do not overlap.
+    fn check_session(&self, clinic: ClinicId, new: &Session) -> Result<(), StoreError> {
+        let others = || self.sessions_of(clinic).filter(|other| other.id != new.id);
+        if others()
+            .any(|other| (other.intent, other.recurrence_id) == (new.intent, new.recurrence_id))
+        {
+            return Err(refused("session_of_occurrence"));
+        }
+        let overlaps = |other: &Session| {
+            other.state.is_live()
+                && (other.therapist == new.therapist || other.client == new.client)
+                && other.starts_at < new.ends_at
+                && new.starts_at < other.ends_at
+        };
+        if new.state.is_live() && others().any(overlaps) {
+            return Err(refused("session_overlap"));
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        clinic: ClinicId,
+        account: &Account,
+        entries: &[Entry],
+    ) -> Result<u64, StoreError> {
+        for entry in entries {
+            let taken = self.entries_of(clinic).any(|other| {
+                other.key == entry.key || (other.account, other.seq) == (entry.account, entry.seq)
+            });
+            if taken {
+                return Err(refused("ledger_entry"));
+            }
+            self.entries.push((clinic, entry.clone()));
+        }
+        let rows = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        Ok(rows + replace(&mut self.accounts, clinic, account.id().0, account)?)
+    }
+
+    fn notify(&mut self, clinic: ClinicId, told: &Notification, counted: u64) -> u64 {
+        let key = told.dedupe_key();
+        let mut rows = self.outbox.iter().filter(|row| row.clinic == clinic);
+        if rows.any(|row| row.message.notification.dedupe_key() == key) {
+            return 0;
+        }
+        let message = Message {
+            seq: u64::try_from(self.outbox.len()).unwrap_or(u64::MAX) + 1,
+            notification: told.clone(),
+            state: MessageState::Pending,
+            attempts: 0,
+            next_due_at: Some(told.due_at),
+            last_error: None,
+        };
+        let rows = counted;
+        self.outbox.push(Row {
+            clinic,
+            message,
+            rows,
+        });
+        1
+    }
+
+    /// Everything of a job that is due.
+    pub(super) fn overdue(&self, job: Job, now: DateTime<Utc>) -> Vec<(ClinicId, Position)> {
+        let sessions = |of: fn(&Session) -> bool| {
+            let rows = self.sessions.iter().filter(move |(_, session)| of(session));
+            rows.map(|(key, session)| (key.0, session.next_due_at, key.1.as_u128()))
+                .collect()
+        };
+        let all: Vec<_> = match job {
+            Job::Materialize => self
+                .intents
+                .iter()
+                .map(|(key, intent)| (key.0, intent.next_due_at, key.1.as_u128()))
+                .collect(),
+            Job::Fund => sessions(|session| session.state == SessionState::Unfunded),
+            Job::Remind => sessions(|session| {
+                session.state == SessionState::Scheduled
+                    && session.next_due_at < Some(session.starts_at)
+            }),
+            Job::AskAttendance => sessions(|session| {
+                session.state == SessionState::Scheduled
+                    && session.next_due_at >= Some(session.starts_at)
+            }),
+            Job::Dispatch => self
+                .outbox
+                .iter()
+                .map(|row| {
+                    (
+                        row.clinic.0,
+                        row.message.next_due_at,
+                        row.message.seq.into(),
+                    )
+                })
+                .collect(),
+        };
+        let due = all.into_iter().filter_map(|(clinic, due_at, id)| {
+            let due_at = due_at.filter(|at| *at <= now)?;
+            Some((ClinicId(clinic), position(due_at, id)))
+        });
+        due.collect()
+    }
+
+    /// What of it can be claimed: of messages, none that an earlier one stands before.
+    pub(super) fn due(&self, job: Job, now: DateTime<Utc>) -> Vec<(ClinicId, Position)> {
+        let mut due = self.overdue(job, now);
+        if job == Job::Dispatch {
+            due.retain(|(_, position)| !self.is_behind_another(position.id));
+        }
+        due
+    }
+
+    fn is_behind_another(&self, seq: u128) -> bool {
+        let pending = || {
+            let rows = self.outbox.iter().map(|row| &row.message);
+            rows.filter(|message| message.state == MessageState::Pending)
+        };
+        let Some(this) = pending().find(|message| u128::from(message.seq) == seq) else {
+            return false;
+        };
+        let (session, recipient) = (this.notification.session, this.notification.recipient);
+        pending().any(|earlier| {
+            let told = &earlier.notification;
+            earlier.seq < this.seq && (told.session == session || told.recipient == recipient)
+        })
+    }
+
+    pub(super) fn meter(&self, clinic: ClinicId) -> Vec<Metered> {
+        let mut kinds: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        let lines = self.journal.iter().filter(|line| line.clinic == clinic);
+        let lines = lines.map(|line| (line.journal.kind.to_owned(), line.rows));
+        let messages = self.outbox.iter().filter(|row| row.clinic == clinic);
+        let messages = messages.map(|row| (row.message.notification.kind.to_string(), row.rows));
+        for (kind, rows) in lines.chain(messages) {
+            let sums = kinds.entry(kind).or_default();
+            *sums = (sums.0 + 1, sums.1 + rows);
+        }
+        let metered = kinds.into_iter().map(|(kind, (commands, rows))| Metered {
+            kind,
+            commands,
+            rows,
+        });
+        metered.collect()
+    }
+}
+
+fn insert<T: Clone>(
+    table: &mut Table<T>,
+    clinic: ClinicId,
+    id: Uuid,
+    row: &T,
+) -> Result<u64, StoreError> {
+    match table.insert((clinic.0, id), row.clone()) {
+        None => Ok(1),
+        Some(_) => Err(refused("primary_key")),
+    }
+}
+
+fn replace<T: Clone>(
+    table: &mut Table<T>,
+    clinic: ClinicId,
+    id: Uuid,
+    row: &T,
+) -> Result<u64, StoreError> {
+    match table.insert((clinic.0, id), row.clone()) {
+        Some(_) => Ok(1),
+        None => Err(StoreError::corrupt("row", "0 rows changed instead of one")),
+    }
+}

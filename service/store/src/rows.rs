@@ -1,0 +1,410 @@
+//! Stored rows to records, for every database alike.
+//!
+//! A store says how a column is read, by [`Columns`]; what the columns mean is said here, once.
+//! What cannot be read is [`StoreError::Corrupt`] and names the column.
+
+use chrono::{DateTime, Utc};
+use clinic::{
+    Client, ClinicId, Message, Notification, Principal, Recipient, Role, Service, Subject,
+    Therapist,
+};
+use ledger_core::{Account, AccountId, Entry, Hash, Stored};
+use scheduler_core::availability::{Hours, WeeklyHours};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::set::Deviations;
+use scheduler_core::{
+    ClientId, GapPolicy, IntentId, LocalDateTime, RecurrenceSet, ServiceId, SessionId, TherapistId,
+    Zone,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// A row, read column by column. A NULL is `None`.
+pub trait Columns {
+    /// A text.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], as for all of them.
+    fn text(&self, column: &'static str) -> Result<Option<&str>, StoreError>;
+    /// A document.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError>;
+    /// Bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    fn bytes(&self, column: &'static str) -> Result<Option<&[u8]>, StoreError>;
+    /// An id.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    fn id(&self, column: &'static str) -> Result<Option<Uuid>, StoreError>;
+    /// An integer.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    fn integer(&self, column: &'static str) -> Result<Option<i64>, StoreError>;
+    /// An instant.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    fn instant(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, StoreError>;
+    /// A wall time.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    fn local(&self, column: &'static str) -> Result<Option<LocalDateTime>, StoreError>;
+}
+
+/// Stored JSON says which version of its shape it is.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    v: u32,
+    data: T,
+}
+
+/// A value as JSON text.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if it has no JSON form, which each of ours has.
+pub fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|source| StoreError::corrupt(what, source))
+}
+
+/// JSON text as a value.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::corrupt(what, source))
+}
+
+/// The stored form of additions, exclusions and overrides.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if they have no JSON form, which they have.
+pub fn deviations_json(deviations: &Deviations) -> Result<String, StoreError> {
+    let data = deviations;
+    json("deviations", &Versioned { v: 1, data })
+}
+
+/// The stored form of weekly hours.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if they have no JSON form, which they have.
+pub fn hours_json(hours: &WeeklyHours) -> Result<String, StoreError> {
+    let data = hours.hours();
+    json("hours", &Versioned { v: 1, data })
+}
+
+/// The stored name of a gap policy.
+#[must_use]
+pub fn gap_name(policy: GapPolicy) -> &'static str {
+    match policy {
+        GapPolicy::Shift => "shift",
+        GapPolicy::Omit => "omit",
+    }
+}
+
+/// A sequence number or version as databases have it. None of ours comes near the limit.
+#[must_use]
+pub fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A role as two columns: its name, and whom it stands for.
+#[must_use]
+pub fn role_columns(role: Role) -> (&'static str, Option<Uuid>) {
+    match role {
+        Role::Admin => ("admin", None),
+        Role::Operator => ("operator", None),
+        Role::Therapist(id) => ("therapist", Some(id.0)),
+        Role::Client(id) => ("client", Some(id.0)),
+    }
+}
+
+/// A subject as three columns of the journal: kind, id, and what further names it.
+#[must_use]
+pub fn subject_columns(subject: &Subject) -> (&'static str, Uuid, Option<String>) {
+    match subject {
+        Subject::Therapist(id) => ("therapist", id.0, None),
+        Subject::Client(id) => ("client", id.0, None),
+        Subject::Service(id) => ("service", id.0, None),
+        Subject::Intent(id) => ("intent", id.0, None),
+        Subject::Occurrence(id, at) => ("occurrence", id.0, Some(at.to_string())),
+        Subject::Entry(client, key) => ("entry", client.0, Some(key.to_string())),
+        Subject::Message(seq) => ("message", Uuid::nil(), Some(seq.to_string())),
+    }
+}
+
+/// What a column must hold.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if it is NULL.
+pub fn some<T>(column: &'static str, value: Option<T>) -> Result<T, StoreError> {
+    value.ok_or_else(|| StoreError::corrupt(column, "it is NULL"))
+}
+
+/// An integer column as any narrower or unsigned number.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn number<T: TryFrom<i64>>(row: &impl Columns, column: &'static str) -> Result<T, StoreError>
+where
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    T::try_from(some(column, row.integer(column)?)?)
+        .map_err(|source| StoreError::corrupt(column, source))
+}
+
+/// An id column.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn id(row: &impl Columns, column: &'static str) -> Result<Uuid, StoreError> {
+    some(column, row.id(column)?)
+}
+
+fn text<'r>(row: &'r impl Columns, column: &'static str) -> Result<&'r str, StoreError> {
+    some(column, row.text(column)?)
+}
+
+/// A text column as what it spells.
+fn parsed<T: std::str::FromStr>(row: &impl Columns, column: &'static str) -> Result<T, StoreError>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text(row, column)?
+        .parse()
+        .map_err(|source| StoreError::corrupt(column, source))
+}
+
+/// An instant column.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn instant(row: &impl Columns, column: &'static str) -> Result<DateTime<Utc>, StoreError> {
+    some(column, row.instant(column)?)
+}
+
+fn local(row: &impl Columns, column: &'static str) -> Result<LocalDateTime, StoreError> {
+    some(column, row.local(column)?)
+}
+
+fn versioned<T: DeserializeOwned>(
+    row: &impl Columns,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    let Versioned { v, data } = row.json(column)?;
+    match v {
+        1 => Ok(data),
+        _ => Err(StoreError::corrupt(column, format!("unknown version {v}"))),
+    }
+}
+
+/// A row of `token`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`], as for all rows.
+pub fn principal(row: &impl Columns) -> Result<Principal, StoreError> {
+    let role = match (text(row, "role")?, row.id("subject_id")?) {
+        ("admin", None) => Role::Admin,
+        ("operator", None) => Role::Operator,
+        ("therapist", Some(id)) => Role::Therapist(TherapistId(id)),
+        ("client", Some(id)) => Role::Client(ClientId(id)),
+        (role, _) => return Err(StoreError::corrupt("role", role.to_owned())),
+    };
+    Ok(Principal {
+        clinic: ClinicId(id(row, "clinic_id")?),
+        credential: id(row, "id")?,
+        role,
+    })
+}
+
+/// A row of `therapist`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn therapist(row: &impl Columns) -> Result<Therapist, StoreError> {
+    let hours: Vec<Hours> = versioned(row, "hours")?;
+    let hours = WeeklyHours::new(parsed::<Zone>(row, "zone")?, hours);
+    Ok(Therapist {
+        id: TherapistId(id(row, "id")?),
+        name: text(row, "name")?.to_owned(),
+        hours: hours.map_err(|source| StoreError::corrupt("hours", source))?,
+    })
+}
+
+/// A row of `client`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn client(row: &impl Columns) -> Result<Client, StoreError> {
+    Ok(Client {
+        id: ClientId(id(row, "id")?),
+        name: text(row, "name")?.to_owned(),
+        zone: parsed(row, "zone")?,
+        therapist: row.id("therapist_id")?.map(TherapistId),
+    })
+}
+
+/// A row of `service`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn service(row: &impl Columns) -> Result<Service, StoreError> {
+    Ok(Service {
+        id: ServiceId(id(row, "id")?),
+        name: text(row, "name")?.to_owned(),
+        minutes: number(row, "minutes")?,
+        price_minor: number(row, "price_minor")?,
+        currency: text(row, "currency")?.to_owned(),
+        notice_minutes: number(row, "notice_minutes")?,
+        cancellation: row.json("cancellation")?,
+    })
+}
+
+/// A row of `intent`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn intent(row: &impl Columns) -> Result<Intent, StoreError> {
+    let corrupt = |source| StoreError::corrupt("set", source);
+    let mut set = RecurrenceSet::new(
+        local(row, "starts_local")?,
+        parsed::<Zone>(row, "zone")?,
+        number(row, "minutes")?,
+    )
+    .map_err(corrupt)?
+    .with_gap_policy(match text(row, "gap")? {
+        "omit" => GapPolicy::Omit,
+        _ => GapPolicy::Shift,
+    })
+    .with_deviations(versioned(row, "deviations")?)
+    .map_err(corrupt)?;
+    if row.text("rule")?.is_some() {
+        set = set.with_rule(parsed(row, "rule")?);
+    }
+    Ok(Intent {
+        id: IntentId(id(row, "id")?),
+        series: IntentId(id(row, "series_id")?),
+        therapist: TherapistId(id(row, "therapist_id")?),
+        client: ClientId(id(row, "client_id")?),
+        service: ServiceId(id(row, "service_id")?),
+        set,
+        done_through: instant(row, "done_through")?,
+        next_due_at: row.instant("next_due_at")?,
+        version: number(row, "version")?,
+    })
+}
+
+/// A row of `session`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn session(row: &impl Columns) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: SessionId(id(row, "id")?),
+        intent: IntentId(id(row, "intent_id")?),
+        recurrence_id: local(row, "recurrence_id")?,
+        therapist: TherapistId(id(row, "therapist_id")?),
+        client: ClientId(id(row, "client_id")?),
+        service: ServiceId(id(row, "service_id")?),
+        starts_at: instant(row, "starts_at")?,
+        ends_at: instant(row, "ends_at")?,
+        zone: parsed(row, "zone")?,
+        tzdb: text(row, "tzdb")?.to_owned(),
+        state: row.json("state_detail")?,
+        slot_version: number(row, "slot_version")?,
+        hold_generation: number(row, "hold_generation")?,
+        next_due_at: row.instant("next_due_at")?,
+        version: number(row, "version")?,
+    })
+}
+
+/// A row of `account`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn account(row: &impl Columns) -> Result<Account, StoreError> {
+    row.json("snapshot")
+}
+
+/// A row of `ledger_entry`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn entry(row: &impl Columns) -> Result<Entry, StoreError> {
+    Ok(Entry::from_stored(Stored {
+        account: AccountId(id(row, "account_id")?),
+        seq: number(row, "seq")?,
+        key: parsed(row, "key")?,
+        body: row.json("body")?,
+        effective_at: instant(row, "effective_at")?,
+        recorded_at: instant(row, "recorded_at")?,
+        prev_hash: hash(row, "prev_hash")?,
+        hash: hash(row, "hash")?,
+    }))
+}
+
+fn hash(row: &impl Columns, column: &'static str) -> Result<Hash, StoreError> {
+    let bytes = some(column, row.bytes(column)?)?;
+    let bytes = bytes
+        .try_into()
+        .map_err(|source: std::array::TryFromSliceError| StoreError::corrupt(column, source))?;
+    Ok(Hash(bytes))
+}
+
+/// A row of `outbox`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn message(row: &impl Columns) -> Result<Message, StoreError> {
+    let role = text(row, "recipient_role")?;
+    let recipient = Recipient::of_role(role, id(row, "recipient_id")?);
+    Ok(Message {
+        seq: number(row, "seq")?,
+        notification: Notification {
+            kind: parsed(row, "kind")?,
+            session: SessionId(id(row, "session_id")?),
+            slot_version: number(row, "slot_version")?,
+            recipient: some("recipient_role", recipient)?,
+            due_at: instant(row, "due_at")?,
+        },
+        state: parsed(row, "state")?,
+        attempts: number(row, "attempts")?,
+        next_due_at: row.instant("next_due_at")?,
+        last_error: row.text("last_error")?.map(str::to_owned),
+    })
+}
+
+/// The subject of a row of `journal`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn subject(row: &impl Columns) -> Result<Subject, StoreError> {
+    let corrupt = |source: &str| StoreError::corrupt("journal subject", source.to_owned());
+    let (kind, id) = (text(row, "subject_kind")?, id(row, "subject_id")?);
+    match (kind, row.text("subject_part")?) {
+        ("therapist", None) => Ok(Subject::Therapist(TherapistId(id))),
+        ("client", None) => Ok(Subject::Client(ClientId(id))),
+        ("service", None) => Ok(Subject::Service(ServiceId(id))),
+        ("intent", None) => Ok(Subject::Intent(IntentId(id))),
+        ("occurrence", Some(at)) => {
+            let at = at.parse().map_err(|_| corrupt(at))?;
+            Ok(Subject::Occurrence(IntentId(id), at))
+        }
+        ("entry", Some(key)) => {
+            let key = key.parse().map_err(|_| corrupt(key))?;
+            Ok(Subject::Entry(ClientId(id), key))
+        }
+        ("message", Some(seq)) => Ok(Subject::Message(seq.parse().map_err(|_| corrupt(seq))?)),
+        _ => Err(corrupt(kind)),
+    }
+}

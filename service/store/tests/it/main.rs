@@ -1,0 +1,13 @@
+//! The store in memory keeps the contract.
+
+use std::sync::Arc;
+
+use store::Store;
+use store::memory::MemoryStore;
+
+async fn empty() -> (Arc<dyn Store>, ()) {
+    let now = chrono::DateTime::UNIX_EPOCH;
+    (Arc::new(MemoryStore::new(now)), ())
+}
+
+store::contract_suite!(empty());

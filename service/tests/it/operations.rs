@@ -1,0 +1,190 @@
+//! For whoever keeps it running: health, metrics, request ids, the doctor.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use standing::doctor::examine;
+use tower::ServiceExt;
+
+use crate::clinic::{Clinic, booking};
+use crate::database::Database;
+
+async fn page(clinic: &Clinic, path: &str) -> (StatusCode, axum::http::HeaderMap, String) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let routes = standing::serve::routes(clinic.app.clone());
+    let response = routes.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    (
+        parts.status,
+        parts.headers,
+        String::from_utf8(bytes.into()).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn health_is_the_process_s_and_the_database_s() {
+    let mut clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let (stopper, stop) = standing::stop::Stop::new();
+    clinic.app.stop = stop;
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(page(&clinic, path).await.0, StatusCode::OK, "{path}");
+    }
+    stopper.stop();
+    assert_eq!(page(&clinic, "/health/live").await.0, StatusCode::OK);
+    let (status, headers, body) = page(&clinic, "/health/ready").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(headers.contains_key("retry-after"), "{body}");
+
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    clinic.app.store.close().await;
+    assert_eq!(page(&clinic, "/health/live").await.0, StatusCode::OK);
+    let (status, ..) = page(&clinic, "/health/ready").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = clinic.get_as("any", "/services").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn metrics_count_what_the_jobs_and_commands_do() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let parties = clinic.parties().await;
+    clinic.grant(&parties, 1).await;
+    clinic
+        .book(&parties, "2026-03-03T18:00:00", Some("FREQ=DAILY;COUNT=2"))
+        .await;
+    clinic.app.clock.advance(chrono::TimeDelta::seconds(90));
+    clinic.tick().await;
+    let (status, headers, text) = page(&clinic, "/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        headers["content-type"]
+            .to_str()
+            .unwrap()
+            .contains("openmetrics")
+    );
+    for line in [
+        "standing_due{job=\"materialize\"} 1",
+        "standing_claimed_total{job=\"materialize\"} 1",
+        "standing_claimed_total{job=\"dispatch\"} 1",
+        "standing_conflicts_total{job=\"fund\"} 0",
+        "standing_retries_total{job=\"remind\"} 0",
+        "standing_dead_letters_total 0",
+        "standing_tick_duration_seconds_count{job=\"materialize\"} 1",
+        // Two sessions, a hold, an account, a notification, the intent, the journal.
+        "standing_rows_written_total{by=\"materialize\"} 7",
+        "standing_http_answers_total{method=\"POST\",status=\"201\"} 5",
+    ] {
+        assert!(text.lines().any(|one| one == line), "no {line} in\n{text}");
+    }
+    let lag = text
+        .lines()
+        .find(|line| line.starts_with("standing_lag_seconds{job=\"materialize\"}"));
+    let lag: i64 = lag.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((90..120).contains(&lag), "{lag}");
+    // Nothing about a person: no ids.
+    assert!(!text.contains(&parties.client) && !text.contains(&parties.therapist));
+}
+
+#[tokio::test]
+async fn every_answer_names_its_request() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let ask = async |id: Option<&str>| {
+        let mut request = Request::get("/api/v1/services");
+        if let Some(id) = id {
+            request = request.header("x-request-id", id);
+        }
+        let answer = clinic.send(request.body(Body::empty()).unwrap()).await;
+        answer.headers["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_ne!(ask(None).await, ask(None).await);
+    assert_eq!(ask(Some("abc-1_Z")).await, "abc-1_Z");
+    for doubtful in ["", "has space", "jo@example.org", &"x".repeat(65)] {
+        assert_ne!(ask(Some(doubtful)).await, doubtful);
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_finds_nothing_wrong_with_a_clinic_that_works() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let parties = clinic.parties().await;
+    clinic.grant(&parties, 3).await;
+    clinic
+        .book(&parties, "2026-03-03T18:00:00", Some("FREQ=WEEKLY"))
+        .await;
+    clinic.pass(24 * 9).await;
+    let now = clinic.app.store.now().await.unwrap();
+    let findings = examine(clinic.app.store.as_ref(), now).await.unwrap();
+    // Jobs are due by the machine's clock; the clinic's is set back.
+    let wrong = findings.iter().filter(|finding| !finding.is_fine());
+    let wrong: Vec<&str> = wrong.map(|finding| finding.check).collect();
+    assert!(
+        wrong
+            .iter()
+            .all(|check| ["materialize", "remind"].contains(check)),
+        "{wrong:?}"
+    );
+    let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
+    for check in [
+        "clock",
+        "dispatch",
+        "overlaps",
+        "ledger",
+        "claims",
+        "dead letters",
+    ] {
+        assert!(checks.contains(&check), "{checks:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let parties = clinic.parties().await;
+    clinic.grant(&parties, 3).await;
+    clinic
+        .book(&parties, "2026-03-03T18:00:00", Some("FREQ=DAILY;COUNT=3"))
+        .await;
+    clinic.tick().await;
+    let mut database = Database::open(&clinic).await;
+    let wrong = async || {
+        let now = clinic.app.clock.now();
+        let findings = examine(clinic.app.store.as_ref(), now).await.unwrap();
+        let wrong = findings.into_iter().filter(|finding| !finding.is_fine());
+        wrong
+            .map(|finding| (finding.check, finding.to_string()))
+            .collect::<Vec<_>>()
+    };
+    let named = async |check: &str, said: &str| {
+        let wrong = wrong().await;
+        let found = wrong.iter().find(|(name, _)| *name == check);
+        assert!(
+            found.is_some_and(|(_, text)| text.contains(said)),
+            "{check}: {wrong:?}"
+        );
+    };
+    named("clock", "NTP").await; // the clinic's clock is set
+
+    clinic
+        .post("/intents", booking(&parties, "2026-03-02T12:00:00", None))
+        .await;
+    clinic.app.clock.advance(chrono::TimeDelta::minutes(11));
+    named("materialize", "standing worker").await;
+    clinic.tick().await;
+
+    database
+        .execute("UPDATE outbox SET state = 'dead', next_due_at = NULL, last_error = 'down'")
+        .await
+        .unwrap();
+    named("dead letters", "replay").await;
+
+    database.let_sessions_overlap().await;
+    database.execute("UPDATE session SET starts_at = (SELECT min(starts_at) FROM session), ends_at = (SELECT min(ends_at) FROM session)").await.unwrap();
+    named("overlaps", "Reschedule or cancel").await;
+
+    clinic.parties().await; // a client without entries
+    let forged = "UPDATE account SET snapshot =
+                  (SELECT snapshot FROM account AS other WHERE other.version = 0)";
+    database.execute(forged).await.unwrap();
+    named("ledger", "Do not write to it").await;
+}
