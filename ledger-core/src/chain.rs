@@ -1,14 +1,16 @@
 //! The hash chain: every entry's hash covers its contents and the hash of the entry before.
 //!
 //! So an edit, a deletion in the middle, a swap or an insertion is found by whoever holds the
-//! entries alone. That the *end* was cut off is found against a head kept elsewhere: compare the
-//! [`Head`] that [`verify`] returns with [`Account::head`](crate::Account::head).
+//! entries alone. That the *end* was cut off, or all of it written anew, is found against heads
+//! kept elsewhere, day by day: [`verify_anchored`].
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Body, Entry};
-use crate::hash::{Canonical, Hash};
+use crate::body::Body;
+use crate::canonical::Canonical;
+use crate::entry::Entry;
+use crate::hash::Hash;
 use crate::id::AccountId;
 use crate::key::Key;
 
@@ -93,9 +95,39 @@ pub fn verify<'a>(
     account: AccountId,
     entries: impl IntoIterator<Item = &'a Entry>,
 ) -> Result<Head, BrokenAt> {
+    verify_anchored(account, entries, &[])
+}
+
+/// The same, and the chain must pass through each of these heads, in whatever order they are: it
+/// may have grown since they were kept, but not have lost or exchanged anything before them.
+///
+/// # Errors
+/// [`BrokenAt`] names the first place at which the chain is not whole, or not the one it was.
+pub fn verify_anchored<'a>(
+    account: AccountId,
+    entries: impl IntoIterator<Item = &'a Entry>,
+    anchors: &[Head],
+) -> Result<Head, BrokenAt> {
+    let mut anchors: Vec<&Head> = anchors.iter().collect();
+    anchors.sort_by_key(|anchor| anchor.seq);
+    let mut anchors = anchors.into_iter().peekable();
     let mut head = Head::empty(account);
     let mut bytes = Vec::with_capacity(512);
-    for entry in entries {
+    let mut entries = entries.into_iter();
+    loop {
+        while let Some(anchor) = anchors.next_if(|anchor| anchor.seq <= head.seq) {
+            if *anchor != head {
+                let how = Break::Anchor {
+                    anchored: *anchor,
+                    found: head.hash,
+                };
+                let seq = anchor.seq;
+                return Err(BrokenAt { account, seq, how });
+            }
+        }
+        let Some(entry) = entries.next() else {
+            break;
+        };
         let seq = head.seq.saturating_add(1);
         let broken = |how| Err(BrokenAt { account, seq, how });
         if entry.account != account {
@@ -122,7 +154,14 @@ pub fn verify<'a>(
         }
         head = Head::after(entry);
     }
-    Ok(head)
+    match anchors.next() {
+        None => Ok(head),
+        Some(anchor) => Err(BrokenAt {
+            account,
+            seq: head.seq.saturating_add(1),
+            how: Break::Truncated { anchored: *anchor },
+        }),
+    }
 }
 
 /// The first place at which a chain is not whole.
@@ -159,6 +198,23 @@ pub enum Break {
         /// The hash of the entry before.
         expected: Hash,
         /// The previous hash it names.
+        found: Hash,
+    },
+    /// The chain ends before a head that was kept.
+    #[error("the chain ends before it, and once reached entry {}", anchored.seq)]
+    Truncated {
+        /// The head that was kept.
+        anchored: Head,
+    },
+    /// The chain is whole, but not the one whose head was kept.
+    #[error(
+        "its hash is {found}, and entry {} of account {} was kept with {}",
+        anchored.seq, anchored.account, anchored.hash
+    )]
+    Anchor {
+        /// The head that was kept.
+        anchored: Head,
+        /// The hash there.
         found: Hash,
     },
     /// Its contents or its hash were changed.

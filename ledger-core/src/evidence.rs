@@ -6,6 +6,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::canonical::Canonical;
+use crate::instant::whole_micros;
+use crate::payment::{Payment, Sale};
+
 /// Where credits come from. The order is the order of consumption: what was given goes before
 /// what was paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +50,86 @@ pub enum Evidence {
         /// Why.
         reason: ReasonCode,
     },
+    /// A period of a subscription's item was paid for.
+    Payment(Box<Payment>),
+    /// Something was paid for once.
+    Checkout(Box<Sale>),
+}
+
+impl Evidence {
+    /// Its kind's stored name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Evidence::Manual { .. } => "manual",
+            Evidence::Payment(_) => "payment",
+            Evidence::Checkout(_) => "checkout",
+        }
+    }
+
+    /// Whether two grants with this evidence ask for the same. A payment is proof and not part of
+    /// the request: another paid invoice for the same period proves the same grant again.
+    pub(crate) fn asks_the_same(&self, other: &Evidence) -> bool {
+        match (self, other) {
+            (Evidence::Payment(one), Evidence::Payment(other)) => {
+                (&one.plan.item, one.period) == (&other.plan.item, other.period)
+            }
+            (Evidence::Checkout(one), Evidence::Checkout(other)) => {
+                one.checkout.id == other.checkout.id
+            }
+            (one, other) => one == other,
+        }
+    }
+
+    /// Cuts instants off at whole microseconds, as an entry has them.
+    pub(crate) fn truncate(&mut self) {
+        match self {
+            Evidence::Manual { .. } => {}
+            Evidence::Payment(payment) => {
+                for line in &mut payment.invoice.lines {
+                    line.start = whole_micros(line.start);
+                    line.end = whole_micros(line.end);
+                }
+            }
+            Evidence::Checkout(sale) => {
+                let from = &mut sale.purchase.valid_from;
+                *from = whole_micros(*from);
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, to: &mut Canonical<'_>) {
+        to.text(self.kind());
+        match self {
+            Evidence::Manual { actor, reason } => {
+                to.uuid(*actor).text(reason.as_str());
+            }
+            Evidence::Payment(payment) => payment.write(to),
+            Evidence::Checkout(sale) => sale.write(to),
+        }
+    }
+}
+
+/// In words, for a conflict that shows two requests side by side.
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Evidence::Manual { actor, reason } => write!(f, "by {actor} for {reason}"),
+            Evidence::Payment(payment) => {
+                let Payment {
+                    plan,
+                    period,
+                    invoice,
+                } = &**payment;
+                write!(
+                    f,
+                    "for {period} of item {} by invoice {}",
+                    plan.item, invoice.id
+                )
+            }
+            Evidence::Checkout(sale) => write!(f, "by checkout {}", sale.checkout.id),
+        }
+    }
 }
 
 /// A reason as a code: `[a-z][a-z0-9_]{0,63}`.

@@ -1,9 +1,8 @@
-//! SHA-256 digests, and the canonical bytes they are taken over.
+//! SHA-256 digests.
 
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -77,48 +76,6 @@ pub struct BadHash {
     bytes: usize,
 }
 
-/// Writes fields so that no two lists of fields give the same bytes: each is its length in four
-/// bytes and then itself. Numbers are big-endian and of fixed width.
-pub(crate) struct Canonical<'a>(pub(crate) &'a mut Vec<u8>);
-
-impl Canonical<'_> {
-    pub(crate) fn bytes(&mut self, field: &[u8]) -> &mut Self {
-        let length = u32::try_from(field.len()).expect("a key is the longest field: 255 bytes");
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(field);
-        self
-    }
-
-    pub(crate) fn text(&mut self, field: &str) -> &mut Self {
-        self.bytes(field.as_bytes())
-    }
-
-    pub(crate) fn u32(&mut self, field: u32) -> &mut Self {
-        self.bytes(&field.to_be_bytes())
-    }
-
-    pub(crate) fn u64(&mut self, field: u64) -> &mut Self {
-        self.bytes(&field.to_be_bytes())
-    }
-
-    pub(crate) fn i64(&mut self, field: i64) -> &mut Self {
-        self.bytes(&field.to_be_bytes())
-    }
-
-    /// Microseconds since 1970-01-01T00:00:00Z.
-    pub(crate) fn instant(&mut self, field: DateTime<Utc>) -> &mut Self {
-        self.i64(field.timestamp_micros())
-    }
-
-    /// An absent instant is an empty field, which no instant is.
-    pub(crate) fn instant_option(&mut self, field: Option<DateTime<Utc>>) -> &mut Self {
-        match field {
-            Some(at) => self.instant(at),
-            None => self.bytes(&[]),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,19 +95,5 @@ mod tests {
         ] {
             assert!(bad.parse::<Hash>().is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn moving_a_byte_from_one_field_to_the_next_changes_the_bytes() {
-        let written = |fields: &[&str]| {
-            let mut bytes = Vec::new();
-            let mut canonical = Canonical(&mut bytes);
-            for field in fields {
-                canonical.text(field);
-            }
-            bytes
-        };
-        assert_ne!(written(&["ab", "c"]), written(&["a", "bc"]));
-        assert_ne!(written(&["ab"]), written(&["ab", ""]));
     }
 }

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::id::HoldId;
+use crate::id::{HoldId, LotId, LotNumber, VendorId, is_segment};
+use crate::period::{Period, spelled};
+use crate::reason::{Cause, TransferReason};
 
 /// The name of what an entry records, unique in the ledger.
 ///
@@ -84,6 +86,71 @@ impl Key {
         id.is_some_and(|id| Key::manual_grant(id) == *self)
     }
 
+    /// `v1/grant/{subscription item}/{period start}`: the grant of a period that was paid for.
+    #[must_use]
+    pub fn period_grant(item: &VendorId, period: Period) -> Key {
+        Key(format!("v1/grant/{item}/{}", spelled(period.start())))
+    }
+
+    /// `v1/grant/consultation/{checkout}`: the grant of something that was paid for once.
+    #[must_use]
+    pub fn consultation_grant(checkout: &VendorId) -> Key {
+        Key(format!("v1/grant/consultation/{checkout}"))
+    }
+
+    /// `v1/lot/{id}/expire`: what was left of a lot at its end.
+    #[must_use]
+    pub fn expire(lot: LotId) -> Key {
+        Key(format!("v1/lot/{lot}/expire"))
+    }
+
+    /// `v1/lot/{id}/{reason}/{command id}`: a transfer of a lot's credits.
+    #[must_use]
+    pub fn transfer(lot: LotId, reason: TransferReason, command: Uuid) -> Key {
+        Key(format!("v1/lot/{lot}/{reason}/{command}"))
+    }
+
+    /// `v1/refund/{id}`, `v1/dispute/{id}/withdrawn` or `v1/void/{invoice}`: a clawback.
+    #[must_use]
+    pub fn clawback(cause: &Cause) -> Key {
+        match cause {
+            Cause::Dispute { .. } => Key(format!("{}/withdrawn", Key::cause(cause))),
+            Cause::Refund { .. } | Cause::Void { .. } => Key(Key::cause(cause)),
+        }
+    }
+
+    /// `v1/dispute/{id}/reinstated`, and the same of a refund or a void invoice: the inverse.
+    #[must_use]
+    pub fn reinstate(cause: &Cause) -> Key {
+        Key(format!("{}/reinstated", Key::cause(cause)))
+    }
+
+    fn cause(cause: &Cause) -> String {
+        format!("v1/{}/{}", cause.kind(), cause.id())
+    }
+
+    /// `v1/adjust/{command id}`
+    #[must_use]
+    pub fn adjust(command: Uuid) -> Key {
+        Key(format!("v1/adjust/{command}"))
+    }
+
+    /// The entry's key and `/reversed`: so an entry is reversed once.
+    #[must_use]
+    pub fn reversed(entry: &Key) -> Key {
+        entry.then("reversed")
+    }
+
+    /// The key and `/expire/{lot}`: what expires at once with what the entry set free.
+    pub(crate) fn then_expire(&self, lot: LotNumber) -> Key {
+        self.then(&format!("expire/{lot}"))
+    }
+
+    /// The key and `/repay/{lot}`: what a lot's debt takes at once of what the entry set free.
+    pub(crate) fn then_repay(&self, debtor: LotNumber) -> Key {
+        self.then(&format!("repay/{debtor}"))
+    }
+
     /// The text of the key.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -91,7 +158,11 @@ impl Key {
     }
 
     fn of_hold(hold: HoldId, what: &str) -> Key {
-        Key(format!("{}/{what}", Key::hold(hold).0))
+        Key::hold(hold).then(what)
+    }
+
+    fn then(&self, what: &str) -> Key {
+        Key(format!("{}/{what}", self.0))
     }
 }
 
@@ -118,13 +189,8 @@ impl TryFrom<String> for Key {
         if text.len() > Key::MAX_BYTES {
             return Err(BadKey::TooLong { bytes: text.len() });
         }
-        let segment = |s: &str| {
-            !s.is_empty()
-                && s.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
-        };
         match text.strip_prefix("v1/") {
-            Some(rest) if rest.split('/').all(segment) => Ok(Key(text)),
+            Some(rest) if rest.split('/').all(is_segment) => Ok(Key(text)),
             _ => Err(BadKey::Form { text }),
         }
     }

@@ -2,14 +2,21 @@
 //!
 //! A client's [`Account`] is a list of [entries](Entry) and nothing else. A *grant* brings a lot
 //! of credits for one service; a *hold* takes one for a booking; the hold ends in a *release*, a
-//! *use* or a *forfeit*; a *reschedule* keeps it. The balance is the fold of the entries, and the
-//! [`Account`] a snapshot of that fold, which affects cost and never meaning.
+//! *use* or a *forfeit*; a *reschedule* keeps it. A lot's end makes what is left *expire*, but not
+//! what is held. Money that goes back *claws back* credits, and what cannot be taken is a *debt*
+//! that the next credits *repay*; a won dispute *reinstates* them. A *transfer* moves credits to a
+//! lot with other dates; a person may *adjust* and *reverse*. The balance is the fold of the
+//! entries, and the [`Account`] a snapshot of that fold, which affects cost and never meaning.
 //!
 //! - **Nothing twice.** Every entry has a deterministic [`Key`]. The same request again is
 //!   [`Idempotent::AlreadyApplied`], another request under the same key an error.
 //! - **Nothing lost.** Each lot's buckets sum to what was granted, after every entry.
+//! - **Nothing unpaid for.** A period is granted on the invoice that proves it, to the microsecond,
+//!   and the entry keeps the proof: [`Plan`].
 //! - **Nothing changed unseen.** Entries are chained by SHA-256; [`verify`] names the first that
-//!   was touched.
+//!   was touched, and [`verify_anchored`] finds what was cut off.
+//! - **Nothing hidden.** A [`Statement`] is entries with a running balance; [`AsOf`] tells a past
+//!   one as it was, and as it was known.
 //!
 //! The crate is a pair of pure functions. [`decide`](fn@decide) answers a [`Command`] with the
 //! entries to append or a typed error; [`evolve`](fn@evolve) applies an entry. It is *not* a
@@ -80,6 +87,8 @@
 
 mod account;
 mod amount;
+mod body;
+mod canonical;
 mod chain;
 mod entry;
 mod evidence;
@@ -88,16 +97,29 @@ mod id;
 mod instant;
 mod key;
 mod lot;
+mod money;
+mod payment;
+mod period;
+mod plan;
+mod reason;
+mod statement;
 
 pub use account::{
     Account, BadSnapshot, Command, Corrupt, Error, Idempotent, Misfit, OpenHold, decide, evolve,
     fold,
 };
 pub use amount::{Credits, Overflow};
-pub use chain::{Break, BrokenAt, Head, genesis, verify};
-pub use entry::{Body, Entry, ForfeitReason, Part, ReleaseReason, Stored};
+pub use body::{Body, HeldPart, Move, Part};
+pub use chain::{Break, BrokenAt, Head, genesis, verify, verify_anchored};
+pub use entry::{Entry, Stored};
 pub use evidence::{BadReasonCode, Evidence, ReasonCode, Source};
 pub use hash::{BadHash, Hash};
-pub use id::{AccountId, HoldId, LotNumber, ServiceId};
+pub use id::{AccountId, BadVendorId, HoldId, LotId, LotNumber, ServiceId, VendorId};
 pub use key::{BadKey, Key};
-pub use lot::{Balance, Lot};
+pub use lot::{Balance, Bucket, Lot, PaidPeriod};
+pub use money::{BadCurrency, BadSum, Currency, Money};
+pub use payment::{Checkout, Invoice, InvoiceLine, InvoiceStatus, Mismatch, Payment, Sale};
+pub use period::{BadPeriod, Period, Renewal};
+pub use plan::{AmountPolicy, CarryOver, Expiry, Plan, Purchase};
+pub use reason::{Cause, ForfeitReason, HeldPolicy, ReleaseReason, TransferReason};
+pub use statement::{AsOf, Line, Statement};

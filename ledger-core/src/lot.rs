@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::amount::{Credits, Overflow};
+use crate::body::Part;
 use crate::evidence::Source;
-use crate::id::{LotNumber, ServiceId};
+use crate::id::{LotNumber, ServiceId, VendorId};
 use crate::instant::{micros, micros_option};
+use crate::period::Period;
 
-/// What one grant brought, and where its credits are now.
+/// What one grant, transfer or adjustment brought, and where its credits are now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -29,9 +31,86 @@ pub struct Lot {
     pub expires_at: Option<DateTime<Utc>>,
     /// Where they are. Sums to `granted`.
     pub balance: Balance,
+    /// The lot they were first granted in, if they came by transfer: whose money they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<LotNumber>,
+    /// The period that was paid for, if one was: no other of the item may overlap it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<PaidPeriod>,
+    /// How many of the credits first granted here clawbacks have taken back, from whichever lot
+    /// they then were in, or made to be owed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recalled: Credits,
+    /// Its end has been carried out: what is available now came free after it, and stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
+    /// What other lots, or this one, repaid of its debt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repaid: Vec<Part>,
+}
+
+/// A period of a subscription's item.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaidPeriod {
+    /// The item.
+    pub item: VendorId,
+    /// The period.
+    pub period: Period,
+}
+
+fn is_zero(credits: &Credits) -> bool {
+    *credits == Credits::ZERO
 }
 
 impl Lot {
+    /// A lot without credits yet, and without a history.
+    pub(crate) fn empty(
+        number: LotNumber,
+        service: ServiceId,
+        source: Source,
+        effective_at: DateTime<Utc>,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Lot {
+        Lot {
+            number,
+            service,
+            source,
+            granted: Credits::ZERO,
+            effective_at,
+            expires_at,
+            balance: Balance::default(),
+            origin: None,
+            paid: None,
+            recalled: Credits::ZERO,
+            ended: false,
+            repaid: Vec::new(),
+        }
+    }
+
+    /// The lot whose money these credits are: this one, unless they were transferred.
+    #[must_use]
+    pub fn root(&self) -> LotNumber {
+        self.origin.unwrap_or(self.number)
+    }
+
+    /// How many credits a clawback of this lot may still take back.
+    #[must_use]
+    pub fn left(&self) -> Credits {
+        self.granted.minus(self.recalled).unwrap_or_default()
+    }
+
+    /// Its end has come. What is held does not expire with it.
+    #[must_use]
+    pub fn is_over_at(&self, at: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|end| end <= at)
+    }
+
+    /// Its end has come and there are credits to expire.
+    pub(crate) fn is_due_at(&self, at: DateTime<Utc>) -> bool {
+        self.is_over_at(at) && !self.ended && self.balance.available.is_positive()
+    }
+
     /// Valid at an instant, which for a hold is the *slot's* start, not the time of booking.
     #[must_use]
     pub fn is_valid_at(&self, at: DateTime<Utc>) -> bool {
@@ -52,7 +131,7 @@ impl Lot {
     }
 }
 
-/// Credits by the bucket they lie in: of a lot, of a service, of an account.
+/// Credits by the bucket they lie in: of a lot, of a service, of an account; and what is owed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -65,24 +144,69 @@ pub struct Balance {
     pub used: Credits,
     /// Forfeited: a late cancellation or a no-show.
     pub forfeited: Credits,
+    /// Expired before they were used.
+    pub expired: Credits,
+    /// Taken back: by a clawback, to repay a debt, by a person.
+    pub clawed: Credits,
+    /// Transferred to another lot, where they count again.
+    pub moved_out: Credits,
+    /// Owed: clawed back, but neither available nor to be taken from a booking. Not in a bucket,
+    /// and not in the [total](Balance::total).
+    pub debt: Credits,
 }
 
 /// The name of a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bucket {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bucket {
+    /// [`Balance::available`]
     Available,
+    /// [`Balance::held`]
     Held,
+    /// [`Balance::used`]
     Used,
+    /// [`Balance::forfeited`]
     Forfeited,
+    /// [`Balance::expired`]
+    Expired,
+    /// [`Balance::clawed`]
+    Clawed,
+    /// [`Balance::moved_out`]
+    MovedOut,
+}
+
+impl Bucket {
+    /// All of them.
+    pub const ALL: [Bucket; 7] = [
+        Bucket::Available,
+        Bucket::Held,
+        Bucket::Used,
+        Bucket::Forfeited,
+        Bucket::Expired,
+        Bucket::Clawed,
+        Bucket::MovedOut,
+    ];
+
+    /// Its stored name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Bucket::Available => "available",
+            Bucket::Held => "held",
+            Bucket::Used => "used",
+            Bucket::Forfeited => "forfeited",
+            Bucket::Expired => "expired",
+            Bucket::Clawed => "clawed",
+            Bucket::MovedOut => "moved_out",
+        }
+    }
 }
 
 impl Balance {
-    /// The balance of a fresh lot.
-    pub(crate) fn available(amount: Credits) -> Balance {
-        Balance {
-            available: amount,
-            ..Balance::default()
-        }
+    /// What lies in a bucket.
+    #[must_use]
+    pub fn of(mut self, bucket: Bucket) -> Credits {
+        *self.bucket(bucket)
     }
 
     /// All buckets together: what was granted.
@@ -90,38 +214,44 @@ impl Balance {
     /// # Errors
     /// [`Overflow`]; not for the balance of an account, whose grants are checked.
     pub fn total(self) -> Result<Credits, Overflow> {
-        self.available
-            .plus(self.held)?
-            .plus(self.used)?
-            .plus(self.forfeited)
+        let add = |sum: Credits, bucket: Bucket| sum.plus(self.of(bucket));
+        Bucket::ALL.into_iter().try_fold(Credits::ZERO, add)
     }
 
-    /// No bucket holds less than nothing.
+    /// No bucket holds less than nothing, and neither is the debt.
     pub(crate) fn is_sound(self) -> bool {
-        [self.available, self.held, self.used, self.forfeited]
-            .iter()
-            .all(|&b| b >= Credits::ZERO)
+        let none_below = |bucket: Bucket| self.of(bucket) >= Credits::ZERO;
+        Bucket::ALL.into_iter().all(none_below) && self.debt >= Credits::ZERO
     }
 
     /// Bucket by bucket.
     pub(crate) fn plus(self, other: Balance) -> Result<Balance, Overflow> {
-        Ok(Balance {
-            available: self.available.plus(other.available)?,
-            held: self.held.plus(other.held)?,
-            used: self.used.plus(other.used)?,
-            forfeited: self.forfeited.plus(other.forfeited)?,
-        })
+        let mut sum = self;
+        for bucket in Bucket::ALL {
+            *sum.bucket(bucket) = self.of(bucket).plus(other.of(bucket))?;
+        }
+        sum.debt = self.debt.plus(other.debt)?;
+        Ok(sum)
     }
 
-    /// Moves credits from one bucket to another; `None` if they are not there to be moved.
-    pub(crate) fn shift(self, from: Bucket, to: Bucket, amount: Credits) -> Option<Balance> {
-        let mut after = self;
-        let source = after.bucket(from);
-        *source = source.minus(amount).ok()?;
-        let enough = amount.is_positive() && *source >= Credits::ZERO;
-        let target = after.bucket(to);
+    /// Moves credits between buckets, or in from outside; `None` if they are not there to be
+    /// moved.
+    pub(crate) fn shift(
+        mut self,
+        from: Option<Bucket>,
+        to: Bucket,
+        amount: Credits,
+    ) -> Option<Balance> {
+        if let Some(from) = from {
+            let source = self.bucket(from);
+            *source = source
+                .minus(amount)
+                .ok()
+                .filter(|left| *left >= Credits::ZERO)?;
+        }
+        let target = self.bucket(to);
         *target = target.plus(amount).ok()?;
-        enough.then_some(after)
+        amount.is_positive().then_some(self)
     }
 
     fn bucket(&mut self, bucket: Bucket) -> &mut Credits {
@@ -130,6 +260,9 @@ impl Balance {
             Bucket::Held => &mut self.held,
             Bucket::Used => &mut self.used,
             Bucket::Forfeited => &mut self.forfeited,
+            Bucket::Expired => &mut self.expired,
+            Bucket::Clawed => &mut self.clawed,
+            Bucket::MovedOut => &mut self.moved_out,
         }
     }
 }

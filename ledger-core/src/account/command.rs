@@ -1,15 +1,17 @@
 //! What can be asked of an account.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 
+use uuid::Uuid;
+
 use crate::amount::Credits;
-use crate::entry::{Body, Entry, ForfeitReason, ReleaseReason};
-use crate::evidence::{Evidence, Source};
-use crate::id::{HoldId, ServiceId};
+use crate::body::Body;
+use crate::entry::Entry;
+use crate::evidence::{Evidence, ReasonCode, Source};
+use crate::id::{HoldId, LotId, LotNumber, ServiceId};
 use crate::instant::whole_micros;
 use crate::key::Key;
+use crate::reason::{Cause, ForfeitReason, HeldPolicy, ReleaseReason, TransferReason};
 
 /// A request to an account. Instants count in whole microseconds; what is below is cut off.
 ///
@@ -19,7 +21,9 @@ use crate::key::Key;
 pub enum Command {
     /// Bring a lot of credits.
     Grant {
-        /// What this grant is, so that it is made once: [`Key::manual_grant`].
+        /// What this grant is, so that it is made once: [`Key::manual_grant`], or what
+        /// [`Plan::grant`](crate::Plan::grant) and [`Purchase::grant`](crate::Purchase::grant)
+        /// say.
         key: Key,
         /// What the credits pay for.
         service: ServiceId,
@@ -71,13 +75,109 @@ pub enum Command {
         /// When the slot starts now.
         to: DateTime<Utc>,
     },
+    /// Carry out a lot's end: what is available of it expires. What is held does not.
+    ///
+    /// Nothing to expire is nothing to do. Whatever else takes or frees available credits carries
+    /// out first the ends that have come, so when this one comes affects how soon the balance
+    /// shows it, and how long a slot before the end can still be booked after it.
+    Expire {
+        /// The lot.
+        lot: LotId,
+    },
+    /// Take credits back whose money went back.
+    ///
+    /// Takes what is available of the lot and of the lots its credits were transferred to, then,
+    /// if the policy says so, what is held, the latest slot first; the rest is owed. What is owed
+    /// is repaid at once by available credits of the same service, if there are any, and later by
+    /// the first that come: see [`Body::Repay`]. A credit that is used, forfeited, expired or
+    /// taken by a person is not there to be taken; whoever wants the client not to owe it leaves
+    /// it out of the amount.
+    Clawback {
+        /// Why. A cause takes credits back once.
+        cause: Cause,
+        /// The lot the money was for: one that was granted, not transferred.
+        lot: LotId,
+        /// How many. Positive, and no more than [`Lot::left`](crate::Lot::left).
+        amount: Credits,
+        /// What becomes of held credits.
+        held: HeldPolicy,
+    },
+    /// Undo a clawback, on the same lots: the dispute was won, the refund failed.
+    ///
+    /// What was available is available again, holds that are still open have their credits again,
+    /// what is owed is owed no more, and what was repaid goes back to the lots that repaid it. If
+    /// a lot's end has come since, what comes back expires, as it would have without the clawback.
+    Reinstate {
+        /// Why the credits had been taken back.
+        cause: Cause,
+    },
+    /// Move available credits into a new lot with dates of its own.
+    ///
+    /// For a [rollover and grace](TransferReason::revives) credits that have expired go too, after
+    /// those that are available. Held credits stay where they are.
+    Transfer {
+        /// The command's id, so that it is made once.
+        id: Uuid,
+        /// The lot they leave.
+        lot: LotId,
+        /// Why.
+        reason: TransferReason,
+        /// How many. Positive. See [`CarryOver::of`](crate::CarryOver::of).
+        amount: Credits,
+        /// The first slot start the new lot is valid for.
+        effective_at: DateTime<Utc>,
+        /// The first slot start it is no longer valid for; none: it does not expire.
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// Correct the number of a service's credits by hand.
+    ///
+    /// More come as a lot of their own: given, valid from now on, without end. Fewer are taken from
+    /// what is available, in the order of consumption, all or none: only a clawback makes a debt.
+    Adjust {
+        /// The command's id, so that it is made once.
+        id: Uuid,
+        /// Of which service.
+        service: ServiceId,
+        /// How many more, or, if negative, fewer. Not 0.
+        amount: Credits,
+        /// Who.
+        actor: Uuid,
+        /// Why.
+        reason: ReasonCode,
+    },
+    /// Take an entry back by hand: all that it moved moves back, or nothing does.
+    ///
+    /// For grants, uses, forfeits, expiries, transfers and adjustments, each once. Not for what
+    /// has an inverse of its own (a hold is released, a clawback reinstated), for what moves
+    /// nothing, nor for a reversal: what was undone is done anew, a use under the booking's next
+    /// hold. What comes back into a lot whose end has come stays available: a person wants it.
+    Reverse {
+        /// The entry's key. [`Command::keys`] names it too, so that the store loads the entry.
+        entry: Key,
+        /// Who.
+        actor: Uuid,
+        /// Why.
+        reason: ReasonCode,
+    },
 }
 
 impl Command {
-    /// The keys of the entries it would write, in their order. A store loads the entries that
-    /// have one of them, of whatever account, and passes them to [`decide`](fn@crate::decide).
+    /// The keys of the entries a store loads, of whatever account, and passes to
+    /// [`decide`](fn@crate::decide): those it would write, and the one it is about.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
+        let mut keys = self.written();
+        match self {
+            Command::Reinstate { cause } => keys.push(Key::clawback(cause)),
+            Command::Reverse { entry, .. } => keys.push(entry.clone()),
+            _ => {}
+        }
+        keys
+    }
+
+    /// The keys of the entries that are the command's own, in their order. Entries that follow
+    /// from them (what expires or repays at once) have these keys with an ending.
+    pub(super) fn written(&self) -> Vec<Key> {
         match self {
             Command::Use { hold } | Command::Forfeit { hold, .. } => {
                 vec![Key::release(*hold), self.key()]
@@ -86,7 +186,7 @@ impl Command {
         }
     }
 
-    /// The key of the last entry it would write: the one that stands for the whole request.
+    /// The key of the last entry of its own: the one that stands for the whole request.
     #[must_use]
     pub fn key(&self) -> Key {
         match self {
@@ -98,6 +198,14 @@ impl Command {
             Command::Reschedule {
                 hold, slot_version, ..
             } => Key::rescheduled(*hold, *slot_version),
+            Command::Expire { lot } => Key::expire(*lot),
+            Command::Clawback { cause, .. } => Key::clawback(cause),
+            Command::Reinstate { cause } => Key::reinstate(cause),
+            Command::Transfer {
+                id, lot, reason, ..
+            } => Key::transfer(*lot, *reason, *id),
+            Command::Adjust { id, .. } => Key::adjust(*id),
+            Command::Reverse { entry, .. } => Key::reversed(entry),
         }
     }
 
@@ -111,13 +219,37 @@ impl Command {
             Command::Use { .. } => "use",
             Command::Forfeit { .. } => "forfeit",
             Command::Reschedule { .. } => "rescheduled",
+            Command::Expire { .. } => "expire",
+            Command::Clawback { .. } => "clawback",
+            Command::Reinstate { .. } => "reinstate",
+            Command::Transfer { .. } => "transfer",
+            Command::Adjust { .. } => "adjust",
+            Command::Reverse { .. } => "reverse",
         }
     }
 
+    /// Two commands are one request: a retry, or the same fact told again. The payment that proves
+    /// a grant is not part of it, only what is granted and for which period.
+    pub(super) fn is_same_request(&self, other: &Command) -> bool {
+        let (mut one, mut other) = (self.clone(), other.clone());
+        if let (Command::Grant { evidence: a, .. }, Command::Grant { evidence: b, .. }) =
+            (&mut one, &mut other)
+            && a.asks_the_same(b)
+        {
+            b.clone_from(a);
+        }
+        one == other
+    }
+
     /// The request that an entry answers: its body without what the state decided, which is the
-    /// lot's number, the allocation, and the slot that a reschedule left.
-    pub(super) fn of(entry: &Entry) -> Command {
-        match &entry.body {
+    /// lot's number, the allocation, and the slot that a reschedule left. None for a repayment,
+    /// which nobody asks for.
+    pub(super) fn of(entry: &Entry) -> Option<Command> {
+        let lot_id = |number: &LotNumber| LotId {
+            account: entry.account,
+            number: *number,
+        };
+        Some(match entry.body.clone() {
             Body::Grant {
                 lot: _,
                 service,
@@ -128,55 +260,92 @@ impl Command {
                 expires_at,
             } => Command::Grant {
                 key: entry.key.clone(),
-                service: *service,
-                amount: *amount,
-                source: *source,
-                evidence: evidence.clone(),
-                effective_at: *effective_at,
-                expires_at: *expires_at,
+                service,
+                amount,
+                source,
+                evidence,
+                effective_at,
+                expires_at,
             },
             Body::Hold {
                 hold,
                 service,
-                amount: _,
                 slot_start,
-                allocation: _,
+                ..
             } => Command::Hold {
-                hold: *hold,
-                service: *service,
-                slot_start: *slot_start,
-            },
-            Body::Release {
                 hold,
-                reason,
-                allocation: _,
-            } => Command::Release {
-                hold: *hold,
-                reason: *reason,
+                service,
+                slot_start,
             },
-            Body::Use {
-                hold,
-                allocation: _,
-            } => Command::Use { hold: *hold },
-            Body::Forfeit {
-                hold,
-                reason,
-                allocation: _,
-            } => Command::Forfeit {
-                hold: *hold,
-                reason: *reason,
-            },
+            Body::Release { hold, reason, .. } => Command::Release { hold, reason },
+            Body::Use { hold, .. } => Command::Use { hold },
+            Body::Forfeit { hold, reason, .. } => Command::Forfeit { hold, reason },
             Body::Rescheduled {
                 hold,
                 slot_version,
-                from: _,
                 to,
+                ..
             } => Command::Reschedule {
-                hold: *hold,
-                slot_version: *slot_version,
-                to: *to,
+                hold,
+                slot_version,
+                to,
             },
-        }
+            Body::Expire { lot, .. } => Command::Expire { lot: lot_id(&lot) },
+            Body::Clawback {
+                cause,
+                lot,
+                amount,
+                held,
+                ..
+            } => Command::Clawback {
+                cause,
+                lot: lot_id(&lot),
+                amount,
+                held,
+            },
+            Body::Reinstate { cause, .. } => Command::Reinstate { cause },
+            Body::Repay { .. } => return None,
+            Body::Transfer {
+                id,
+                reason,
+                from,
+                amount,
+                effective_at,
+                expires_at,
+                ..
+            } => Command::Transfer {
+                id,
+                lot: lot_id(&from),
+                reason,
+                amount,
+                effective_at,
+                expires_at,
+            },
+            Body::Adjust {
+                id,
+                service,
+                amount,
+                actor,
+                reason,
+                ..
+            } => Command::Adjust {
+                id,
+                service,
+                amount,
+                actor,
+                reason,
+            },
+            Body::Reverse {
+                entry,
+                actor,
+                reason,
+                ..
+            } => Command::Reverse {
+                entry,
+                actor,
+                reason,
+            },
+        })
     }
 
     /// The command with its instants in whole microseconds, as an entry has them.
@@ -184,6 +353,16 @@ impl Command {
         let mut command = self.clone();
         match &mut command {
             Command::Grant {
+                effective_at,
+                expires_at,
+                evidence,
+                ..
+            } => {
+                *effective_at = whole_micros(*effective_at);
+                *expires_at = expires_at.map(whole_micros);
+                evidence.truncate();
+            }
+            Command::Transfer {
                 effective_at,
                 expires_at,
                 ..
@@ -194,50 +373,8 @@ impl Command {
             Command::Hold { slot_start: at, .. } | Command::Reschedule { to: at, .. } => {
                 *at = whole_micros(*at);
             }
-            Command::Release { .. } | Command::Use { .. } | Command::Forfeit { .. } => {}
+            _ => {}
         }
         command
-    }
-}
-
-/// The request in words, with all its values: a conflict shows two of them side by side.
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Command::Grant {
-                key: _,
-                service,
-                amount,
-                source,
-                evidence,
-                effective_at,
-                expires_at,
-            } => {
-                let Evidence::Manual { actor, reason } = evidence;
-                write!(f, "grant {amount} {source} credits of service {service} ")?;
-                write!(f, "by {actor} for {reason} from {effective_at:?} ")?;
-                match expires_at {
-                    Some(end) => write!(f, "to {end:?}"),
-                    None => write!(f, "without end"),
-                }
-            }
-            Command::Hold {
-                hold,
-                service,
-                slot_start,
-            } => {
-                write!(f, "hold {hold} of service {service} at {slot_start:?}")
-            }
-            Command::Release { hold, reason } => write!(f, "release hold {hold} as {reason}"),
-            Command::Use { hold } => write!(f, "use hold {hold}"),
-            Command::Forfeit { hold, reason } => write!(f, "forfeit hold {hold} for {reason}"),
-            Command::Reschedule {
-                hold,
-                slot_version,
-                to,
-            } => {
-                write!(f, "reschedule hold {hold} to slot {slot_version} at {to:?}")
-            }
-        }
     }
 }

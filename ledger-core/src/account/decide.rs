@@ -1,16 +1,22 @@
 //! From a command to the entries it writes.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 use crate::account::command::Command;
-use crate::account::state::{Account, OpenHold};
-use crate::amount::{Credits, Overflow};
+use crate::account::draft::{Draft, draft, is_due};
+use crate::account::error::Error;
+use crate::account::evolve::evolve;
+use crate::account::state::Account;
+use crate::amount::Credits;
+use crate::body::{Body, Part};
 use crate::chain::Head;
-use crate::entry::{Body, Entry, Part, ReleaseReason};
+use crate::entry::Entry;
 use crate::evidence::Evidence;
-use crate::id::{AccountId, HoldId, LotNumber, ServiceId};
-use crate::instant::whole_micros;
 use crate::key::Key;
+use crate::payment::Claim;
+use crate::reason::ReleaseReason;
 
 /// What came of a command that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +44,10 @@ impl<T> Idempotent<T> {
 /// among them do no harm. The state does not remember what has ended, so without them a retry
 /// looks like a new request, which the uniqueness of keys in the store must then refuse.
 ///
-/// All entries of one command are appended together or not at all. Their time of recording is
+/// All entries of one command are appended together or not at all. First come the ends of lots
+/// that are due, if what the command does depends on whether somebody asked for them; then the
+/// command's own entries; then what follows at once: a credit that came free after its lot's end
+/// expires, and credits of a service that owes repay what it owes. Their time of recording is
 /// `now`, or that of the account's last entry if the clock has been set back.
 ///
 /// # Errors
@@ -60,38 +69,82 @@ pub fn decide(
             hold: pair.hold,
         });
     }
-    seal(account, draft(account, command)?, now).map(Idempotent::Applied)
+    let mut page = Page::of(account, now);
+    if let Command::Expire { lot } = command
+        && !is_due(account, lot, page.at)?
+    {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    if is_about_ends(&command) {
+        page.end_lots()?;
+    }
+    let at = page.at;
+    let Draft {
+        entries,
+        over,
+        is_checked,
+    } = draft(page.account()?, seen, &command, at)?;
+    for (key, body) in entries {
+        page.write(key, body, at)?;
+    }
+    if !is_checked {
+        page.account()?;
+    }
+    for Part { lot, amount } in over {
+        let key = command.key().then_expire(lot);
+        page.write(key, Body::Expire { lot, amount }, at)?;
+    }
+    page.repay(&command)?;
+    Ok(Idempotent::Applied(page.entries))
 }
 
-/// A key and what to write under it.
-type Draft = (Key, Body);
+/// Whether a command takes or frees available credits other than for a booking, so that it would
+/// come out otherwise before a lot's end is carried out than after. A hold does not wait for that:
+/// a credit that is still there may be held for a slot before its lot's end, however late.
+fn is_about_ends(command: &Command) -> bool {
+    match command {
+        Command::Release { .. }
+        | Command::Expire { .. }
+        | Command::Clawback { .. }
+        | Command::Reinstate { .. }
+        | Command::Transfer { .. }
+        | Command::Adjust { .. }
+        | Command::Reverse { .. } => true,
+        Command::Grant { .. }
+        | Command::Hold { .. }
+        | Command::Use { .. }
+        | Command::Forfeit { .. }
+        | Command::Reschedule { .. } => false,
+    }
+}
 
 /// What is wrong with a command by itself.
 fn check(command: &Command) -> Result<(), Error> {
     match command {
         Command::Grant {
-            key,
             amount,
-            evidence,
+            effective_at,
+            expires_at,
+            ..
+        }
+        | Command::Transfer {
+            amount,
             effective_at,
             expires_at,
             ..
         } => {
-            if !amount.is_positive() {
-                return Err(Error::Amount { amount: *amount });
-            }
+            check_amount(command, amount.is_positive(), *amount)?;
             if let Some(expires_at) = expires_at.filter(|end| end <= effective_at) {
                 return Err(Error::Expiry {
+                    kind: command.kind(),
                     effective_at: *effective_at,
                     expires_at,
                 });
             }
-            // The key of a period or of a hold would keep out the entry it is meant for.
-            match evidence {
-                Evidence::Manual { .. } if key.is_manual_grant() => Ok(()),
-                Evidence::Manual { .. } => Err(Error::GrantKey { key: key.clone() }),
-            }
+            check_evidence(command)
         }
+        Command::Clawback { amount, .. } => check_amount(command, amount.is_positive(), *amount),
+        Command::Adjust { amount, .. } => check_amount(command, *amount != Credits::ZERO, *amount),
         // These would free a credit under the name of one that is gone.
         Command::Release {
             hold,
@@ -104,12 +157,51 @@ fn check(command: &Command) -> Result<(), Error> {
     }
 }
 
+fn check_amount(command: &Command, is_some: bool, amount: Credits) -> Result<(), Error> {
+    let kind = command.kind();
+    is_some.then_some(()).ok_or(Error::Amount { kind, amount })
+}
+
+/// Whether a grant's evidence proves the grant, whatever the account.
+fn check_evidence(command: &Command) -> Result<(), Error> {
+    let Command::Grant {
+        key,
+        service,
+        amount,
+        source,
+        evidence,
+        effective_at,
+        expires_at,
+    } = command
+    else {
+        return Ok(());
+    };
+    let claim = Claim {
+        key,
+        service: *service,
+        amount: *amount,
+        source: *source,
+        dates: (*effective_at, *expires_at),
+    };
+    let proof = match evidence {
+        // The key of a period or of a hold would keep out the entry it is meant for.
+        Evidence::Manual { .. } if key.is_manual_grant() => Ok(()),
+        Evidence::Manual { .. } => return Err(Error::GrantKey { key: key.clone() }),
+        Evidence::Payment(payment) => payment.check(&claim),
+        Evidence::Checkout(sale) => sale.check(&claim),
+    };
+    proof.map_err(|mismatch| Error::Evidence {
+        key: key.clone(),
+        mismatch: Box::new(mismatch),
+    })
+}
+
 /// Whether this very request is among the entries already.
 fn is_applied(account: &Account, seen: &[Entry], command: &Command) -> Result<bool, Error> {
     let find = |key: &Key| seen.iter().find(|entry| entry.key == *key);
     if let Some(stored) = find(&command.key()) {
-        let same = stored.account == account.id() && Command::of(stored) == *command;
-        return if same {
+        let asked = Command::of(stored).filter(|_| stored.account == account.id());
+        return if asked.is_some_and(|asked| asked.is_same_request(command)) {
             Ok(true)
         } else {
             Err(conflict(stored, command))
@@ -117,7 +209,7 @@ fn is_applied(account: &Account, seen: &[Entry], command: &Command) -> Result<bo
     }
     // A use or a forfeit writes the hold's release too. If that is there without it, the hold has
     // ended in something else.
-    match command.keys().iter().find_map(find) {
+    match command.written().iter().find_map(find) {
         None => Ok(false),
         Some(stored) => Err(match stored.body {
             Body::Release { hold, reason, .. } if stored.account == account.id() => {
@@ -129,287 +221,128 @@ fn is_applied(account: &Account, seen: &[Entry], command: &Command) -> Result<bo
 }
 
 fn conflict(stored: &Entry, asked: &Command) -> Error {
-    Error::KeyConflict {
-        key: stored.key.clone(),
-        account: stored.account,
-        seq: stored.seq,
-        stored: Box::new(Command::of(stored)),
-        asked: Box::new(asked.clone()),
-    }
-}
-
-fn draft(account: &Account, command: Command) -> Result<Vec<Draft>, Error> {
-    let open = |hold| account.hold(hold).ok_or(Error::UnknownHold { hold });
-    Ok(match command {
-        Command::Grant {
+    let (key, account, seq) = (stored.key.clone(), stored.account, stored.seq);
+    match Command::of(stored) {
+        Some(request) => Error::KeyConflict {
             key,
-            service,
-            amount,
-            source,
-            evidence,
-            effective_at,
-            expires_at,
-        } => {
-            let lot = account.next_lot().ok_or(Error::Full {
-                account: account.id(),
-            })?;
-            // All buckets of all lots together must fit, so that no later sum can fail.
-            account.balance().total()?.plus(amount)?;
-            let body = Body::Grant {
-                lot,
-                service,
-                amount,
-                source,
-                evidence,
-                effective_at,
-                expires_at,
-            };
-            vec![(key, body)]
-        }
-        Command::Hold {
-            hold,
-            service,
-            slot_start,
-        } => {
-            vec![take(account, hold, service, slot_start)?]
-        }
-        Command::Release { hold, reason } => vec![release(open(hold)?, reason)],
-        Command::Use { hold } => {
-            let open = open(hold)?;
-            let used = Body::Use {
-                hold,
-                allocation: open.allocation.clone(),
-            };
-            vec![release(open, ReleaseReason::Used), (Key::used(hold), used)]
-        }
-        Command::Forfeit { hold, reason } => {
-            let open = open(hold)?;
-            let lost = Body::Forfeit {
-                hold,
-                reason,
-                allocation: open.allocation.clone(),
-            };
-            vec![
-                release(open, ReleaseReason::Forfeited),
-                (Key::forfeit(hold), lost),
-            ]
-        }
-        Command::Reschedule {
-            hold,
-            slot_version,
-            to,
-        } => {
-            vec![reschedule(open(hold)?, slot_version, to)?]
-        }
-    })
-}
-
-fn take(
-    account: &Account,
-    hold: HoldId,
-    service: ServiceId,
-    slot_start: DateTime<Utc>,
-) -> Result<Draft, Error> {
-    // Another generation while one is open would be two credits for one booking.
-    if let Some(open) = account.hold_of(hold) {
-        return Err(Error::HoldOpen {
-            hold,
-            open: open.id,
-            service: open.service,
-            slot_start: open.slot_start,
-        });
-    }
-    let lot = next_lot(account, service, slot_start).ok_or_else(|| Error::NoCredit {
-        service,
-        slot_start,
-        available: account.balance_for(service).available,
-    })?;
-    let amount = Credits::ONE;
-    let allocation = vec![Part { lot, amount }];
-    Ok((
-        Key::hold(hold),
-        Body::Hold {
-            hold,
-            service,
-            amount,
-            slot_start,
-            allocation,
+            account,
+            seq,
+            stored: Box::new(request),
+            asked: Box::new(asked.clone()),
         },
-    ))
-}
-
-/// The lot to take from: of the service, valid when the *slot* starts, first in the order of
-/// consumption.
-fn next_lot(account: &Account, service: ServiceId, slot_start: DateTime<Utc>) -> Option<LotNumber> {
-    let lots = account.lots().iter();
-    let valid = lots.filter(|lot| lot.service == service && lot.is_valid_at(slot_start));
-    let left = valid.filter(|lot| lot.balance.available.is_positive());
-    left.min_by_key(|lot| lot.order()).map(|lot| lot.number)
-}
-
-fn release(open: &OpenHold, reason: ReleaseReason) -> Draft {
-    let body = Body::Release {
-        hold: open.id,
-        reason,
-        allocation: open.allocation.clone(),
-    };
-    (Key::release(open.id), body)
-}
-
-fn reschedule(open: &OpenHold, slot_version: u32, to: DateTime<Utc>) -> Result<Draft, Error> {
-    let (hold, from) = (open.id, open.slot_start);
-    // One that comes late must not undo the one that overtook it.
-    if let Some(current) = open.slot_version.filter(|&current| slot_version <= current) {
-        return Err(Error::StaleSlot {
-            hold,
-            slot_version,
-            current,
-        });
+        None => Error::KeyTaken {
+            key,
+            account,
+            seq,
+            kind: stored.body.kind(),
+        },
     }
-    let body = Body::Rescheduled {
-        hold,
-        slot_version,
-        from,
-        to,
-    };
-    Ok((Key::rescheduled(hold, slot_version), body))
 }
 
-fn seal(account: &Account, drafts: Vec<Draft>, now: DateTime<Utc>) -> Result<Vec<Entry>, Error> {
-    let now = whole_micros(now);
-    let recorded_at = account.recorded_at.map_or(now, |last| last.max(now));
-    let mut head = account.head();
-    let mut entries = Vec::with_capacity(drafts.len());
-    for (key, body) in drafts {
+/// The entries that a decision writes, and the account as it is after them.
+struct Page<'a> {
+    /// Before the entries that are not `applied` yet: most decisions never need it after.
+    account: Cow<'a, Account>,
+    head: Head,
+    /// The time of recording.
+    at: DateTime<Utc>,
+    entries: Vec<Entry>,
+    applied: usize,
+}
+
+impl Page<'_> {
+    fn of(account: &Account, now: DateTime<Utc>) -> Page<'_> {
+        Page {
+            account: Cow::Borrowed(account),
+            head: account.head(),
+            at: account.clock(now),
+            entries: Vec::new(),
+            applied: 0,
+        }
+    }
+
+    fn write(&mut self, key: Key, body: Body, effective_at: DateTime<Utc>) -> Result<(), Error> {
         let effective_at = match &body {
             Body::Grant { effective_at, .. } => *effective_at,
-            _ => recorded_at,
+            _ => effective_at,
         };
-        let entry = head.seal(key, body, effective_at, recorded_at);
-        let entry = entry.ok_or(Error::Full {
-            account: account.id(),
-        })?;
-        head = Head::after(&entry);
-        entries.push(entry);
+        let full = Error::Full {
+            account: self.head.account,
+        };
+        let entry = self.head.seal(key, body, effective_at, self.at);
+        let entry = entry.ok_or(full)?;
+        self.head = Head::after(&entry);
+        self.entries.push(entry);
+        Ok(())
     }
-    Ok(entries)
-}
 
-/// Why a command is refused. The account is as it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The key belongs to another request, or to another account's.
-    #[error(
-        "key {key} is taken by entry {seq} of account {account}: stored is `{stored}`, asked was `{asked}`"
-    )]
-    KeyConflict {
-        /// The key.
-        key: Key,
-        /// Whose entry has it.
-        account: AccountId,
-        /// Which entry has it.
-        seq: u64,
-        /// The request that entry answers.
-        stored: Box<Command>,
-        /// The request that was refused.
-        asked: Box<Command>,
-    },
-    /// No lot of the service has a credit that is valid when the slot starts.
-    #[error(
-        "no credit of service {service} is valid at {slot_start:?} ({available} available for other times)"
-    )]
-    NoCredit {
-        /// What was to be booked.
-        service: ServiceId,
-        /// When the slot starts.
-        slot_start: DateTime<Utc>,
-        /// Credits of the service that are available, but not valid then.
-        available: Credits,
-    },
-    /// The hold, or another generation of it, is open.
-    #[error(
-        "hold {hold} cannot begin: hold {open} is open, of service {service} at {slot_start:?}"
-    )]
-    HoldOpen {
-        /// The hold that was to begin.
-        hold: HoldId,
-        /// The booking's open hold.
-        open: HoldId,
-        /// Its service.
-        service: ServiceId,
-        /// Its slot's start.
-        slot_start: DateTime<Utc>,
-    },
-    /// There is no such open hold: it never began, or it has ended.
-    #[error("hold {hold} is not open")]
-    UnknownHold {
-        /// The hold.
-        hold: HoldId,
-    },
-    /// The hold has ended, and in something else than what was asked for.
-    #[error("hold {hold} has ended already: {reason}")]
-    HoldEnded {
-        /// The hold.
-        hold: HoldId,
-        /// What it ended in.
-        reason: ReleaseReason,
-    },
-    /// A later reschedule of the hold was there first.
-    #[error("hold {hold} is at slot version {current}, not before {slot_version}")]
-    StaleSlot {
-        /// The hold.
-        hold: HoldId,
-        /// The version that was asked for.
-        slot_version: u32,
-        /// The version it has.
-        current: u32,
-    },
-    /// A grant of nothing, or of less.
-    #[error("a grant of {amount} credits is none")]
-    Amount {
-        /// How many.
-        amount: Credits,
-    },
-    /// A grant that is never valid.
-    #[error("a grant from {effective_at:?} that expires at {expires_at:?} is never valid")]
-    Expiry {
-        /// Its start.
-        effective_at: DateTime<Utc>,
-        /// Its end.
-        expires_at: DateTime<Utc>,
-    },
-    /// A grant under a key that its evidence does not have.
-    #[error("key {key} is not the key of a manual grant")]
-    GrantKey {
-        /// The key.
-        key: Key,
-    },
-    /// A release with the reason of a linked pair. To use or forfeit is a command of its own.
-    #[error("hold {hold} cannot be released as {reason}: that is the first half of another entry")]
-    ReservedReason {
-        /// The hold.
-        hold: HoldId,
-        /// The reason.
-        reason: ReleaseReason,
-    },
-    /// More credits than can be counted.
-    #[error("the account would hold more than can be counted: {0}")]
-    Overflow(#[from] Overflow),
-    /// The numbers of the account's entries or lots have run out.
-    #[error("account {account} has no number left for another entry or lot")]
-    Full {
-        /// The account.
-        account: AccountId,
-    },
-    /// The account's entries were cut off within a linked pair.
-    #[error(
-        "account {account} ends within a linked pair: the second entry of hold {hold} is missing"
-    )]
-    HalfPair {
-        /// The account.
-        account: AccountId,
-        /// The hold.
-        hold: HoldId,
-    },
+    /// The account after the entries so far. That they fit is checked by applying them.
+    fn account(&mut self) -> Result<&Account, Error> {
+        for entry in self.entries.iter().skip(self.applied) {
+            let none = Account::open(self.head.account);
+            let before = std::mem::replace(&mut self.account, Cow::Owned(none));
+            let after = evolve(before.into_owned(), entry);
+            let after = after.map_err(|corrupt| Error::Misfit(corrupt.misfit))?;
+            self.account = Cow::Owned(after);
+        }
+        self.applied = self.entries.len();
+        Ok(&self.account)
+    }
+
+    /// Carries out the ends that have come: each in effect from the end on.
+    fn end_lots(&mut self) -> Result<(), Error> {
+        let due = self
+            .account
+            .lots()
+            .iter()
+            .filter(|lot| lot.is_due_at(self.at));
+        let due: Vec<_> = due
+            .filter_map(|lot| Some((lot.number, lot.balance.available, lot.expires_at?)))
+            .collect();
+        for (lot, amount, end) in due {
+            let key = Key::expire(self.account.lot_id(lot));
+            self.write(key, Body::Expire { lot, amount }, end)?;
+        }
+        Ok(())
+    }
+
+    /// What is owed and what is available are never both there for one service, but for credits
+    /// of lots whose end has come: those pay for nothing.
+    fn repay(&mut self, command: &Command) -> Result<(), Error> {
+        let owes = |account: &Account| account.balance().debt.is_positive();
+        let takes = matches!(command, Command::Clawback { .. });
+        if !takes && !owes(&self.account) {
+            return Ok(());
+        }
+        let at = self.at;
+        let account = self.account()?;
+        let mut available: Vec<_> = account.lots().iter().collect();
+        available.retain(|lot| lot.balance.available.is_positive() && !lot.is_over_at(at));
+        available.sort_by_key(|lot| lot.order());
+        let mut free: Vec<_> = available
+            .iter()
+            .map(|lot| (lot.service, lot.number, lot.balance.available))
+            .collect();
+        let mut repaid = Vec::new();
+        for debtor in account.lots() {
+            let mut debt = debtor.balance.debt;
+            let mut allocation = Vec::new();
+            for (service, lot, left) in &mut free {
+                let amount = debt.min(*left);
+                if *service == debtor.service && amount.is_positive() {
+                    allocation.push(Part { lot: *lot, amount });
+                    debt = debt.minus(amount)?;
+                    *left = left.minus(amount)?;
+                }
+            }
+            if !allocation.is_empty() {
+                repaid.push((debtor.number, allocation));
+            }
+        }
+        for (lot, allocation) in repaid {
+            let key = command.key().then_repay(lot);
+            self.write(key, Body::Repay { lot, allocation }, at)?;
+        }
+        Ok(())
+    }
 }

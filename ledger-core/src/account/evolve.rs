@@ -2,12 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::account::misfit::{Corrupt, Misfit};
 use crate::account::state::{Account, OpenHold, Pair, Second};
 use crate::amount::{Credits, Overflow};
+use crate::body::{Body, Move, Part};
 use crate::chain::Head;
-use crate::entry::{Body, Entry, Part, ReleaseReason};
-use crate::id::{AccountId, HoldId, LotNumber};
-use crate::lot::{Balance, Bucket, Lot};
+use crate::entry::Entry;
+use crate::evidence::Evidence;
+use crate::id::{AccountId, HoldId};
+use crate::lot::{Bucket, Lot, PaidPeriod};
+use crate::reason::ReleaseReason;
 
 /// Applies an entry: the account after it.
 ///
@@ -44,35 +48,11 @@ pub fn fold<'a>(
 impl Account {
     fn apply(&mut self, entry: &Entry) -> Result<(), Misfit> {
         self.check_follows(entry)?;
+        if self.pair.is_some() && !matches!(entry.body, Body::Use { .. } | Body::Forfeit { .. }) {
+            return Err(Misfit::Unfinished);
+        }
         match &entry.body {
-            Body::Use { hold, allocation } => self.close(*hold, Second::Use, allocation)?,
-            Body::Forfeit {
-                hold,
-                reason: _,
-                allocation,
-            } => {
-                self.close(*hold, Second::Forfeit, allocation)?;
-            }
-            _ if self.pair.is_some() => return Err(Misfit::Unfinished),
-            Body::Grant {
-                lot,
-                service,
-                amount,
-                source,
-                evidence: _,
-                effective_at,
-                expires_at,
-            } => {
-                self.grant(Lot {
-                    number: *lot,
-                    service: *service,
-                    source: *source,
-                    granted: *amount,
-                    effective_at: *effective_at,
-                    expires_at: *expires_at,
-                    balance: Balance::available(*amount),
-                })?;
-            }
+            Body::Grant { .. } => self.grant(&entry.body)?,
             Body::Hold {
                 hold,
                 service,
@@ -86,6 +66,7 @@ impl Account {
                     slot_start: *slot_start,
                     slot_version: None,
                     allocation: allocation.clone(),
+                    clawed_by: None,
                 };
                 self.begin(open, *amount)?;
             }
@@ -93,20 +74,38 @@ impl Account {
                 hold,
                 reason,
                 allocation,
-            } => {
-                self.release(*hold, *reason, allocation)?;
-            }
+            } => self.release(*hold, *reason, allocation)?,
+            Body::Use { hold, allocation } => self.close(*hold, Second::Use, allocation)?,
+            Body::Forfeit {
+                hold, allocation, ..
+            } => self.close(*hold, Second::Forfeit, allocation)?,
             Body::Rescheduled {
                 hold,
                 slot_version,
                 from,
                 to,
-            } => {
-                self.reschedule(*hold, *slot_version, *from, *to)?;
-            }
+            } => self.reschedule(*hold, *slot_version, *from, *to)?,
+            Body::Expire { .. } => {}
+            Body::Clawback { .. } => self.claw_back(entry.seq, &entry.body)?,
+            Body::Reinstate { .. } => self.reinstate(&entry.body)?,
+            Body::Repay { lot, allocation } => self.repay(*lot, allocation)?,
+            Body::Transfer { .. } => self.transfer(&entry.body)?,
+            Body::Adjust { .. } => self.adjust(&entry.body, entry.effective_at)?,
+            Body::Reverse { moves, .. } => Account::reverse(moves)?,
         }
+        let at = entry.recorded_at;
+        let is_passing = self.pair.is_some();
+        entry.body.try_each_move(|one| -> Result<(), Misfit> {
+            self.shift(one)?;
+            // What comes free after the end stays, unless an entry of its own says otherwise.
+            let came_free = one.to == Bucket::Available && one.from.is_some() && !is_passing;
+            if let Some(lot) = self.lot_mut(one.lot) {
+                lot.ended |= one.to == Bucket::Expired || came_free && lot.is_over_at(at);
+            }
+            Ok(())
+        })?;
         self.head = Head::after(entry);
-        self.recorded_at = Some(entry.recorded_at);
+        self.recorded_at = Some(at);
         Ok(())
     }
 
@@ -131,18 +130,40 @@ impl Account {
         }
     }
 
-    fn grant(&mut self, lot: Lot) -> Result<(), Misfit> {
+    fn grant(&mut self, body: &Body) -> Result<(), Misfit> {
+        let Body::Grant {
+            lot,
+            service,
+            amount,
+            source,
+            evidence,
+            effective_at,
+            expires_at,
+        } = body
+        else {
+            return Ok(());
+        };
+        let mut new = Lot::empty(*lot, *service, *source, *effective_at, *expires_at);
+        if let Evidence::Payment(payment) = evidence {
+            new.paid = Some(PaidPeriod {
+                item: payment.plan.item.clone(),
+                period: payment.period,
+            });
+        }
+        self.bring(new, *amount)
+    }
+
+    /// A new lot, whose credits the entry then moves in.
+    pub(super) fn bring(&mut self, mut lot: Lot, amount: Credits) -> Result<(), Misfit> {
         if self.next_lot() != Some(lot.number) {
             return Err(Misfit::LotNumber { lot: lot.number });
         }
-        if !lot.granted.is_positive() {
-            return Err(Misfit::Amount {
-                amount: lot.granted,
-            });
+        if !amount.is_positive() {
+            return Err(Misfit::Amount { amount });
         }
-        let total = self.total.plus(lot.balance)?;
-        total.total()?;
-        self.total = total;
+        // All buckets of all lots together must fit, so that no later sum can fail.
+        self.total.total()?.plus(amount)?;
+        lot.granted = amount;
         self.lots.push(lot);
         Ok(())
     }
@@ -151,8 +172,7 @@ impl Account {
         if !amount.is_positive() {
             return Err(Misfit::Amount { amount });
         }
-        let sum = |sum: Credits, part: &Part| sum.plus(part.amount);
-        if open.allocation.iter().try_fold(Credits::ZERO, sum)? != amount {
+        if sum(&open.allocation)? != amount {
             return Err(Misfit::Allocation { hold: open.id });
         }
         for part in &open.allocation {
@@ -169,7 +189,6 @@ impl Account {
         if let Some(other) = self.hold_of(open.id) {
             return Err(Misfit::HoldOpen { hold: other.id });
         }
-        self.shift(&open.allocation, Bucket::Available, Bucket::Held)?;
         self.holds.insert(open.id, open);
         Ok(())
     }
@@ -181,10 +200,14 @@ impl Account {
         allocation: &[Part],
     ) -> Result<(), Misfit> {
         let open = self.holds.remove(&hold).ok_or(Misfit::NoHold { hold })?;
-        if open.allocation != allocation {
+        // A hold whose credit was clawed back has none to give back.
+        let held: &[Part] = match open.clawed_by {
+            Some(_) => &[],
+            None => &open.allocation,
+        };
+        if held != allocation {
             return Err(Misfit::Allocation { hold });
         }
-        self.shift(allocation, Bucket::Held, Bucket::Available)?;
         let second = match reason {
             ReleaseReason::Used => Some(Second::Use),
             ReleaseReason::Forfeited => Some(Second::Forfeit),
@@ -192,6 +215,9 @@ impl Account {
                 None
             }
         };
+        if second.is_some() && open.clawed_by.is_some() {
+            return Err(Misfit::Clawed { hold });
+        }
         self.pair = second.map(|second| Pair {
             hold,
             second,
@@ -226,128 +252,34 @@ impl Account {
         if pair.allocation != allocation {
             return Err(Misfit::Allocation { hold });
         }
-        let to = match second {
-            Second::Use => Bucket::Used,
-            Second::Forfeit => Bucket::Forfeited,
-        };
-        self.shift(allocation, Bucket::Available, to)
+        Ok(())
     }
 
-    fn shift(&mut self, parts: &[Part], from: Bucket, to: Bucket) -> Result<(), Misfit> {
-        for &Part {
+    fn shift(&mut self, one: Move) -> Result<(), Misfit> {
+        let Move {
+            lot: number,
+            from,
+            to,
+            amount,
+        } = one;
+        let short = Misfit::Short {
             lot: number,
             amount,
-        } in parts
-        {
-            let short = Misfit::Short {
-                lot: number,
-                amount,
-            };
-            let lot = self.lot_mut(number).ok_or(short.clone())?;
-            lot.balance = lot.balance.shift(from, to, amount).ok_or(short.clone())?;
-            self.total = self.total.shift(from, to, amount).ok_or(short)?;
-        }
+        };
+        let Some(lot) = self.lot_mut(number) else {
+            return Err(short);
+        };
+        let Some(balance) = lot.balance.shift(from, to, amount) else {
+            return Err(short);
+        };
+        lot.balance = balance;
+        self.total = self.total.shift(from, to, amount).ok_or(short)?;
         Ok(())
     }
 }
 
-/// An entry that does not fit the entries before it. Nothing that was decided here is corrupt: it
-/// was changed, lost or put in by another hand.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("entry {seq} of account {account} does not fit: {misfit}")]
-pub struct Corrupt {
-    /// The account.
-    pub account: AccountId,
-    /// The number the entry carries.
-    pub seq: u64,
-    /// What does not fit.
-    pub misfit: Misfit,
-}
-
-/// What does not fit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Misfit {
-    /// Another account's entry.
-    #[error("it belongs to account {found}")]
-    Account {
-        /// That account.
-        found: AccountId,
-    },
-    /// An entry is missing, doubled or out of its place.
-    #[error("the entry before is {last}")]
-    Seq {
-        /// The number of the entry before.
-        last: u64,
-    },
-    /// The previous hash is not that of the entry before.
-    #[error("it does not follow the hash of the entry before")]
-    Link,
-    /// Recorded before the entry before.
-    #[error("it was recorded before the entry before")]
-    Time,
-    /// A lot out of the order of the grants.
-    #[error("lot {lot} is not the next")]
-    LotNumber {
-        /// The lot.
-        lot: LotNumber,
-    },
-    /// A grant or hold of nothing, or of less.
-    #[error("{amount} credits are none")]
-    Amount {
-        /// How many.
-        amount: Credits,
-    },
-    /// More credits than can be counted.
-    #[error("{0}")]
-    Overflow(#[from] Overflow),
-    /// A hold for a booking that has one.
-    #[error("hold {hold} is open")]
-    HoldOpen {
-        /// The open one.
-        hold: HoldId,
-    },
-    /// A hold that is not open.
-    #[error("hold {hold} is not open")]
-    NoHold {
-        /// The hold.
-        hold: HoldId,
-    },
-    /// An allocation that is not the hold's, or not its amount.
-    #[error("the allocation is not that of hold {hold}")]
-    Allocation {
-        /// The hold.
-        hold: HoldId,
-    },
-    /// A hold on a lot of another service.
-    #[error("hold {hold} is of another service than lot {lot}")]
-    Service {
-        /// The hold.
-        hold: HoldId,
-        /// The lot.
-        lot: LotNumber,
-    },
-    /// Credits that are not where they are to be moved from.
-    #[error("lot {lot} does not have the {amount} credits to be moved")]
-    Short {
-        /// The lot.
-        lot: LotNumber,
-        /// How many.
-        amount: Credits,
-    },
-    /// A reschedule from another slot, or to an older version of it.
-    #[error("hold {hold} has another slot")]
-    Slot {
-        /// The hold.
-        hold: HoldId,
-    },
-    /// A use or forfeit of a hold whose release did not announce it.
-    #[error("no release announces it for hold {hold}")]
-    Unannounced {
-        /// The hold.
-        hold: HoldId,
-    },
-    /// Another entry between the two of a linked pair.
-    #[error("the second entry of a linked pair is missing before it")]
-    Unfinished,
+/// The credits of an allocation.
+pub(super) fn sum(parts: &[Part]) -> Result<Credits, Overflow> {
+    let add = |sum: Credits, part: &Part| sum.plus(part.amount);
+    parts.iter().try_fold(Credits::ZERO, add)
 }

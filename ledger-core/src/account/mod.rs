@@ -13,14 +13,25 @@
 //!                     └────────────────────► forfeited
 //! ```
 //!
+//! A clawback may take the credit of an open hold: it is released or rescheduled then, and not used
+//! or forfeited, until a reinstatement gives it its credit again.
+//!
 //! An ended hold leaves the state. That it was there, its release's key remembers.
 
+mod clawback;
 mod command;
 mod decide;
+mod draft;
+mod error;
 mod evolve;
+mod misfit;
+mod recall;
 mod state;
+mod words;
 
 pub use command::Command;
-pub use decide::{Error, Idempotent, decide};
-pub use evolve::{Corrupt, Misfit, evolve, fold};
+pub use decide::{Idempotent, decide};
+pub use error::Error;
+pub use evolve::{evolve, fold};
+pub use misfit::{Corrupt, Misfit};
 pub use state::{Account, BadSnapshot, OpenHold};

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::amount::{Credits, Overflow};
+use crate::body::Part;
 use crate::chain::Head;
-use crate::entry::Part;
-use crate::id::{AccountId, HoldId, LotNumber, ServiceId};
-use crate::instant::{micros, micros_option};
+use crate::id::{AccountId, HoldId, LotId, LotNumber, ServiceId};
+use crate::instant::{micros, micros_option, whole_micros};
 use crate::lot::{Balance, Lot};
 
 /// An account: its lots, its open holds and the head of its chain.
@@ -17,7 +17,7 @@ use crate::lot::{Balance, Lot};
 /// The head's hash stands for the whole history, and is the hash of this state. What has ended
 /// is not here: the size is bounded by what is open, plus a few numbers for each lot.
 ///
-/// Serde writes a snapshot with `"v": 1`, and reads one only if its numbers agree with each
+/// Serde writes a snapshot with `"v": 2`, and reads one only if its numbers agree with each
 /// other. Whether they agree with the entries, [`fold`](crate::fold) tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Snapshot", into = "Snapshot")]
@@ -51,6 +51,10 @@ pub struct OpenHold {
     pub slot_version: Option<u32>,
     /// From which lots, from its beginning to its end.
     pub allocation: Vec<Part>,
+    /// The entry of the clawback that took its credit, until that is reinstated. It can be
+    /// released and rescheduled then, and not be used or forfeited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clawed_by: Option<u64>,
 }
 
 /// A release that announced its second entry, which must be the account's next.
@@ -102,7 +106,7 @@ impl Account {
         self.head
     }
 
-    /// All credits by bucket, of whatever service. Takes the same time for any number of lots.
+    /// All credits by bucket, of whatever service, and all that is owed. Takes the same time for any number of lots.
     #[must_use]
     pub fn balance(&self) -> Balance {
         self.total
@@ -113,6 +117,45 @@ impl Account {
     pub fn balance_for(&self, service: ServiceId) -> Balance {
         let lots = self.lots.iter().filter(|lot| lot.service == service);
         sum(lots).expect("a part of the total, which fits")
+    }
+
+    /// The time of recording of what is decided now: the clock's, but never before the last
+    /// entry's.
+    pub(super) fn clock(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let now = whole_micros(now);
+        self.recorded_at.map_or(now, |last| last.max(now))
+    }
+
+    /// When the next lot with available credits comes to its end: when a [`Command::Expire`]
+    /// has something to do.
+    ///
+    /// [`Command::Expire`]: crate::Command::Expire
+    #[must_use]
+    pub fn next_due_at(&self) -> Option<DateTime<Utc>> {
+        let open = self.lots.iter().filter(|lot| {
+            let end = lot.expires_at;
+            end.is_some_and(|end| lot.is_due_at(end))
+        });
+        open.filter_map(|lot| lot.expires_at).min()
+    }
+
+    /// The lots whose end has come and that have credits to expire, for a [`Command::Expire`]
+    /// each.
+    ///
+    /// [`Command::Expire`]: crate::Command::Expire
+    pub fn due(&self, now: DateTime<Utc>) -> impl Iterator<Item = LotId> {
+        let at = self.clock(now);
+        let due = self.lots.iter().filter(move |lot| lot.is_due_at(at));
+        due.map(|lot| self.lot_id(lot.number))
+    }
+
+    /// A lot's name in the ledger as a whole.
+    #[must_use]
+    pub fn lot_id(&self, number: LotNumber) -> LotId {
+        LotId {
+            account: self.id(),
+            number,
+        }
     }
 
     /// The lots in the order of their numbers.
@@ -185,7 +228,7 @@ struct Snapshot {
     pair: Option<Pair>,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl From<Account> for Snapshot {
     fn from(account: Account) -> Snapshot {
@@ -235,6 +278,9 @@ impl TryFrom<Snapshot> for Account {
             if !lot.balance.is_sound() || lot.balance.total() != Ok(lot.granted) {
                 return Err(BadSnapshot::Lot { lot: lot.number });
             }
+            if !is_recalled_soundly(lot) || !is_rooted(lot, &lots) {
+                return Err(BadSnapshot::Recalled { lot: lot.number });
+            }
         }
         let count = holds.len();
         let holds: BTreeMap<_, _> = holds.into_iter().map(|open| (open.id, open)).collect();
@@ -265,7 +311,8 @@ impl Account {
 
     fn held_by_hold(&self) -> Result<BTreeMap<LotNumber, Credits>, BadSnapshot> {
         let mut held = BTreeMap::new();
-        for part in self.holds.values().flat_map(|open| &open.allocation) {
+        let backed = self.holds.values().filter(|open| open.clawed_by.is_none());
+        for part in backed.flat_map(|open| &open.allocation) {
             if !part.amount.is_positive() {
                 return Err(BadSnapshot::Holds);
             }
@@ -274,6 +321,27 @@ impl Account {
         }
         Ok(held)
     }
+}
+
+/// What is recalled of a lot was granted, and its debt and what was repaid are part of it.
+fn is_recalled_soundly(lot: &Lot) -> bool {
+    let add = |sum: Credits, part: &Part| {
+        let positive = part.amount.is_positive();
+        sum.plus(part.amount).ok().filter(|_| positive)
+    };
+    let owed = lot.repaid.iter().try_fold(lot.balance.debt, add);
+    let left = lot.granted.minus(lot.recalled);
+    owed.is_some_and(|owed| owed <= lot.recalled) && left.is_ok_and(|left| left >= Credits::ZERO)
+}
+
+/// A transferred lot's origin is a lot before it that was not transferred, and it owes nothing.
+fn is_rooted(lot: &Lot, lots: &[Lot]) -> bool {
+    let Some(origin) = lot.origin else {
+        return true;
+    };
+    let before = index(origin).and_then(|index| lots.get(index));
+    let granted = before.is_some_and(|root| root.origin.is_none() && origin < lot.number);
+    granted && lot.recalled == Credits::ZERO
 }
 
 /// A snapshot whose numbers do not agree with each other.
@@ -297,6 +365,12 @@ pub enum BadSnapshot {
     /// A lot has a negative bucket, or its buckets do not sum to what was granted.
     #[error("the buckets of lot {lot} do not sum to what was granted")]
     Lot {
+        /// The lot.
+        lot: LotNumber,
+    },
+    /// A lot has more recalled or repaid than it can, or an origin that is none.
+    #[error("what is recalled or owed of lot {lot}, or its origin, cannot be")]
+    Recalled {
         /// The lot.
         lot: LotNumber,
     },

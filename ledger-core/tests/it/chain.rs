@@ -1,24 +1,22 @@
 //! Any edit, deletion or swap of entries is found, and the first broken one is named.
 
+use std::collections::BTreeSet;
+
 use ledger_core::{
-    AccountId, Body, Break, Command, Credits, Entry, ForfeitReason, Hash, Head, ReleaseReason,
-    Source, Stored, genesis, verify,
+    AccountId, AmountPolicy, Break, Cause, Checkout, Command, Credits, Entry, ForfeitReason, Hash,
+    Head, HeldPolicy, Key, Money, Purchase, ReleaseReason, Source, Stored, TransferReason, genesis,
+    verify, verify_anchored,
 };
 use proptest::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::history::{Step, history};
-use crate::ledger::{Ledger, anna, at, grant_of, hold, hold_id};
-
-fn run(history: &[Step]) -> Ledger {
-    let mut ledger = Ledger::open();
-    for Step { command, now } in history {
-        let _ = ledger.send(command, *now);
-    }
-    ledger
-}
+use crate::documented::documented_bytes;
+use crate::history::{cases, history, run};
+use crate::ledger::{
+    Ledger, adjust, anna, at, claw, grant_of, hold, hold_id, paid, refund, reverse, transfer,
+};
 
 /// A short history with an entry of every kind, reason and source.
 fn every_kind() -> Ledger {
@@ -58,8 +56,82 @@ fn every_kind() -> Ledger {
     ] {
         ledger.must(&command);
     }
+    ledger.must(&paid(1, 4, (0, 100)));
+    ledger.must(&purchase());
+    ledger.must(&grant_of(3, 2, Source::Paid, (0, Some(10))));
+    for booking in 7..=8 {
+        ledger.must(&hold(booking, 9));
+    }
+    for command in [
+        reverse(Key::used(hold_id(2, 1))),
+        transfer(1, 1, TransferReason::Rollover, 1, (0, Some(100))),
+        transfer(2, 1, TransferReason::CarryOver, 1, (0, Some(100))),
+        transfer(3, 2, TransferReason::ExpiryChange, 1, (0, None)),
+        adjust(1, 2),
+        adjust(2, -1),
+        claw(refund(1), 5, 2, HeldPolicy::Take),
+        claw(void(), 1, 9, HeldPolicy::Keep),
+        claw(dispute(), 2, 9, HeldPolicy::Keep),
+        Command::Reinstate { cause: refund(1) },
+        Command::Reinstate { cause: dispute() },
+    ] {
+        ledger.must(&command);
+    }
+    let due = ledger.account.due(at(200)).next().expect("a lot that ends");
+    ledger.must_at(&Command::Expire { lot: due }, 200);
+    let ended = ledger
+        .account
+        .lots()
+        .iter()
+        .filter(|lot| lot.balance.expired.0 > 0);
+    let revived = ended
+        .map(|lot| lot.number.0)
+        .next_back()
+        .expect("a lot that expired");
+    ledger.must_at(
+        &transfer(4, revived, TransferReason::Grace, 1, (0, None)),
+        201,
+    );
     assert_eq!(verify(anna(), &ledger.entries), Ok(ledger.account.head()));
+    let kinds: BTreeSet<_> = ledger
+        .entries
+        .iter()
+        .map(|entry| entry.body.kind())
+        .collect();
+    assert_eq!(kinds.len(), 13, "{kinds:?}");
     ledger
+}
+
+fn void() -> Cause {
+    let id = "in_9".parse().unwrap();
+    Cause::Void { id }
+}
+
+fn dispute() -> Cause {
+    let id = "du_9".parse().unwrap();
+    Cause::Dispute { id }
+}
+
+fn purchase() -> Command {
+    let amount = Money {
+        minor: 9_000,
+        currency: "GBP".parse().unwrap(),
+    };
+    let purchase = Purchase {
+        customer: "cus_anna".parse().unwrap(),
+        livemode: true,
+        service: crate::ledger::service(1),
+        credits: Credits::ONE,
+        amount: AmountPolicy::AtLeast(amount),
+        valid_from: at(0),
+    };
+    purchase.grant(Checkout {
+        id: "cs_1".parse().unwrap(),
+        is_paid: true,
+        customer: "cus_anna".parse().unwrap(),
+        livemode: true,
+        paid: amount,
+    })
 }
 
 /// Where the chain is broken, if it is.
@@ -72,6 +144,8 @@ fn place(index: usize) -> Option<u64> {
 }
 
 proptest! {
+    #![proptest_config(cases(64))]
+
     /// What was decided verifies, up to the account's head, and from there on every deletion,
     /// swap, repetition and truncation is found at its place.
     #[test]
@@ -172,8 +246,8 @@ fn every_bit_of_every_kind() {
 fn exchanged_codes_are_found() {
     let mut entries = every_kind().entries;
     let exchanges = [
-        ("\"goodwill\"", "\"paid\""),
-        ("\"paid\"", "\"goodwill\""),
+        ("\"source\":\"goodwill\"", "\"source\":\"paid\""),
+        ("\"source\":\"paid\"", "\"source\":\"goodwill\""),
         ("\"reason\":\"welcome\"", "\"reason\":\"sorry\""),
         (
             "\"expires_at\":null",
@@ -303,110 +377,132 @@ fn hashes_stay_what_they_are() {
 
 const GENESIS: &str = "b213d47dc1077f141d6765433eb19fbc207f95115845cde845c5063d7d3dbce2";
 const FIRST: &str = "2b65b1c3a000e051b9f234d0883b6ca3a226d99f128f5bb0370832d014bf6128";
-const LAST: &str = "79bdcbccfd0506b27953f30a17780a1c2d19e48dc6f7d85227eafc1ccdfa7ed0";
-
-/// The documented bytes, from an entry's JSON.
-fn documented_bytes(entry: &Value) -> Vec<u8> {
-    let body = &entry["body"];
-    let mut fields = vec![
-        b"standing.ledger.entry.v1".to_vec(),
-        hex(&entry["prev_hash"]),
-        hex(&entry["account"]),
-        entry["seq"].as_u64().unwrap().to_be_bytes().to_vec(),
-        text(&entry["key"]),
-        instant(&entry["effective_at"]),
-        instant(&entry["recorded_at"]),
-        text(&body["kind"]),
-    ];
-    if body["kind"] == "grant" {
-        let evidence = &body["evidence"];
-        fields.extend([
-            four(&body["lot"]),
-            hex(&body["service"]),
-            eight(&body["amount"]),
-        ]);
-        fields.extend([
-            text(&body["source"]),
-            text(&evidence["kind"]),
-            hex(&evidence["actor"]),
-        ]);
-        fields.extend([text(&evidence["reason"]), instant(&body["effective_at"])]);
-        fields.push(instant(&body["expires_at"]));
-    } else {
-        fields.extend([
-            hex(&body["hold"]["booking"]),
-            four(&body["hold"]["generation"]),
-        ]);
-    }
-    match body["kind"].as_str().unwrap() {
-        "hold" => {
-            fields.extend([hex(&body["service"]), eight(&body["amount"])]);
-            fields.push(instant(&body["slot_start"]));
-        }
-        "release" | "forfeit" => fields.push(text(&body["reason"])),
-        "rescheduled" => {
-            fields.extend([four(&body["slot_version"]), instant(&body["from"])]);
-            fields.push(instant(&body["to"]));
-        }
-        _ => {}
-    }
-    if let Some(parts) = body["allocation"].as_array() {
-        fields.push(u32::try_from(parts.len()).unwrap().to_be_bytes().to_vec());
-        for part in parts {
-            fields.extend([four(&part["lot"]), eight(&part["amount"])]);
-        }
-    }
-    let prefixed = |field: Vec<u8>| {
-        [
-            &u32::try_from(field.len()).unwrap().to_be_bytes()[..],
-            &field[..],
-        ]
-        .concat()
-    };
-    fields.into_iter().flat_map(prefixed).collect()
-}
-
-fn text(value: &Value) -> Vec<u8> {
-    value.as_str().unwrap().as_bytes().to_vec()
-}
-
-fn four(value: &Value) -> Vec<u8> {
-    u32::try_from(value.as_u64().unwrap())
-        .unwrap()
-        .to_be_bytes()
-        .to_vec()
-}
-
-fn eight(value: &Value) -> Vec<u8> {
-    value.as_i64().unwrap().to_be_bytes().to_vec()
-}
-
-fn hex(value: &Value) -> Vec<u8> {
-    let digits = value.as_str().unwrap().replace('-', "");
-    (0..digits.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap())
-        .collect()
-}
-
-fn instant(value: &Value) -> Vec<u8> {
-    let Some(text) = value.as_str() else {
-        return Vec::new();
-    };
-    let at: chrono::DateTime<chrono::Utc> = text.parse().unwrap();
-    at.timestamp_micros().to_be_bytes().to_vec()
-}
+const LAST: &str = "c1194acf57f272c5a9f962df273bc61576e54a60c34596d49630a24ee4674485";
 
 /// The kinds and what they say of themselves.
 #[test]
 fn bodies_name_themselves() {
-    let entries = every_kind().entries;
-    for Entry { body, .. } in &entries {
-        assert_eq!(serde_json::to_value(body).unwrap()["kind"], body.kind());
-        match body {
-            Body::Grant { amount, .. } => assert_eq!((*amount, body.hold()), (Credits(9), None)),
-            Body::Rescheduled { .. } => assert!(body.allocation().is_empty()),
-            _ => assert_eq!(body.allocation()[0].amount, Credits::ONE),
+    for entry in every_kind().entries {
+        let stored = serde_json::to_value(&entry.body).unwrap();
+        assert_eq!(stored["kind"], entry.body.kind());
+        let hold = entry
+            .body
+            .hold()
+            .map(|hold| serde_json::to_value(hold).unwrap());
+        assert_eq!(stored.get("hold"), hold.as_ref());
+        let parts = serde_json::to_value(entry.body.allocation()).unwrap();
+        assert_eq!(
+            stored.get("allocation").unwrap_or(&Value::Array(vec![])),
+            &parts
+        );
+    }
+}
+
+/// Heads that were kept find what the chain alone does not tell: that it was cut off, or written
+/// anew from some entry on; and a chain that has only grown passes through all of them.
+#[test]
+fn a_chain_passes_through_its_anchored_heads() {
+    let Ledger { account, entries } = every_kind();
+    let head = |count: usize| verify(anna(), &entries[..count]).unwrap();
+    let anchors = [head(20), head(0), head(7)];
+    assert_eq!(
+        verify_anchored(anna(), &entries, &anchors),
+        Ok(account.head())
+    );
+    assert_eq!(
+        verify_anchored(anna(), &entries, &[account.head()]),
+        Ok(account.head())
+    );
+
+    let cut = verify_anchored(anna(), &entries[..19], &anchors).unwrap_err();
+    let anchored = anchors[0];
+    assert_eq!((cut.seq, cut.how), (20, Break::Truncated { anchored }));
+
+    let mut other = Ledger::open();
+    for n in 1..=30 {
+        other.must(&grant_of(n, 1, Source::Paid, (0, None)));
+    }
+    let broken = verify_anchored(anna(), &other.entries, &anchors).unwrap_err();
+    let anchored = anchors[2];
+    let found = verify(anna(), &other.entries[..7]).unwrap().hash;
+    assert_eq!(
+        (broken.seq, broken.how),
+        (7, Break::Anchor { anchored, found })
+    );
+}
+
+/// Every field of every body is in the hash: a changed value in the stored form, whichever, is
+/// found at its entry.
+#[test]
+fn every_stored_value_is_hashed() {
+    let mut entries = every_kind().entries;
+    for index in 0..entries.len() {
+        let whole = serde_json::to_value(&entries[index]).unwrap();
+        for pointer in leaves(&whole, String::new()) {
+            for other in others(whole.pointer(&pointer).unwrap()) {
+                let mut edited = whole.clone();
+                *edited.pointer_mut(&pointer).unwrap() = other;
+                let Ok(edited) = serde_json::from_value::<Entry>(edited) else {
+                    continue;
+                };
+                let original = std::mem::replace(&mut entries[index], edited);
+                assert_eq!(broken_at(&entries), place(index), "{pointer}");
+                entries[index] = original;
+            }
         }
+    }
+}
+
+/// Where the values are that hold no other.
+fn leaves(value: &Value, at: String) -> Vec<String> {
+    let within = |inner: &mut dyn Iterator<Item = (String, &Value)>| {
+        inner
+            .flat_map(|(name, value)| leaves(value, format!("{at}/{name}")))
+            .collect()
+    };
+    match value {
+        Value::Object(fields) => within(&mut fields.iter().map(|(name, v)| (name.clone(), v))),
+        Value::Array(all) => within(&mut all.iter().enumerate().map(|(i, v)| (i.to_string(), v))),
+        _ => vec![at],
+    }
+}
+
+/// Other values of the same form.
+fn others(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Number(n) => vec![Value::from(n.as_i64().unwrap() + 1)],
+        Value::Bool(b) => vec![Value::from(!b)],
+        Value::Null => ["2027-01-01T00:00:00Z", "x", "available"]
+            .map(Value::from)
+            .to_vec(),
+        Value::String(text) => {
+            let mut others = vec![Value::Null, Value::from(format!("{text}x"))];
+            let names = [
+                "keep",
+                "take",
+                "held",
+                "used",
+                "clawed",
+                "available",
+                "paid",
+                "goodwill",
+                "void",
+                "grace",
+                "rollover",
+                "never",
+                "period_end",
+                "EUR",
+                "2027-01-01T00:00:00Z",
+                "00000000-0000-0000-0000-0000000000ff",
+            ];
+            others.extend(
+                names
+                    .into_iter()
+                    .filter(|name| name != text)
+                    .map(Value::from),
+            );
+            others
+        }
+        _ => Vec::new(),
     }
 }

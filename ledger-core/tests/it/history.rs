@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    Command, Credits, Evidence, ForfeitReason, HoldId, Key, ReleaseReason, ServiceId, Source,
+    AccountId, Cause, Command, Credits, Evidence, ForfeitReason, HeldPolicy, HoldId, InvoiceStatus,
+    Key, LotId, LotNumber, ReleaseReason, ServiceId, Source, TransferReason,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::ledger::{at, hold_id, service};
+use crate::ledger::{Ledger, at, hold_id, invoice, lot_id, period, plan, service};
 
 /// A command and the clock's reading when it arrives.
 #[derive(Clone, Debug)]
@@ -16,13 +17,31 @@ pub(crate) struct Step {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// At least 100 commands; some again, some impossible; the clock jumps forwards and back.
+/// How many cases of a property: as many as usual, or as `STANDING_CASES` says.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let given = std::env::var("STANDING_CASES").ok();
+    ProptestConfig {
+        cases: given.and_then(|text| text.parse().ok()).unwrap_or(usual),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// At least 200 commands; some again, some impossible; the clock jumps forwards and back.
 pub(crate) fn history() -> impl Strategy<Value = Vec<Step>> {
-    let fresh = command().prop_map(Some);
+    history_of(command(), 200..240)
+}
+
+/// A history of some kind of commands.
+pub(crate) fn history_of(
+    commands: impl Strategy<Value = Command> + 'static,
+    count: std::ops::Range<usize>,
+) -> impl Strategy<Value = Vec<Step>> {
+    let fresh = commands.prop_map(Some);
     let step = prop_oneof![5 => fresh, 1 => Just(None)];
     let clock =
-        prop_oneof![6 => 0..5_000_000_000i64, 1 => -9_000_000_000_000..9_000_000_000_000i64];
-    let steps = prop::collection::vec((step, any::<prop::sample::Index>(), clock), 100..140);
+        prop_oneof![12 => 0..200_000_000_000i64, 1 => -4_000_000_000_000..7_000_000_000_000i64];
+    let steps = prop::collection::vec((step, any::<prop::sample::Index>(), clock), count);
     steps.prop_map(|steps| {
         let mut now = at(0);
         let mut history: Vec<Step> = Vec::new();
@@ -39,22 +58,144 @@ pub(crate) fn history() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
+/// Runs a history, whatever comes of each command.
+pub(crate) fn run(history: &[Step]) -> Ledger {
+    let mut ledger = Ledger::open();
+    for Step { command, now } in history {
+        let _ = ledger.send(command, *now);
+    }
+    ledger
+}
+
 /// Any command, sensible or not.
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
-        4 => grant(),
-        6 => (holds(), services(), instants())
+        3 => grant(),
+        3 => paid_grant(),
+        12 => (holds(), services(), instants())
             .prop_map(|(hold, service, slot_start)| Command::Hold { hold, service, slot_start }),
-        3 => (holds(), releases()).prop_map(|(hold, reason)| Command::Release { hold, reason }),
-        2 => holds().prop_map(|hold| Command::Use { hold }),
+        4 => (holds(), releases()).prop_map(|(hold, reason)| Command::Release { hold, reason }),
+        3 => holds().prop_map(|hold| Command::Use { hold }),
         2 => (holds(), forfeits()).prop_map(|(hold, reason)| Command::Forfeit { hold, reason }),
         4 => (holds(), 0..5u32, instants())
             .prop_map(|(hold, slot_version, to)| Command::Reschedule { hold, slot_version, to }),
+        2 => lots().prop_map(|lot| Command::Expire { lot }),
+        4 => (causes(), lots(), -1..6i64, policies()).prop_map(|(cause, lot, amount, held)| {
+            Command::Clawback { cause, lot, amount: Credits(amount), held }
+        }),
+        3 => causes().prop_map(|cause| Command::Reinstate { cause }),
+        3 => transfer(),
+        2 => adjust(),
+        5 => (entries(), 0..2u128).prop_map(|(entry, actor)| Command::Reverse {
+            entry,
+            actor: Uuid::from_u128(actor),
+            reason: "by_mistake".parse().unwrap(),
+        }),
     ]
 }
 
+/// A lot that may be there, or another account's.
+fn lots() -> impl Strategy<Value = LotId> {
+    let strange = LotId {
+        account: AccountId(Uuid::from_u128(0xb)),
+        number: LotNumber(1),
+    };
+    prop_oneof![30 => (0..10u32).prop_map(lot_id), 1 => Just(strange)]
+}
+
+pub(crate) fn causes() -> impl Strategy<Value = Cause> {
+    (0..3u8, 0..3u8).prop_map(|(kind, n)| {
+        let id = format!("x_{n}").parse().unwrap();
+        match kind {
+            0 => Cause::Refund { id },
+            1 => Cause::Dispute { id },
+            _ => Cause::Void { id },
+        }
+    })
+}
+
+fn policies() -> impl Strategy<Value = HeldPolicy> {
+    prop_oneof![Just(HeldPolicy::Keep), Just(HeldPolicy::Take)]
+}
+
+fn transfer() -> impl Strategy<Value = Command> {
+    let reasons = prop_oneof![
+        Just(TransferReason::Rollover),
+        Just(TransferReason::CarryOver),
+        Just(TransferReason::ExpiryChange),
+        Just(TransferReason::Grace),
+    ];
+    let end = prop_oneof![1 => Just(None), 3 => instants().prop_map(Some)];
+    (0..2u128, lots(), reasons, 0..4i64, instants(), end).prop_map(
+        |(id, lot, reason, amount, effective_at, expires_at)| Command::Transfer {
+            id: Uuid::from_u128(id),
+            lot,
+            reason,
+            amount: Credits(amount),
+            effective_at,
+            expires_at,
+        },
+    )
+}
+
+fn adjust() -> impl Strategy<Value = Command> {
+    let amount = prop_oneof![30 => -3..4i64, 1 => Just(i64::MAX - 5)];
+    (0..8u128, services(), amount).prop_map(|(id, service, amount)| Command::Adjust {
+        id: Uuid::from_u128(id),
+        service,
+        amount: Credits(amount),
+        actor: Uuid::from_u128(0xac),
+        reason: "counted_wrong".parse().unwrap(),
+    })
+}
+
+/// The keys of entries that may be there.
+fn entries() -> impl Strategy<Value = Key> {
+    let moved = (1..9u32, 0..2u128).prop_map(|(lot, id)| {
+        Key::transfer(lot_id(lot), TransferReason::Grace, Uuid::from_u128(id))
+    });
+    prop_oneof![
+        5 => holds().prop_map(Key::used),
+        2 => holds().prop_map(Key::forfeit),
+        1 => holds().prop_map(Key::release),
+        3 => (0..30u128).prop_map(|n| Key::manual_grant(Uuid::from_u128(n))),
+        3 => (0..14u32).prop_map(|lot| Key::expire(lot_id(lot))),
+        3 => (0..8u128).prop_map(|id| Key::adjust(Uuid::from_u128(id))),
+        3 => moved,
+        1 => causes().prop_map(|cause| Key::clawback(&cause)),
+        1 => (holds(), 0..14u32).prop_map(|(hold, lot)| {
+            format!("{}/expire/{lot}", Key::release(hold)).parse().unwrap()
+        }),
+    ]
+}
+
+/// The grant of a paid period, now and then with an invoice that does not prove it.
+fn paid_grant() -> impl Strategy<Value = Command> {
+    let starts = prop_oneof![6 => (0..4i64).prop_map(|n| 3 * n), 1 => 0..12i64];
+    (
+        1..3u8,
+        prop_oneof![4 => Just(3i64), 1 => Just(4)],
+        starts,
+        0..14u8,
+    )
+        .prop_map(|(item, credits, start, fault)| {
+            let (plan, period) = (plan(item, credits), period(start, start + 3));
+            let mut invoice = invoice(&plan, period);
+            let mut grant_of = period;
+            match fault {
+                0 => invoice.status = InvoiceStatus::Open,
+                1 => invoice.reason = "subscription_update".parse().unwrap(),
+                2 => grant_of = crate::ledger::period(start + 3, start + 6),
+                3 => invoice.paid.minor -= 1,
+                4 => invoice.id = "in_2".parse().unwrap(),
+                _ => {}
+            }
+            plan.grant(grant_of, invoice)
+        })
+}
+
 fn grant() -> impl Strategy<Value = Command> {
-    let amount = prop_oneof![40 => 1..4i64, 4 => -2..1i64, 2 => Just(i64::MAX - 5)];
+    let amount = prop_oneof![40 => 1..4i64, 4 => -2..1i64, 1 => Just(i64::MAX - 5)];
     let source = prop_oneof![Just(Source::Goodwill), Just(Source::Paid)];
     let expiry = prop_oneof![
         2 => Just(None),
@@ -93,8 +234,8 @@ fn keys() -> impl Strategy<Value = Key> {
 }
 
 fn holds() -> impl Strategy<Value = HoldId> {
-    let generation = prop_oneof![8 => Just(1), 3 => Just(2), 1 => any::<u32>()];
-    (0..5u8, generation).prop_map(|(booking, generation)| hold_id(booking, generation))
+    let generation = prop_oneof![12 => Just(1), 6 => Just(2), 1 => any::<u32>()];
+    (0..9u8, generation).prop_map(|(booking, generation)| hold_id(booking, generation))
 }
 
 fn services() -> impl Strategy<Value = ServiceId> {

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    Account, AccountId, Command, Credits, Entry, Error, Evidence, HoldId, Idempotent, Key,
-    ServiceId, Source, decide, evolve,
+    Account, AccountId, AmountPolicy, Cause, Command, Credits, Entry, Error, Evidence, Expiry,
+    HeldPolicy, HoldId, Idempotent, Invoice, InvoiceLine, InvoiceStatus, Key, LotId, LotNumber,
+    Money, Period, Plan, ServiceId, Source, TransferReason, decide, evolve,
 };
 use uuid::Uuid;
 
@@ -40,8 +41,13 @@ impl Ledger {
         let outcome = decide(&self.account, &self.seen(command), command, now)?;
         if let Idempotent::Applied(new) = &outcome {
             assert!(!new.is_empty(), "applied, and nothing written: {command}");
-            let keys: Vec<Key> = new.iter().map(|entry| entry.key.clone()).collect();
-            assert_eq!(keys, command.keys(), "the keys it says it writes");
+            let says = command.keys();
+            let ends = |entry: &Entry| entry.body.kind() == "expire";
+            for entry in new.iter().skip_while(|entry| ends(entry)) {
+                let follows = format!("{}/", command.key());
+                let its = says.contains(&entry.key) || entry.key.as_str().starts_with(&follows);
+                assert!(its, "{} is not a key of {command}", entry.key);
+            }
             self.account = new
                 .iter()
                 .try_fold(self.account.clone(), evolve)
@@ -53,8 +59,24 @@ impl Ledger {
 
     /// Sends a command that is new and allowed.
     pub(crate) fn must(&mut self, command: &Command) -> Vec<Entry> {
-        let outcome = self.send(command, at(0)).expect("it is allowed");
+        self.must_at(command, 0)
+    }
+
+    /// The same, so many hours later.
+    pub(crate) fn must_at(&mut self, command: &Command, hours: i64) -> Vec<Entry> {
+        let outcome = self.send(command, at(hours)).expect("it is allowed");
         outcome.applied().expect("it is new")
+    }
+
+    /// What a lot has: available, held, used, forfeited, expired, clawed, moved out, and debt.
+    pub(crate) fn lot(&self, number: u32) -> [i64; 8] {
+        let lot = self.account.lot(LotNumber(number)).expect("a lot");
+        let balance = lot.balance;
+        let buckets = ledger_core::Bucket::ALL.map(|bucket| balance.of(bucket).0);
+        let mut all = [0; 8];
+        all[..7].copy_from_slice(&buckets);
+        all[7] = balance.debt.0;
+        all
     }
 }
 
@@ -109,4 +131,111 @@ pub(crate) fn hold(booking: u8, hours: i64) -> Command {
         service: service(1),
         slot_start: at(hours),
     }
+}
+
+pub(crate) fn lot_id(number: u32) -> LotId {
+    LotId {
+        account: anna(),
+        number: LotNumber(number),
+    }
+}
+
+pub(crate) fn refund(n: u8) -> Cause {
+    let id = format!("re_{n}").parse().unwrap();
+    Cause::Refund { id }
+}
+
+pub(crate) fn claw(cause: Cause, lot: u32, amount: i64, held: HeldPolicy) -> Command {
+    Command::Clawback {
+        cause,
+        lot: lot_id(lot),
+        amount: Credits(amount),
+        held,
+    }
+}
+
+pub(crate) fn transfer(
+    n: u8,
+    lot: u32,
+    reason: TransferReason,
+    amount: i64,
+    (start, end): (i64, Option<i64>),
+) -> Command {
+    Command::Transfer {
+        id: Uuid::from_u128(n.into()),
+        lot: lot_id(lot),
+        reason,
+        amount: Credits(amount),
+        effective_at: at(start),
+        expires_at: end.map(at),
+    }
+}
+
+pub(crate) fn adjust(n: u8, amount: i64) -> Command {
+    Command::Adjust {
+        id: Uuid::from_u128(n.into()),
+        service: service(1),
+        amount: Credits(amount),
+        actor: Uuid::from_u128(0xac),
+        reason: "counted_wrong".parse().unwrap(),
+    }
+}
+
+pub(crate) fn reverse(entry: Key) -> Command {
+    Command::Reverse {
+        entry,
+        actor: Uuid::from_u128(0xac),
+        reason: "by_mistake".parse().unwrap(),
+    }
+}
+
+/// So many credits of a period, for 6,000 pence each.
+pub(crate) fn plan(item: u8, credits: i64) -> Plan {
+    let pence = Money {
+        minor: credits * 6_000,
+        currency: "GBP".parse().unwrap(),
+    };
+    Plan {
+        customer: "cus_anna".parse().unwrap(),
+        livemode: true,
+        subscription: "sub_1".parse().unwrap(),
+        item: format!("si_{item}").parse().unwrap(),
+        price: format!("price_{credits}").parse().unwrap(),
+        service: service(1),
+        credits: Credits(credits),
+        amount: AmountPolicy::Exactly(pence),
+        expiry: Expiry::PeriodEnd,
+    }
+}
+
+pub(crate) fn period(start: i64, end: i64) -> Period {
+    Period::new(at(start), at(end)).unwrap()
+}
+
+/// An invoice that proves the period, the proration of a change of plan among its lines.
+pub(crate) fn invoice(plan: &Plan, period: Period) -> Invoice {
+    let line = |proration| InvoiceLine {
+        item: Some(plan.item.clone()),
+        price: Some(plan.price.clone()),
+        proration,
+        start: period.start(),
+        end: period.end(),
+    };
+    let (AmountPolicy::Exactly(paid) | AmountPolicy::AtLeast(paid)) = plan.amount;
+    Invoice {
+        id: "in_1".parse().unwrap(),
+        status: InvoiceStatus::Paid,
+        customer: plan.customer.clone(),
+        livemode: plan.livemode,
+        subscription: Some(plan.subscription.clone()),
+        reason: "subscription_cycle".parse().unwrap(),
+        lines: vec![line(true), line(false)],
+        paid,
+    }
+}
+
+/// The grant of a period that was paid for.
+pub(crate) fn paid(item: u8, credits: i64, (start, end): (i64, i64)) -> Command {
+    let (plan, period) = (plan(item, credits), period(start, end));
+    plan.grant(period, invoice(&plan, period))
 }

@@ -294,6 +294,7 @@ fn grants_that_are_none() {
         assert_eq!(
             error,
             Error::Amount {
+                kind: "grant",
                 amount: Credits(amount)
             }
         );
@@ -303,6 +304,7 @@ fn grants_that_are_none() {
         assert_eq!(
             error,
             Error::Expiry {
+                kind: "grant",
                 effective_at: at(5),
                 expires_at: at(end)
             }

@@ -3,7 +3,7 @@
 use ledger_core::Idempotent;
 use proptest::prelude::*;
 
-use crate::history::{Step, history};
+use crate::history::{Step, cases, history};
 use crate::ledger::Ledger;
 
 /// The history's steps that were applied, with their places, and the ledger they made.
@@ -19,6 +19,8 @@ fn applied(history: &[Step]) -> (Ledger, Vec<(usize, Step)>) {
 }
 
 proptest! {
+    #![proptest_config(cases(64))]
+
     /// At the end: whatever was applied is recognised, in any order and at any time.
     #[test]
     fn replays_after_the_history_change_nothing(

@@ -4,7 +4,7 @@ use ledger_core::{Account, BadSnapshot, Command, Entry, evolve, fold};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::history::{Step, history};
+use crate::history::{Step, cases, history};
 use crate::ledger::{Ledger, anna, grant, hold, hold_id};
 
 fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
@@ -13,6 +13,8 @@ fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T
 }
 
 proptest! {
+    #![proptest_config(cases(64))]
+
     /// After every command the snapshot is the fold of the entries, and a ledger that is written
     /// down and read back after every command goes the same way as one that is not.
     #[test]
@@ -98,7 +100,7 @@ fn stored_forms() {
     assert_eq!(
         serde_json::to_value(&ledger.account).unwrap(),
         json!({
-            "v": 1,
+            "v": 2,
             "head": {
                 "account": "00000000-0000-0000-0000-00000000000a",
                 "seq": 2,
@@ -112,7 +114,10 @@ fn stored_forms() {
                 "granted": 2,
                 "effective_at": "2026-03-02T09:00:00Z",
                 "expires_at": null,
-                "balance": {"available": 1, "held": 1, "used": 0, "forfeited": 0},
+                "balance": {
+                    "available": 1, "held": 1, "used": 0, "forfeited": 0,
+                    "expired": 0, "clawed": 0, "moved_out": 0, "debt": 0,
+                },
             }],
             "holds": [{
                 "id": {"booking": "00000000-0000-0000-0000-000000000b01", "generation": 1},
@@ -142,16 +147,47 @@ fn an_inconsistent_snapshot_is_refused() {
     let lot = ledger.account.lots()[0].number;
     let bad_lot = BadSnapshot::Lot { lot }.to_string();
     let holds = BadSnapshot::Holds.to_string();
-    assert_eq!(
-        edited("/v", json!(2)),
-        BadSnapshot::Version { v: 2 }.to_string()
-    );
+    for v in [1, 3] {
+        let unknown = BadSnapshot::Version { v }.to_string();
+        assert_eq!(edited("/v", json!(v)), unknown);
+    }
     assert_eq!(edited("/lots/0/granted", json!(3)), bad_lot);
     assert_eq!(edited("/lots/0/balance/used", json!(1)), bad_lot);
-    let negative = json!({"available": 2, "held": 1, "used": -1, "forfeited": 0});
-    assert_eq!(edited("/lots/0/balance", negative), bad_lot);
-    let all_held = json!({"available": 0, "held": 2, "used": 0, "forfeited": 0});
-    assert_eq!(edited("/lots/0/balance", all_held), holds);
+    let buckets = |available: i64, held: i64, used: i64, debt: i64| {
+        json!({
+            "available": available, "held": held, "used": used, "forfeited": 0,
+            "expired": 0, "clawed": 0, "moved_out": 0, "debt": debt,
+        })
+    };
+    assert_eq!(edited("/lots/0/balance", buckets(2, 1, -1, 0)), bad_lot);
+    assert_eq!(edited("/lots/0/balance", buckets(1, 1, 0, -1)), bad_lot);
+    assert_eq!(edited("/lots/0/balance", buckets(0, 2, 0, 0)), holds);
+    let recalled = BadSnapshot::Recalled { lot }.to_string();
+    assert_eq!(
+        edited("/lots/0/balance", buckets(1, 1, 0, 1)),
+        recalled,
+        "no clawback"
+    );
+    for (field, value) in [
+        ("recalled", json!(3)),
+        ("recalled", json!(-1)),
+        ("repaid", json!([{"lot": 1, "amount": 1}])),
+        ("origin", json!(1)),
+        ("origin", json!(7)),
+    ] {
+        let mut snapshot = whole.clone();
+        snapshot["lots"][0][field] = value;
+        let refused = serde_json::from_value::<Account>(snapshot).unwrap_err();
+        assert_eq!(refused.to_string(), recalled, "{field}");
+    }
+    let mut unbacked = whole.clone();
+    unbacked["holds"][0]["clawed_by"] = json!(3);
+    let refused = serde_json::from_value::<Account>(unbacked).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        holds,
+        "a hold without a credit holds none"
+    );
     assert_eq!(
         edited("/lots/0/number", json!(2)),
         "lot 2 stands in the place of lot 1"
