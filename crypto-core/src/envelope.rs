@@ -1,8 +1,7 @@
 //! The envelope: what a sealed value is in bytes, how it is made, and how it is opened.
 
 use hmac::Mac;
-use xaes_256_gcm::aead::AeadInOut;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{ZeroizeOnDrop, optimization_barrier};
 
 use crate::context::{CONTEXT_BYTES, Context, Kind, Owner};
 use crate::key::{KeyId, Subkeys};
@@ -83,13 +82,24 @@ impl Nonce {
 }
 
 /// An opened value, wiped when dropped. It cannot be printed, stored or copied by accident.
-pub struct Plaintext(Zeroizing<Vec<u8>>);
+pub struct Plaintext {
+    padded: Vec<u8>,
+    bytes: usize,
+}
 
 impl Plaintext {
     /// The plaintext. What is copied out of here is the caller's to wipe.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.padded[..self.bytes]
+    }
+}
+
+impl Drop for Plaintext {
+    fn drop(&mut self) {
+        // All at once: zeroize goes byte by byte, which takes half as long again as opening does.
+        self.padded.fill(0);
+        optimization_barrier(self.padded.as_slice());
     }
 }
 
@@ -139,11 +149,7 @@ impl Subkeys {
         // In place: the plaintext stands nowhere else.
         let tag = self
             .seals
-            .encrypt_inout_detached(
-                (&nonce).into(),
-                bound.associated_data(),
-                (&mut sealed[body..]).into(),
-            )
+            .seal(&nonce, bound.associated_data(), &mut sealed[body..])
             .expect("no padded form is as long as the 64 GiB that GCM takes");
         sealed.extend_from_slice(&tag);
         sealed
@@ -170,19 +176,21 @@ impl Subkeys {
             .verify_slice(envelope.commitment) // in constant time
             .map_err(|_| OpenError::new())?;
 
-        let mut padded = Zeroizing::new(envelope.body.to_vec());
+        let mut opened = Plaintext {
+            padded: envelope.body.to_vec(),
+            bytes: 0,
+        };
         self.seals
-            .decrypt_inout_detached(
-                envelope.nonce.into(),
+            .open(
+                envelope.nonce,
                 bound.associated_data(),
-                padded.as_mut_slice().into(),
-                envelope.tag.into(),
+                &mut opened.padded,
+                envelope.tag,
             )
             .map_err(|_| OpenError::new())?;
-        let bytes = kind.padding.unpadded(&padded).ok_or(OpenError::new())?;
-        padded[bytes..].zeroize();
-        padded.truncate(bytes);
-        Ok(Plaintext(padded))
+        let bytes = kind.padding.unpadded(&opened.padded);
+        opened.bytes = bytes.ok_or(OpenError::new())?;
+        Ok(opened)
     }
 }
 

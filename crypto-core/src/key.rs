@@ -4,11 +4,11 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 use uuid::Uuid;
-use xaes_256_gcm::Xaes256Gcm;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::context::{Context, Field, Kind, Owner, Purpose, RowId, Version};
 use crate::envelope::{Nonce, OpenError, Plaintext, SealError};
+use crate::xaes::Xaes256Gcm;
 
 /// Which key, among the KEKs or among an owner's DEKs, of which it is the generation. An envelope
 /// names the one it was sealed under, and only that one is tried.
@@ -76,7 +76,7 @@ impl Subkeys {
             subkey
         };
         Box::new(Subkeys {
-            seals: Xaes256Gcm::new((&*derive(b"standing/v1/enc")).into()),
+            seals: Xaes256Gcm::new(&derive(b"standing/v1/enc")),
             commits: Hmac::new_from_slice(&*derive(b"standing/v1/com"))
                 .expect("HMAC takes keys of every length"),
         })

@@ -1,8 +1,8 @@
 //! Everything again, from SHA-256 and single AES blocks: by the texts of the standards, slowly, and
 //! without a line of the crate.
 
-use aes::Aes256;
-use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes_gcm::aes::Aes256;
+use aes_gcm::aes::cipher::{BlockCipherEncrypt, KeyInit};
 use crypto_core::Context;
 use sha2::{Digest, Sha256};
 

@@ -22,7 +22,7 @@ fn both_tags(
     ciphertext: &mut [u8],
     free: usize,
 ) -> [u8; 16] {
-    assert!(ciphertext.len() % 16 == 0 && associated.len() % 16 == 0);
+    assert!(ciphertext.len().is_multiple_of(16) && associated.len().is_multiple_of(16));
     ciphertext[free * 16..][..16].fill(0);
     let blocks = ghash_blocks(associated, ciphertext);
     let place = associated.len() / 16 + free;
