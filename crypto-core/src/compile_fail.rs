@@ -28,6 +28,14 @@ refused! {
     compare: "PartialEq",
 }
 
+/// The types that are refused above are there.
+/// ```
+/// use crypto_core::*;
+/// fn it<T: Send + Sync>() {}
+/// it::<(KeyBytes, Dek, Kek, IndexKey, Plaintext, Keyring<Dek>, Keyring<Kek>)>();
+/// ```
+fn names() {}
+
 /// A nonce seals once.
 /// ```
 /// let nonce = crypto_core::Nonce::from_random([0; 24]);

@@ -1,11 +1,11 @@
 //! Keyrings, wrapping, rotation and blind indexes: the life of a key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crypto_core::rotation::{Plan, Status, status};
 use crypto_core::{
-    BadKeyFile, BadKeyring, BlindIndex, ClinicId, Context, Dek, IndexKey, Kek, KeyId, Keyring,
-    Purpose, RowId, Version,
+    BadKeyFile, BadKeyring, BlindIndex, ClinicId, Context, Dek, DekId, IndexKey, Kek, KeyId,
+    Keyring, Purpose, RowId, Version,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -163,6 +163,42 @@ fn resealing_moves_a_value_to_the_active_generation_and_the_next_version() {
     );
 }
 
+/// Without its wrapped rows a client's values are lost for good, backups of the values included,
+/// and nobody else's are. Who comes back has a new DEK, which does not open them either.
+#[test]
+fn erasing_a_client_is_deleting_its_wrapped_deks() {
+    let keks = keks(1, &[]);
+    let mut rows: BTreeMap<_, _> = [(1, 0x11), (2, 0x22)]
+        .map(|(client, byte)| {
+            let id = dek_id(client, 1);
+            (client, (id, keks.wrap(id, &key(byte), nonce(1))))
+        })
+        .into();
+    let value = |client: u128, byte| {
+        let dek = dek(client, 1, byte);
+        dek.seal(&of(client), Purpose::Person, b"name", nonce(2))
+            .unwrap()
+    };
+    let (hers, his) = (value(1, 0x11), value(2, 0x22));
+    let read = |rows: &BTreeMap<u128, (DekId, Vec<u8>)>, client, sealed: &[u8]| {
+        let (id, row) = rows.get(&client)?;
+        let dek = keks.unwrap(*id, row).unwrap();
+        let opened = dek.open(&of(client), Purpose::Person, sealed).ok()?;
+        Some(opened.expose().to_vec())
+    };
+    assert_eq!(read(&rows, 1, &hers), Some(b"name".to_vec()));
+
+    rows.remove(&1);
+    assert_eq!(read(&rows, 1, &hers), None);
+    assert_eq!(read(&rows, 2, &hers), None);
+    assert_eq!(read(&rows, 2, &his), Some(b"name".to_vec()));
+    rows.insert(
+        1,
+        (dek_id(1, 1), keks.wrap(dek_id(1, 1), &key(0x33), nonce(3))),
+    );
+    assert_eq!(read(&rows, 1, &hers), None);
+}
+
 #[test]
 fn a_ring_has_one_owner_and_one_key_per_id() {
     let duplicate = Keyring::new(dek(1, 2, 1), [dek(1, 1, 2), dek(1, 2, 3)]);
@@ -188,11 +224,10 @@ proptest! {
     #[test]
     fn the_plan_names_every_row_once(
         rows_of in prop::collection::vec(0..6u8, 0..40),
-        active in 1..6u8,
+        active in 1..5u8,
     ) {
         let generations: Vec<u8> = (1..5).collect();
         let all = |generation: u8| dek(1, u32::from(generation), generation);
-        prop_assume!(generations.contains(&active));
         let older = generations.iter().filter(|&&g| g != active).map(|&g| all(g));
         let ring: Keyring<Dek> = Keyring::new(all(active), older).unwrap();
         // Generation 5 is not on the ring; 0 is no envelope.
