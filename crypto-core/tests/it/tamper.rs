@@ -248,6 +248,28 @@ fn padding_is_the_one_form_or_refused() {
     tally.opens(&context, Purpose::Note, &as_a_note.seal(&of_a_note));
 }
 
+/// A DEK answers for its owner alone, even to who has its bytes and seals into another's place.
+#[test]
+fn a_dek_opens_nothing_of_another_owner() {
+    let mut tally = tally();
+    let hers = place();
+    let mut his = hers;
+    his.owner = dek_id(2, 3).owner;
+    let seal = |context: &Context| {
+        let mut padded = vec![0; 256];
+        padded[0] = 0x80;
+        let parts = Parts {
+            key: [0x33; 32],
+            header: header(1, 3),
+            context,
+            nonce: [4; 24],
+        };
+        parts.seal(&padded)
+    };
+    tally.opens(&hers, Purpose::Message, &seal(&hers));
+    tally.refuses(&his, Purpose::Message, &seal(&his));
+}
+
 /// Suites and purposes that nobody knows, with all else right.
 #[test]
 fn unknown_suites_and_purposes_are_refused() {
