@@ -9,6 +9,7 @@ use crate::evidence::Source;
 use crate::id::{LotNumber, ServiceId, VendorId};
 use crate::instant::{micros, micros_option};
 use crate::period::Period;
+use crate::reason::TransferReason;
 
 /// What one grant, transfer or adjustment brought, and where its credits are now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,20 @@ impl Lot {
     #[must_use]
     pub fn left(&self) -> Credits {
         self.granted.minus(self.recalled).unwrap_or_default()
+    }
+
+    /// How many credits a transfer for this reason may move: those that are available, and, if it
+    /// [revives](TransferReason::revives), those that have expired.
+    #[must_use]
+    pub fn movable(&self, reason: TransferReason) -> Credits {
+        let Balance {
+            available, expired, ..
+        } = self.balance;
+        if reason.revives() {
+            available.plus(expired).unwrap_or(available)
+        } else {
+            available
+        }
     }
 
     /// Its end has come. What is held does not expire with it.

@@ -19,6 +19,7 @@ use crate::lot::Lot;
 use crate::money::Money;
 use crate::payment::{Checkout, Invoice, Payment, Sale};
 use crate::period::Period;
+use crate::reason::TransferReason;
 
 /// What one item of a client's subscription brings in every period that is paid for.
 ///
@@ -136,9 +137,9 @@ pub enum Expiry {
 pub enum CarryOver {
     /// None of them.
     None,
-    /// All that are available.
+    /// All that are left.
     All,
-    /// All that are available, but no more than this.
+    /// All that are left, but no more than this.
     AtMost(Credits),
 }
 
@@ -243,15 +244,15 @@ impl AmountPolicy {
 }
 
 impl CarryOver {
-    /// How many of this lot's credits go over: of those that are available. What is held stays
-    /// with its booking, in the old lot.
+    /// How many of this lot's credits go over: of those that a transfer for this reason may
+    /// [move](Lot::movable). What is held stays with its booking, in the old lot.
     #[must_use]
-    pub fn of(self, lot: &Lot) -> Credits {
-        let available = lot.balance.available;
+    pub fn of(self, lot: &Lot, reason: TransferReason) -> Credits {
+        let movable = lot.movable(reason);
         match self {
             CarryOver::None => Credits::ZERO,
-            CarryOver::All => available,
-            CarryOver::AtMost(most) => available.min(most).max(Credits::ZERO),
+            CarryOver::All => movable,
+            CarryOver::AtMost(most) => movable.min(most).max(Credits::ZERO),
         }
     }
 }

@@ -300,12 +300,7 @@ fn check_movable(
     reason: TransferReason,
     amount: Credits,
 ) -> Result<Credits, Error> {
-    let available = from.balance.available;
-    let movable = if reason.revives() {
-        available.plus(from.balance.expired)?
-    } else {
-        available
-    };
+    let movable = from.movable(reason);
     if amount > movable {
         return Err(Error::ShortLot {
             lot,
@@ -313,7 +308,8 @@ fn check_movable(
             movable,
         });
     }
-    Ok(amount.minus(available)?.max(Credits::ZERO))
+    let revived = amount.minus(from.balance.available)?;
+    Ok(revived.max(Credits::ZERO))
 }
 
 fn reverse(

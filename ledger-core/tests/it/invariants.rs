@@ -296,8 +296,9 @@ proptest! {
             prop_assert!(refused.is_err() || n == 0, "{:?}", refused);
             if let Some(from) = ledger.account.lot(LotNumber(lot)) {
                 let policy = if most < 0 { CarryOver::All } else { CarryOver::AtMost(Credits(most)) };
-                let amount = policy.of(from).0;
-                let carry = transfer(n, lot, TransferReason::CarryOver, amount, (0, Some(100)));
+                let reason = TransferReason::CarryOver;
+                let amount = policy.of(from, reason).0;
+                let carry = transfer(n, lot, reason, amount, (0, Some(100)));
                 prop_assert_eq!(ledger.send(&carry, at(n.into())).is_ok(), amount > 0);
             }
             let balance = ledger.account.balance();
