@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc, Weekday};
+use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
 use clinic::registration::{self, NewService};
-use clinic::settlement::{NewGrant, grant};
 use clinic::{Client, ClinicId, Principal, Role, Scope, Therapist};
-use ledger_core::{Credits, Key, Source};
+use ledger_core::{Credits, Money, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::{ClientId, GapPolicy, IntentId, ServiceId, TherapistId, Zone};
 use sqlx::{AssertSqlSafe, Connection};
@@ -142,8 +142,10 @@ async fn book_daily(store: &dyn Store) -> anyhow::Result<u32> {
         id: service,
         name: "session".to_owned(),
         minutes: 50,
-        price_minor: 6500,
-        currency: "GBP".to_owned(),
+        price: Money {
+            minor: 6_500,
+            currency: "GBP".parse()?,
+        },
         notice_minutes: None,
         cancellation: None,
     };
@@ -202,21 +204,15 @@ async fn book(
     };
     let decide = Box::new(move |view: &_| registration::register_client(view, new));
     staff.write(therapist_of, decide).await?;
-    let key = Key::manual_grant(client.0);
-    let new = NewGrant {
-        client,
-        key: key.clone(),
+    let grant = ByHand::Grant {
+        id: client.0,
         service,
         amount: Credits(1000),
         source: Source::Paid,
         reason: "bank_transfer".parse()?,
     };
-    let scope = Scope::Grant {
-        client,
-        service,
-        key,
-    };
-    let decide = Box::new(move |view: &_| grant(view, new, principal, None, now));
+    let scope = grant.scope(client);
+    let decide = Box::new(move |view: &_| by_hand(view, &grant, principal, None, now));
     staff.write(scope, decide).await?;
     let wanted = NewBooking {
         id: IntentId(id(4, client.0.as_u128() & 0xff_ffff)),

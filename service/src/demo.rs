@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
+use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
 use clinic::occurrence::{Touch, touch};
 use clinic::registration::{self, NewService};
-use clinic::settlement::{NewGrant, grant};
-use clinic::{Address, Client, ClinicId, Principal, Role, Scope, Therapist};
-use ledger_core::{Credits, Key, Source};
+use clinic::subscription::{PaidInvoice, grant_month, subscribe};
+use clinic::{
+    Address, Client, ClinicId, LeftOver, Plan, PlanId, Principal, Role, Scope, Therapist,
+};
+use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::{ClientId, GapPolicy, IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
 use store::{Decide, Request, Store, Token, Written};
@@ -22,6 +25,9 @@ use crate::{App, random, serve, worker};
 
 /// The admin token of a demo. It opens nothing but a temporary database on this machine.
 pub const TOKEN: &str = "demo-admin";
+
+/// What a consultation of 80 minutes costs, in pence.
+const CONSULTATION: i64 = 8_000;
 
 /// Runs the demo until it is stopped.
 ///
@@ -111,8 +117,11 @@ struct Filler<'a> {
 
 impl Filler<'_> {
     async fn fill(&self) -> anyhow::Result<()> {
-        let consultation = self.service("Consultation", 80, 8000).await?;
-        let session = self.service("Session", 50, 6500).await?;
+        let consultation = self.service("Consultation", 80, CONSULTATION).await?;
+        let session = self.service("Session", 50, 6_500).await?;
+        let two = self.plan("Two a month", session, 2, 13_000).await?;
+        let four = self.plan("Four a month", session, 4, 25_000).await?;
+        let eight = self.plan("Eight a month", session, 8, 48_000).await?;
         let weekdays = [
             Weekday::Mon,
             Weekday::Tue,
@@ -142,7 +151,7 @@ impl Filler<'_> {
         let executive = self
             .client("Executive, London", "Europe/London", amara)
             .await?;
-        self.credits(executive, session, 8, "plan_eight").await?;
+        self.subscribe(executive, &eight).await?;
         let standing = self
             .book(
                 amara,
@@ -166,7 +175,7 @@ impl Filler<'_> {
         let athlete = self
             .client("Athlete, on the road", "Europe/Madrid", amara)
             .await?;
-        self.credits(athlete, session, 4, "plan_four").await?;
+        self.subscribe(athlete, &four).await?;
         self.book(
             amara,
             athlete,
@@ -180,7 +189,7 @@ impl Filler<'_> {
         let nurse = self
             .client("Nurse, night shifts", "Europe/London", amara)
             .await?;
-        self.credits(nurse, session, 2, "plan_two").await?;
+        self.subscribe(nurse, &two).await?;
         self.book(
             amara,
             nurse,
@@ -194,7 +203,7 @@ impl Filler<'_> {
         let actor = self
             .client("Actor, New York", "America/New_York", ines)
             .await?;
-        self.credits(actor, session, 8, "plan_eight").await?;
+        self.subscribe(actor, &eight).await?;
         self.book(
             ines,
             actor,
@@ -217,8 +226,7 @@ impl Filler<'_> {
         .await?;
 
         let newcomer = self.client("Newcomer", "America/Chicago", ines).await?;
-        self.credits(newcomer, consultation, 1, "consultation_paid")
-            .await?;
+        self.buy(newcomer, consultation, CONSULTATION).await?;
         self.book(
             ines,
             newcomer,
@@ -260,19 +268,13 @@ impl Filler<'_> {
         Ok(id)
     }
 
-    async fn service(
-        &self,
-        name: &str,
-        minutes: u32,
-        price_minor: i64,
-    ) -> anyhow::Result<ServiceId> {
+    async fn service(&self, name: &str, minutes: u32, minor: i64) -> anyhow::Result<ServiceId> {
         let id = ServiceId(random::id(self.now));
         let service = NewService {
             id,
             name: name.to_owned(),
             minutes,
-            price_minor,
-            currency: "GBP".to_owned(),
+            price: pounds(minor)?,
             notice_minutes: None,
             cancellation: None,
         };
@@ -302,29 +304,67 @@ impl Filler<'_> {
         Ok(id)
     }
 
-    async fn credits(
+    async fn plan(
         &self,
-        client: ClientId,
+        name: &str,
         service: ServiceId,
-        amount: i64,
-        reason: &str,
-    ) -> anyhow::Result<()> {
-        let key = Key::manual_grant(random::id(self.now));
-        let new = NewGrant {
-            client,
-            key: key.clone(),
+        credits: i64,
+        minor: i64,
+    ) -> anyhow::Result<Plan> {
+        let plan = Plan {
+            id: PlanId(random::id(self.now)),
+            name: name.to_owned(),
             service,
-            amount: Credits(amount),
-            source: Source::Paid,
-            reason: reason.parse()?,
+            credits: Credits(credits),
+            price: pounds(minor)?,
+            left_over: LeftOver {
+                expiry: Expiry::PeriodEnd,
+                rollover: CarryOver::AtMost(Credits::ONE),
+                carry_over: CarryOver::All,
+            },
         };
-        let scope = Scope::Grant {
+        let new = plan.clone();
+        let decide = Box::new(move |view: &_| registration::add_plan(view, new));
+        self.write(Scope::Plan { service }, decide).await?;
+        Ok(plan)
+    }
+
+    /// Subscribes a client to a plan from now on, and enters that the first month is paid.
+    async fn subscribe(&self, client: ClientId, plan: &Plan) -> anyhow::Result<()> {
+        let (now, id, paid) = (self.now, plan.id, plan.price);
+        let scope = Scope::Subscription {
             client,
+            plan: Some(id),
+        };
+        let decide = Box::new(move |view: &_| subscribe(view, Some(id), now, None, now));
+        self.write(scope, decide).await?;
+        let subscription = self.store.subscription(self.principal.clinic, client);
+        let subscription = subscription.await?.context("no subscription")?;
+        let month = subscription.month_at(now).context("no month")?;
+        let invoice = PaidInvoice {
+            id: random::id(now).to_string().parse()?,
+            period: month.period,
+            paid,
+        };
+        let scope = Scope::Month {
+            client,
+            starts_at: now,
+        };
+        let decide = Box::new(move |view: &_| grant_month(view, now, invoice, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// Enters that a client has bought one of a service.
+    async fn buy(&self, client: ClientId, service: ServiceId, minor: i64) -> anyhow::Result<()> {
+        let purchase = ByHand::Purchase {
             service,
-            key,
+            checkout: random::id(self.now).to_string().parse()?,
+            paid: pounds(minor)?,
         };
         let (principal, now) = (self.principal, self.now);
-        let decide = Box::new(move |view: &_| grant(view, new, principal, None, now));
+        let scope = purchase.scope(client);
+        let decide = Box::new(move |view: &_| by_hand(view, &purchase, principal, None, now));
         self.write(scope, decide).await?;
         Ok(())
     }
@@ -376,6 +416,11 @@ impl Filler<'_> {
         self.write(scope, decide).await?;
         Ok(())
     }
+}
+
+fn pounds(minor: i64) -> anyhow::Result<Money> {
+    let currency = "GBP".parse()?;
+    Ok(Money { minor, currency })
 }
 
 fn local(date: NaiveDate, hour: u32, minute: u32) -> LocalDateTime {

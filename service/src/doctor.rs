@@ -9,11 +9,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clinic::credit::hold_of;
 use clinic::scope::Job;
 use clinic::{ClinicId, Message, MessageState};
-use ledger_core::{AccountId, Entry, HoldId, fold, verify};
+use ledger_core::HoldId;
+use scheduler_core::SessionId;
 use scheduler_core::session::{Session, SessionState};
-use scheduler_core::{ClientId, SessionId};
 use store::{PAGE_MAX, Page, Store, StoreError, Which, Whose};
 use uuid::Uuid;
+
+use crate::ledger;
 
 /// How far the database's clock may be from this machine's.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
@@ -186,11 +188,11 @@ fn overlapping(live: &[Session]) -> Vec<(SessionId, SessionId)> {
 /// Every chain verifies, and every snapshot is the fold of its entries.
 async fn ledger(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
     let (mut accounts, mut entries, mut wrong) = (0, 0, Vec::new());
-    for client in clients(store, clinic).await? {
+    for client in ledger::accounts(store, clinic).await? {
         accounts += 1;
-        match account(store, clinic, client).await? {
-            Ok(count) => entries += count,
-            Err(broken) => wrong.push(format!("account {client}: {broken}")),
+        match ledger::verify(store, clinic, client, &[]).await? {
+            Ok(head) => entries += head.seq,
+            Err(defect) => wrong.push(format!("account {client}: {defect}")),
         }
     }
     let seen = match wrong.first() {
@@ -202,37 +204,6 @@ async fn ledger(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreErr
     Ok(finding("ledger", seen, !wrong.is_empty(), to_do))
 }
 
-/// The number of an account's entries, if it is what they say. The snapshot is read first: entries
-/// that come later are beyond it, and those it counts do not change.
-async fn account(
-    store: &dyn Store,
-    clinic: ClinicId,
-    client: ClientId,
-) -> Result<Result<usize, String>, StoreError> {
-    let Some(snapshot) = store.account(clinic, client).await? else {
-        return Ok(Err("it is missing".to_owned()));
-    };
-    let mut entries: Vec<Entry> = Vec::new();
-    loop {
-        let last = entries.last().map_or(0, |entry| entry.seq);
-        let mut more = store.entries(clinic, client, last, PAGE_MAX).await?;
-        more.retain(|entry| entry.seq <= snapshot.seq());
-        if more.is_empty() {
-            break;
-        }
-        entries.extend(more);
-    }
-    let id = AccountId(client.0);
-    if let Err(broken) = verify(id, &entries) {
-        return Ok(Err(broken.to_string()));
-    }
-    Ok(match fold(id, &entries) {
-        Ok(folded) if folded == snapshot => Ok(entries.len()),
-        Ok(_) => Err("the snapshot is not the fold of its entries".to_owned()),
-        Err(corrupt) => Err(corrupt.to_string()),
-    })
-}
-
 /// Scheduled sessions and open holds are the same.
 async fn holds(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
     let live = live_sessions(store, clinic).await?;
@@ -241,7 +212,7 @@ async fn holds(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreErro
         .filter(|session| session.state == SessionState::Scheduled);
     let mut odd: BTreeSet<HoldId> = scheduled.map(hold_of).collect();
     let count = odd.len();
-    for client in clients(store, clinic).await? {
+    for client in ledger::accounts(store, clinic).await? {
         if let Some(account) = store.account(clinic, client).await? {
             for open in account.holds() {
                 if !odd.remove(&open.id) {
@@ -286,21 +257,6 @@ async fn fits(store: &dyn Store, clinic: ClinicId, hold: HoldId) -> Result<bool,
         }
     }
     Ok(false)
-}
-
-async fn clients(store: &dyn Store, clinic: ClinicId) -> Result<Vec<ClientId>, StoreError> {
-    let mut all: Vec<ClientId> = Vec::new();
-    loop {
-        let page = Page {
-            after: all.last().map(|id| id.0),
-            limit: PAGE_MAX,
-        };
-        let clients = store.clients(clinic, page).await?;
-        if clients.is_empty() {
-            return Ok(all);
-        }
-        all.extend(clients.iter().map(|client| client.id));
-    }
 }
 
 /// Leases that have run out and that nobody took over.

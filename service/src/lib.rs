@@ -8,6 +8,7 @@ pub mod database;
 pub mod demo;
 pub mod doctor;
 pub mod http;
+pub mod ledger;
 pub mod metrics;
 pub mod random;
 pub mod serve;

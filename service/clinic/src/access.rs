@@ -56,6 +56,19 @@ pub enum Actor {
     Tick,
 }
 
+impl Role {
+    /// Its stored name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Therapist(_) => "therapist",
+            Self::Client(_) => "client",
+        }
+    }
+}
+
 impl Principal {
     /// On which side of a booking it stands.
     #[must_use]
@@ -84,13 +97,7 @@ impl fmt::Display for Actor {
         match self {
             Self::Tick => f.write_str("tick"),
             Self::Principal(principal) => {
-                let role = match principal.role {
-                    Role::Admin => "admin",
-                    Role::Operator => "operator",
-                    Role::Therapist(_) => "therapist",
-                    Role::Client(_) => "client",
-                };
-                write!(f, "{role}/{}", principal.identity())
+                write!(f, "{}/{}", principal.role.name(), principal.identity())
             }
         }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::notification::{Message, Notification};
 use crate::people::{Client, Service, Therapist};
+use crate::plan::{Plan, PlanId, Subscription};
 
 /// One write: a line of the journal and the rows that it is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,12 @@ pub enum Change {
     Client(Client),
     /// A new service.
     Service(Service),
+    /// A new plan.
+    Plan(Plan),
+    /// A client's first subscription.
+    NewSubscription(Subscription),
+    /// A subscription that changed.
+    Subscription(Subscription),
     /// A new intent.
     NewIntent(Intent),
     /// An intent that changed.
@@ -89,6 +96,9 @@ pub enum Subject {
     Therapist(TherapistId),
     Client(ClientId),
     Service(ServiceId),
+    Plan(PlanId),
+    /// A client's subscription.
+    Subscription(ClientId),
     Intent(IntentId),
     /// An occurrence, virtual or not.
     Occurrence(IntentId, LocalDateTime),

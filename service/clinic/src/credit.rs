@@ -1,8 +1,12 @@
 //! The ledger's side of a session: which credit is held for it, and what becomes of it.
 
-use chrono::{DateTime, Utc};
-use ledger_core::{Account, Command, Entry, Error, ForfeitReason, HoldId, Key, ReleaseReason};
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger_core::{
+    Account, Command, Credits, Entry, Error, ForfeitReason, HoldId, Key, LotNumber, ReasonCode,
+    ReleaseReason, TransferReason,
+};
 use scheduler_core::session::{Event, Party, Session};
+use uuid::Uuid;
 
 use crate::people::LateRule;
 use crate::{Change, Refusal, View};
@@ -20,6 +24,11 @@ impl Posting {
             account: account.clone(),
             entries: Vec::new(),
         }
+    }
+
+    /// The account as it is after them.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
     }
 
     /// Adds a command's entries; `None` if they are there already.
@@ -59,6 +68,33 @@ impl Posting {
         }
     }
 
+    /// Lets a credit that the clinic set free be used until `until` at least: where its lot ends
+    /// sooner, it moves to one of its own. If a debt took the credit, there is none to move.
+    fn extend(
+        self,
+        hold: HoldId,
+        lot: LotNumber,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Refusal> {
+        let short = self.account.lot(lot).filter(|lot| {
+            lot.balance.available.is_positive() && lot.expires_at.is_some_and(|end| end < until)
+        });
+        let Some(effective_at) = short.map(|lot| lot.effective_at) else {
+            return Ok(self);
+        };
+        let grace = Command::Transfer {
+            id: Uuid::new_v5(&hold.booking, hold.generation.to_string().as_bytes()),
+            lot: self.account.lot_id(lot),
+            reason: TransferReason::Grace,
+            amount: Credits::ONE,
+            effective_at,
+            expires_at: Some(until),
+        };
+        let extended = self.clone().post(&[], &grace, now)?;
+        Ok(extended.unwrap_or(self))
+    }
+
     /// The change that stores them, if there are any.
     pub(crate) fn changed(self) -> Option<Change> {
         (!self.entries.is_empty()).then(|| self.into_change())
@@ -90,6 +126,7 @@ pub fn session_keys(session: &Session) -> Vec<Key> {
         Key::release(hold),
         Key::used(hold),
         Key::forfeit(hold),
+        Key::reversed(&Key::forfeit(hold)),
         Key::rescheduled(hold, session.slot_version + 1),
     ]
 }
@@ -103,9 +140,9 @@ pub(crate) fn follow(
 ) -> Result<Option<Posting>, Refusal> {
     let account = view.account()?;
     let hold = hold_of(session);
-    if account.hold(hold).is_none() {
+    let Some(open) = account.hold(hold) else {
         return Ok(None);
-    }
+    };
     let cancellation = view.service()?.cancellation;
     let released = match *event {
         Event::Cancelled {
@@ -137,5 +174,54 @@ pub(crate) fn follow(
         },
         Event::Funded | Event::CaseOpened { .. } => return Ok(None),
     };
-    Posting::of(account).post(&view.entries, &command, now)
+    let posting = Posting::of(account).post(&view.entries, &command, now)?;
+    let by_clinic = matches!(
+        command,
+        Command::Release {
+            reason: ReleaseReason::ClinicCancelled,
+            ..
+        }
+    );
+    // A hold without a credit sets none free.
+    let freed = open.allocation.first().filter(|_| open.clawed_by.is_none());
+    match (posting, freed) {
+        (Some(posting), Some(part)) if by_clinic => {
+            let until = now + TimeDelta::days(cancellation.grace_days.into());
+            posting.extend(hold, part.lot, until, now).map(Some)
+        }
+        (posting, _) => Ok(posting),
+    }
+}
+
+/// Takes back the forfeit of a session's hold; nothing, if that was done before.
+pub(crate) fn give_back(
+    view: &View,
+    session: &Session,
+    actor: Uuid,
+    reason: &ReasonCode,
+    now: DateTime<Utc>,
+) -> Result<Option<Posting>, Refusal> {
+    let hold = hold_of(session);
+    let key = Key::forfeit(hold);
+    let forfeit = view.entries.iter().find(|entry| entry.key == key);
+    let forfeit = forfeit.ok_or(Refusal::NothingForfeited)?;
+    // Whoever gave it back, and why: once is enough.
+    let given_back = Key::reversed(&key);
+    if view.entries.iter().any(|entry| entry.key == given_back) {
+        return Ok(None);
+    }
+    let command = Command::Reverse {
+        entry: key,
+        actor,
+        reason: reason.clone(),
+    };
+    let posting = Posting::of(view.account()?).post(&view.entries, &command, now)?;
+    match (posting, forfeit.body.allocation().first()) {
+        (Some(posting), Some(part)) => {
+            let grace_days = view.service()?.cancellation.grace_days;
+            let until = now + TimeDelta::days(grace_days.into());
+            posting.extend(hold, part.lot, until, now).map(Some)
+        }
+        (posting, _) => Ok(posting),
+    }
 }

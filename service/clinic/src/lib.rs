@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 
 pub mod access;
+pub mod account;
 pub mod booking;
 pub mod commit;
 pub mod credit;
@@ -16,17 +17,20 @@ pub mod horizon;
 pub mod notification;
 pub mod occurrence;
 pub mod people;
+pub mod plan;
 pub mod policy;
 pub mod refusal;
 pub mod registration;
 pub mod scope;
 mod session_change;
 pub mod settlement;
+pub mod subscription;
 
 pub use access::{Actor, ClinicId, Principal, Role};
 pub use commit::{Change, Commit, Journal, Subject};
 pub use notification::{Message, MessageState, Notification, NotificationKind, Recipient};
-pub use people::{Cancellation, Client, LateRule, Service, Therapist};
+pub use people::{Cancellation, Client, LateRule, Service, Therapist, WaivedBy};
+pub use plan::{LeftOver, Plan, PlanId, Subscription, Term};
 pub use refusal::Refusal;
 pub use scheduler_core::Idempotent;
 pub use scope::{Address, Scope, View};

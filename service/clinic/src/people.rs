@@ -1,5 +1,6 @@
 //! Therapists, clients, and the services that are booked.
 
+use ledger_core::Money;
 use scheduler_core::availability::WeeklyHours;
 use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use serde::{Deserialize, Serialize};
@@ -37,17 +38,16 @@ pub struct Service {
     pub name: String,
     /// How long it takes.
     pub minutes: u32,
-    /// What one costs, in the currency's minor unit.
-    pub price_minor: i64,
-    /// ISO 4217, upper case.
-    pub currency: String,
+    /// What one costs.
+    pub price: Money,
     /// An unfunded session becomes a case this long before its start.
     pub notice_minutes: u32,
     /// What calling it off costs.
     pub cancellation: Cancellation,
 }
 
-/// The cancellation policy of a service.
+/// The cancellation policy of a service: what becomes of a credit whose session does not take
+/// place, by who caused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cancellation {
@@ -57,6 +57,23 @@ pub struct Cancellation {
     pub late_cancel: LateRule,
     /// What becomes of it when the client does not come.
     pub no_show: LateRule,
+    /// Who may give a forfeited credit back.
+    pub waived_by: WaivedBy,
+    /// A credit that the clinic sets free, by cancelling or by a waiver, can be used for so many
+    /// days at least, whenever its lot ends.
+    pub grace_days: u32,
+}
+
+/// Who may waive a forfeit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaivedBy {
+    /// Nobody.
+    Nobody,
+    /// The clinic's staff.
+    Staff,
+    /// The session's therapist too.
+    Therapist,
 }
 
 /// What becomes of a held credit.

@@ -1,6 +1,7 @@
 //! Why the clinic says no.
 
 use chrono::{DateTime, Utc};
+use ledger_core::Period;
 use scheduler_core::Window;
 use scheduler_core::conflict::Clash;
 use scheduler_core::intent::IntentError;
@@ -71,6 +72,23 @@ pub enum Refusal {
     NotDead {
         /// Where it stands.
         state: MessageState,
+    },
+    /// No month of the subscription begins when one was said to.
+    #[error("no month of the subscription begins at {starts_at}")]
+    NoMonth {
+        /// When one was said to begin.
+        starts_at: DateTime<Utc>,
+        /// The month that it is in, if it is in one.
+        around: Option<Period>,
+    },
+    /// The session has cost the client no credit, or it was given back.
+    #[error("no credit is forfeited for this session")]
+    NothingForfeited,
+    /// The service's policy does not let this principal waive.
+    #[error("a {role} does not waive what is forfeited for this service")]
+    MayNotWaive {
+        /// What the principal is.
+        role: &'static str,
     },
     /// The intent machine refuses.
     #[error(transparent)]

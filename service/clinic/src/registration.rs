@@ -1,10 +1,11 @@
-//! Making therapists, clients and services known.
+//! Making therapists, clients, services and plans known.
 
+use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::ServiceId;
 
 use crate::{
-    Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule, Refusal,
-    Service, Subject, Therapist, View,
+    Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule, LeftOver, Plan,
+    Refusal, Service, Subject, Therapist, View, WaivedBy,
 };
 
 /// The longest name of a person or service, in bytes.
@@ -13,6 +14,10 @@ pub const NAME_BYTES_MAX: usize = 200;
 /// held from then on, so nothing could be late or unfunded earlier.
 pub const POLICY_MINUTES_MAX: u32 = 7 * DAY_MINUTES;
 const DAY_MINUTES: u32 = 24 * 60;
+/// The longest grace, in days.
+pub const GRACE_DAYS_MAX: u32 = 366;
+/// The most credits that a plan brings in a month.
+pub const PLAN_CREDITS_MAX: i64 = 100;
 
 /// Registers a therapist.
 ///
@@ -51,32 +56,32 @@ pub struct NewService {
     pub name: String,
     /// How long it takes.
     pub minutes: u32,
-    /// What one costs, in the currency's minor unit.
-    pub price_minor: i64,
-    /// ISO 4217, upper case.
-    pub currency: String,
+    /// What one costs.
+    pub price: Money,
     /// When an unfunded session becomes a case. A day before its start, if not given.
     pub notice_minutes: Option<u32>,
-    /// What calling it off costs. Free until a day before, then forfeited, if not given.
+    /// What calling it off costs. Free until a day before, then forfeited, unless staff waive it,
+    /// with two weeks of grace, if not given.
     pub cancellation: Option<Cancellation>,
 }
 
 /// Adds a service.
 ///
 /// # Errors
-/// [`Refusal::Invalid`] for a name, length, price, currency or policy out of range.
+/// [`Refusal::Invalid`] for a name, length, price or policy out of range.
 pub fn add_service(new: NewService) -> Decision {
     let service = Service {
         id: new.id,
         name: new.name,
         minutes: new.minutes,
-        price_minor: new.price_minor,
-        currency: new.currency,
+        price: new.price,
         notice_minutes: new.notice_minutes.unwrap_or(DAY_MINUTES),
         cancellation: new.cancellation.unwrap_or(Cancellation {
             free_until_minutes: DAY_MINUTES,
             late_cancel: LateRule::Forfeit,
             no_show: LateRule::Forfeit,
+            waived_by: WaivedBy::Staff,
+            grace_days: 14,
         }),
     };
     check_name(&service.name)?;
@@ -90,16 +95,11 @@ pub fn add_service(new: NewService) -> Decision {
     if !(1..=scheduler_core::set::MINUTES_MAX).contains(&service.minutes) {
         return invalid("minutes", service.minutes.to_string(), "1 to 1440");
     }
-    if service.price_minor < 0 {
-        return invalid("price.minor", service.price_minor.to_string(), "0 or more");
-    }
-    let currency = &service.currency;
-    if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
-        return invalid(
-            "price.currency",
-            currency.clone(),
-            "an ISO 4217 code like GBP",
-        );
+    check_price(service.price)?;
+    let grace_days = service.cancellation.grace_days;
+    if grace_days > GRACE_DAYS_MAX {
+        let field = "cancellation.grace_days";
+        return invalid(field, grace_days.to_string(), "0 to 366");
     }
     let policies = [
         ("notice_minutes", service.notice_minutes),
@@ -124,11 +124,65 @@ pub fn add_service(new: NewService) -> Decision {
     )
 }
 
+/// Adds a plan.
+///
+/// # Errors
+/// [`Refusal::Invalid`] for a name, number of credits, price or policy out of range,
+/// [`Refusal::NotFound`] if there is no such service.
+pub fn add_plan(view: &View, plan: Plan) -> Decision {
+    view.service()?;
+    check_name(&plan.name)?;
+    check_price(plan.price)?;
+    let Credits(credits) = plan.credits;
+    if !(1..=PLAN_CREDITS_MAX).contains(&credits) {
+        return Err(Refusal::Invalid {
+            field: "credits",
+            value: credits.to_string(),
+            expected: "1 to 100",
+        });
+    }
+    let LeftOver {
+        expiry,
+        rollover,
+        carry_over,
+    } = plan.left_over;
+    for (field, policy) in [("rollover", rollover), ("carry_over", carry_over)] {
+        if let CarryOver::AtMost(most) = policy
+            && !most.is_positive()
+        {
+            return Err(Refusal::Invalid {
+                field,
+                value: most.to_string(),
+                expected: "none, all, or at most 1 or more",
+            });
+        }
+    }
+    if expiry == Expiry::Never && rollover != CarryOver::None {
+        return Err(Refusal::Invalid {
+            field: "rollover",
+            value: "credits that never expire".to_owned(),
+            expected: "none: they stay where they are",
+        });
+    }
+    registered(Subject::Plan(plan.id), "plan_added", Change::Plan(plan))
+}
+
 fn registered(subject: Subject, kind: &'static str, change: Change) -> Decision {
     Ok(Idempotent::Applied(Commit {
         journal: Some(Journal::new(subject, 1, kind)),
         changes: vec![change],
     }))
+}
+
+fn check_price(price: Money) -> Result<(), Refusal> {
+    if price.minor >= 0 {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        field: "price.minor",
+        value: price.minor.to_string(),
+        expected: "0 or more",
+    })
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {

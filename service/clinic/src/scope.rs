@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::access::{Action, Principal, Resource, allow};
 use crate::people::{Client, Service, Therapist};
+use crate::plan::{Plan, PlanId, Subscription};
 use crate::{Message, Refusal};
 use chrono::{DateTime, Utc};
 use ledger_core::{Account, Entry, Key};
@@ -20,6 +21,11 @@ pub enum Scope {
     New {
         /// Who is named.
         therapist: Option<TherapistId>,
+    },
+    /// A new plan: the service that it is of.
+    Plan {
+        /// What is named.
+        service: ServiceId,
     },
     /// A booking to be made: its three parties, and every intent and session of the therapist and
     /// of the client that can stand in its way in the window.
@@ -42,15 +48,30 @@ pub enum Scope {
         /// Where it is to be moved to, roughly.
         around: Option<Window>,
     },
-    /// A grant: the client's account, the service, the entry of this key if there is one, and the
+    /// A client's account: with the service that is named, the entries of these keys, and the
     /// client's unfunded sessions.
-    Grant {
-        /// To whom.
+    Account {
+        /// Whose.
         client: ClientId,
-        /// What the credits pay for.
-        service: ServiceId,
-        /// The key of the entry about to be written.
-        key: Key,
+        /// What credits are to pay for.
+        service: Option<ServiceId>,
+        /// The keys of the entries about to be written, and of those that are spoken of.
+        keys: Vec<Key>,
+    },
+    /// A client's subscription: the account, and the plan that is named.
+    Subscription {
+        /// Whose.
+        client: ClientId,
+        /// The plan that is subscribed to.
+        plan: Option<PlanId>,
+    },
+    /// A month of a client's subscription: its plan, the account with the entry of the month's key,
+    /// and the client's unfunded sessions.
+    Month {
+        /// Whose.
+        client: ClientId,
+        /// When it begins.
+        starts_at: DateTime<Utc>,
     },
     /// A message of the outbox, by its number, and the session it is about.
     Message(u64),
@@ -76,6 +97,8 @@ pub enum Job {
     Materialize,
     /// Sessions without credit. The view holds what an occurrence's scope holds.
     Fund,
+    /// Accounts with a lot whose end has come. The view holds what an account's scope holds.
+    Expire,
     /// Scheduled sessions with a reminder due. The view holds the session.
     Remind,
     /// Scheduled sessions that are over. The view holds the session.
@@ -87,9 +110,10 @@ pub enum Job {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Materialize,
         Self::Fund,
+        Self::Expire,
         Self::Remind,
         Self::AskAttendance,
         Self::Dispatch,
@@ -101,6 +125,7 @@ impl Job {
         match self {
             Self::Materialize => "materialize",
             Self::Fund => "fund",
+            Self::Expire => "expire",
             Self::Remind => "remind",
             Self::AskAttendance => "ask_attendance",
             Self::Dispatch => "dispatch",
@@ -113,7 +138,7 @@ impl Job {
 pub struct Position {
     /// Since when the row is due.
     pub due_at: DateTime<Utc>,
-    /// Its number: a UUID's, or a message's.
+    /// Its number: a UUID's (of an account, its client's), or a message's.
     pub id: u128,
 }
 
@@ -135,6 +160,10 @@ pub struct View {
     pub client: Option<Client>,
     /// The service of the scope.
     pub service: Option<Service>,
+    /// The client's subscription.
+    pub subscription: Option<Subscription>,
+    /// The plan of the scope.
+    pub plan: Option<Plan>,
     /// The intent of the scope.
     pub intent: Option<Intent>,
     /// The session of the scope.
@@ -170,6 +199,18 @@ impl View {
     /// [`Refusal::NotFound`].
     pub fn service(&self) -> Result<&Service, Refusal> {
         self.service.as_ref().ok_or(not_found("service"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn subscription(&self) -> Result<&Subscription, Refusal> {
+        self.subscription.as_ref().ok_or(not_found("subscription"))
+    }
+
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn plan(&self) -> Result<&Plan, Refusal> {
+        self.plan.as_ref().ok_or(not_found("plan"))
     }
 
     /// # Errors

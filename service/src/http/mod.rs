@@ -5,14 +5,18 @@ mod answer;
 mod calendar;
 mod caller;
 mod clients;
+mod credits;
 pub mod health;
 mod intents;
 mod messages;
 mod occurrences;
 mod params;
+mod plans;
 mod problem;
 mod services;
 mod sessions;
+mod statement;
+mod subscriptions;
 mod therapists;
 
 use std::time::Instant;
@@ -50,7 +54,11 @@ pub fn router(app: App) -> Router {
                 OpenApiRouter::new()
                     .merge(therapists::routes())
                     .merge(services::routes())
+                    .merge(plans::routes())
                     .merge(clients::routes())
+                    .merge(subscriptions::routes())
+                    .merge(credits::routes())
+                    .merge(statement::routes())
                     .merge(intents::routes())
                     .merge(occurrences::routes())
                     .merge(sessions::routes())

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use chrono::{DateTime, TimeDelta, Utc};
+use ledger_core::{BadVendorId, ReasonCode, VendorId};
 use scheduler_core::civil::NotLocal;
 use scheduler_core::zone::{END_OF_ZONE_DATA, START_OF_ZONE_DATA, UnknownZone};
 use scheduler_core::{LocalDateTime, Window, Zone};
@@ -148,5 +149,20 @@ pub(super) fn zone(name: &str) -> Result<Zone, Problem> {
 pub(super) fn local(field: &str, text: &str) -> Result<LocalDateTime, Problem> {
     text.parse().map_err(|error: NotLocal| {
         Problem::unprocessable("invalid_local_time", field, error.to_string()).with("value", text)
+    })
+}
+
+/// A reason of a body, which is kept as a code.
+pub(super) fn reason(text: &str) -> Result<ReasonCode, Problem> {
+    text.parse().map_err(|_| {
+        let detail = "a code like bank_transfer is expected: [a-z][a-z0-9_]{0,63}";
+        Problem::unprocessable("invalid_value", "reason", detail)
+    })
+}
+
+/// An id of a vendor's, or a number of the clinic's own.
+pub(super) fn vendor_id(field: &str, text: &str) -> Result<VendorId, Problem> {
+    text.parse().map_err(|error: BadVendorId| {
+        Problem::unprocessable("invalid_value", field, error.to_string()).with("value", text)
     })
 }

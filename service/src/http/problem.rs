@@ -209,6 +209,17 @@ impl From<Refusal> for Problem {
                     .with("free_until", instant(free_until))
                     .with("now", instant(now))
             }
+            Refusal::NoMonth { starts_at, around } => {
+                let mut problem = Self::unprocessable("no_month", "starts_at", detail)
+                    .with("starts_at", instant(starts_at));
+                if let Some(around) = around {
+                    let (start, end) = (instant(around.start()), instant(around.end()));
+                    problem = problem.with("within", json!({ "starts_at": start, "ends_at": end }));
+                }
+                problem
+            }
+            Refusal::NothingForfeited => conflict("nothing_forfeited", detail),
+            Refusal::MayNotWaive { role } => conflict("may_not_waive", detail).with("role", role),
             Refusal::Intent(error) => intent(error, detail),
             Refusal::Session(error) => session(&error, &detail),
             Refusal::Set(error) => set(&error, detail),
@@ -313,6 +324,26 @@ fn ledger(error: &ledger_core::Error, detail: String) -> Problem {
         Error::NoCredit { .. } => Problem::new(StatusCode::CONFLICT, "no_credit", detail),
         Error::Amount { .. } => Problem::unprocessable("invalid_value", "amount", detail),
         Error::Overflow(_) => Problem::unprocessable("overflow", "amount", detail),
+        Error::Evidence { key, mismatch } => Problem::unprocessable("evidence", "invoice", detail)
+            .with("key", key.as_str())
+            .with("mismatch", mismatch.to_string()),
+        Error::Overlap {
+            asked, stored, lot, ..
+        } => Problem::new(StatusCode::CONFLICT, "overlap", detail)
+            .with("asked", asked.to_string())
+            .with("stored", stored.to_string())
+            .with("lot", lot.0),
+        Error::UnknownEntry { key } => Problem::not_found("entry").with("key", key.as_str()),
+        Error::NotReversible { key, kind } => {
+            Problem::new(StatusCode::CONFLICT, "not_reversible", detail)
+                .with("key", key.as_str())
+                .with("kind", *kind)
+        }
+        Error::ShortService {
+            amount, available, ..
+        } => Problem::new(StatusCode::CONFLICT, "short", detail)
+            .with("amount", amount.0)
+            .with("available", available.0),
         _ => Problem::new(StatusCode::CONFLICT, "ledger", detail),
     }
 }

@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
 use clinic::{
-    Cancellation, LateRule, Scope, Service, Subject,
+    Cancellation, LateRule, Scope, Service, Subject, WaivedBy,
     registration::{self, NewService},
 };
+use ledger_core::Money;
 use scheduler_core::ServiceId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -52,15 +53,42 @@ struct ServiceBody {
     cancellation: CancellationBody,
 }
 
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MoneyBody {
+pub(super) struct MoneyBody {
     /// In the currency's minor unit: pence.
     #[schema(example = 8000)]
     minor: i64,
     /// ISO 4217.
     #[schema(example = "GBP")]
     currency: String,
+}
+
+impl MoneyBody {
+    /// The sum, given as a field of this name.
+    pub(super) fn money(&self, field: &str) -> Result<Money, Problem> {
+        let currency = self.currency.parse().map_err(|_| {
+            let expected = "an ISO 4217 code like GBP";
+            let (field, value) = (format!("{field}.currency"), self.currency.as_str());
+            let detail = format!("{field} cannot be {value:?}: {expected}");
+            Problem::unprocessable("invalid_value", &field, detail)
+                .with("value", value)
+                .with("expected", expected)
+        })?;
+        Ok(Money {
+            minor: self.minor,
+            currency,
+        })
+    }
+}
+
+impl From<Money> for MoneyBody {
+    fn from(money: Money) -> Self {
+        Self {
+            minor: money.minor,
+            currency: money.currency.to_string(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -72,6 +100,25 @@ struct CancellationBody {
     late_cancel: LateRuleBody,
     /// What becomes of it when the client does not come.
     no_show: LateRuleBody,
+    /// Who may give a forfeited credit back. Staff, if not given.
+    #[serde(default)]
+    waived_by: WaivedByBody,
+    /// A credit that the clinic sets free, by cancelling or by a waiver, can be used for so many
+    /// days at least, whenever it would have expired. 0, if not given.
+    #[serde(default)]
+    grace_days: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum WaivedByBody {
+    /// Nobody.
+    Nobody,
+    /// The clinic's staff.
+    #[default]
+    Staff,
+    /// The session's therapist too.
+    Therapist,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -100,13 +147,14 @@ async fn add(
         free_until_minutes: given.free_until_minutes,
         late_cancel: given.late_cancel.into(),
         no_show: given.no_show.into(),
+        waived_by: given.waived_by.into(),
+        grace_days: given.grace_days,
     });
     let service = NewService {
         id: ServiceId(random::id(request.at)),
         name: new.name.clone(),
         minutes: new.minutes,
-        price_minor: new.price.minor,
-        currency: new.price.currency.clone(),
+        price: new.price.money("price")?,
         notice_minutes: new.notice_minutes,
         cancellation,
     };
@@ -161,15 +209,14 @@ fn body(service: &Service) -> ServiceBody {
         id: service.id.0,
         name: service.name.clone(),
         minutes: service.minutes,
-        price: MoneyBody {
-            minor: service.price_minor,
-            currency: service.currency.clone(),
-        },
+        price: service.price.into(),
         notice_minutes: service.notice_minutes,
         cancellation: CancellationBody {
             free_until_minutes: cancellation.free_until_minutes,
             late_cancel: cancellation.late_cancel.into(),
             no_show: cancellation.no_show.into(),
+            waived_by: cancellation.waived_by.into(),
+            grace_days: cancellation.grace_days,
         },
     }
 }
@@ -188,6 +235,26 @@ impl From<LateRule> for LateRuleBody {
         match rule {
             LateRule::Forfeit => Self::Forfeit,
             LateRule::Release => Self::Release,
+        }
+    }
+}
+
+impl From<WaivedByBody> for WaivedBy {
+    fn from(body: WaivedByBody) -> Self {
+        match body {
+            WaivedByBody::Nobody => Self::Nobody,
+            WaivedByBody::Staff => Self::Staff,
+            WaivedByBody::Therapist => Self::Therapist,
+        }
+    }
+}
+
+impl From<WaivedBy> for WaivedByBody {
+    fn from(by: WaivedBy) -> Self {
+        match by {
+            WaivedBy::Nobody => Self::Nobody,
+            WaivedBy::Staff => Self::Staff,
+            WaivedBy::Therapist => Self::Therapist,
         }
     }
 }

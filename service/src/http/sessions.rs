@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use clinic::access::{Action, Resource};
 use clinic::occurrence::Touch;
-use clinic::settlement::{Outcome, settle};
-use clinic::{Address, Role, Scope};
+use clinic::settlement::{self, Outcome, settle};
+use clinic::{Address, Decision, Principal, Role, Scope, View};
 use scheduler_core::SessionId;
 use scheduler_core::calendar::Item;
 use serde::Deserialize;
 use store::{Which, Whose};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use super::answer::{Done, List, Versioned};
 use super::calendar::{OccurrenceBody, body};
 use super::caller::{Caller, Command};
 use super::occurrences::{NewTime, Nothing, answer, change, locate};
-use super::params::{Id, PageParams, Params, local};
+use super::params::{Id, PageParams, Params, local, reason};
 use super::problem::Problem;
 use crate::App;
 
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show))
         .routes(routes!(complete))
         .routes(routes!(no_show))
+        .routes(routes!(waive))
         .routes(routes!(reschedule))
         .routes(routes!(cancel))
 }
@@ -123,6 +125,31 @@ async fn no_show(
     went(&app, &command, id, Outcome::NoShow).await
 }
 
+/// Why something is given back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Waiver {
+    /// As a code: lower case, digits and underscores. It stays in the ledger for ever.
+    #[schema(example = "bereavement")]
+    reason: String,
+}
+
+/// Give back the credit that a late cancellation or a no-show cost, if the service's policy lets
+/// the caller.
+#[utoipa::path(post, path = "/sessions/{id}/waive", tag = "sessions", request_body = Waiver,
+    params(("id" = Uuid, Path)), responses((status = 200, body = OccurrenceBody)))]
+async fn waive(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<Waiver>,
+) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+    let reason = reason(&command.body.reason)?;
+    on_session(&app, &command, id, |view, principal, expected, now| {
+        settlement::waive(view, reason, principal, expected, now)
+    })
+    .await
+}
+
 /// Give a session another time. It keeps the credit held for it.
 #[utoipa::path(post, path = "/sessions/{id}/reschedule", tag = "sessions", request_body = NewTime,
     params(("id" = Uuid, Path)), responses((status = 200, body = OccurrenceBody)))]
@@ -164,6 +191,19 @@ async fn went(
     id: Uuid,
     outcome: Outcome,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+    on_session(app, command, id, |view, principal, expected, now| {
+        settle(view, outcome, principal, expected, now)
+    })
+    .await
+}
+
+/// Decides about a session, and shows it as it is then.
+async fn on_session<T>(
+    app: &App,
+    command: &Command<T>,
+    id: Uuid,
+    decide: impl FnOnce(&View, Principal, Option<u64>, DateTime<Utc>) -> Decision + Send,
+) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
     let address = Address::Session(SessionId(id));
     let (intent, at) = locate(app, &command.caller, address).await?;
     let request = command.request(app);
@@ -172,7 +212,7 @@ async fn went(
         address,
         around: None,
     };
-    let decide = Box::new(move |view: &_| settle(view, outcome, principal, expected, now));
+    let decide = Box::new(move |view: &_| decide(view, principal, expected, now));
     let written = app.write(&request, scope, decide).await;
     let written = written.map_err(|error| Problem::from(error).as_missing("session"))?;
     answer(app, &command.caller, written, intent, at).await

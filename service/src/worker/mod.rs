@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use clinic::scope::Job;
-use clinic::{Decision, View, follow_up, horizon};
+use clinic::{Decision, View, account, follow_up, horizon};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
@@ -39,9 +39,10 @@ enum Work {
 
 /// The jobs, in the order of one tick: sessions first, so that those without credit are looked at,
 /// and what is told about them is sent, in the same tick.
-const JOBS: [Work; 5] = [
+const JOBS: [Work; 6] = [
     Work::Rows(Job::Materialize, horizon::materialize),
     Work::Rows(Job::Fund, horizon::fund),
+    Work::Rows(Job::Expire, account::expire),
     Work::Rows(Job::Remind, follow_up::remind),
     Work::Rows(Job::AskAttendance, follow_up::ask_attendance),
     Work::Messages,

@@ -45,6 +45,29 @@ CREATE TABLE service (
     PRIMARY KEY (clinic_id, id)
 );
 
+-- What a client can subscribe to: so many credits of a service a month.
+CREATE TABLE plan (
+    clinic_id   UUID NOT NULL,
+    id          UUID NOT NULL,
+    name        TEXT NOT NULL,
+    service_id  UUID NOT NULL,
+    credits     BIGINT NOT NULL CHECK (credits > 0),
+    price_minor BIGINT NOT NULL CHECK (price_minor >= 0),
+    currency    TEXT NOT NULL,
+    left_over   JSONB NOT NULL,
+    PRIMARY KEY (clinic_id, id),
+    FOREIGN KEY (clinic_id, service_id) REFERENCES service (clinic_id, id)
+);
+
+CREATE TABLE subscription (
+    clinic_id UUID NOT NULL,
+    client_id UUID NOT NULL,
+    terms     JSONB NOT NULL,
+    version   BIGINT NOT NULL CHECK (version > 0),
+    PRIMARY KEY (clinic_id, client_id),
+    FOREIGN KEY (clinic_id, client_id) REFERENCES client (clinic_id, id)
+);
+
 -- One row stands for every session of a booking.
 CREATE TABLE intent (
     clinic_id    UUID NOT NULL,
@@ -115,15 +138,18 @@ CREATE INDEX session_to_settle ON session (clinic_id, ends_at) WHERE state = 'sc
 CREATE INDEX session_of_therapist ON session (clinic_id, therapist_id, starts_at);
 CREATE INDEX session_of_client ON session (clinic_id, client_id, starts_at);
 
--- Every entry rewrites the snapshot, and no index holds it: room in the page keeps it there.
+-- Every entry rewrites the snapshot, and no index holds it: room in the page keeps it there, as long
+-- as it does not change when credits expire next.
 CREATE TABLE account (
-    clinic_id UUID NOT NULL,
-    client_id UUID NOT NULL,
-    version   BIGINT NOT NULL,
-    snapshot  JSONB NOT NULL,
+    clinic_id   UUID NOT NULL,
+    client_id   UUID NOT NULL,
+    version     BIGINT NOT NULL,
+    snapshot    JSONB NOT NULL,
+    next_due_at TIMESTAMPTZ,
     PRIMARY KEY (clinic_id, client_id),
     FOREIGN KEY (clinic_id, client_id) REFERENCES client (clinic_id, id)
 ) WITH (fillfactor = 80);
+CREATE INDEX account_due ON account (next_due_at, client_id) WHERE next_due_at IS NOT NULL;
 
 -- The sequence is lock and chain at once: two writers cannot both append the same number.
 CREATE TABLE ledger_entry (

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{ClinicId, View};
+use scheduler_core::ClientId;
 use sqlx::postgres::{PgConnection, PgPool};
 use store::rows::{self, Columns, integer};
 use store::{Backlog, Claimed, Decide, Request, StoreError};
@@ -56,19 +57,24 @@ async fn see(
     match job {
         Job::Materialize => {
             let intent = rows::intent(row)?;
-            try_lock(db, (intent.therapist, intent.client)).await?;
+            try_lock(db, &[intent.therapist.0, intent.client.0]).await?;
             scope::due_intent(db, clinic, intent).await
         }
         Job::Fund => {
             let session = rows::session(row)?;
-            try_lock(db, (session.therapist, session.client)).await?;
+            try_lock(db, &[session.therapist.0, session.client.0]).await?;
             let intent = schedule::intent(db, clinic, session.intent).await?;
             let intent = rows::some("session's intent", intent)?;
             scope::occurrence(db, clinic, intent, Some(session)).await
         }
+        Job::Expire => {
+            let client = ClientId(rows::id(row, "client_id")?);
+            try_lock(db, &[client.0]).await?;
+            scope::account(db, clinic, client).await
+        }
         Job::Remind | Job::AskAttendance => {
             let session = rows::session(row)?;
-            try_lock(db, (session.therapist, session.client)).await?;
+            try_lock(db, &[session.therapist.0, session.client.0]).await?;
             Ok(scope::followed(session))
         }
         Job::Dispatch => scope::about(db, clinic, rows::message(row)?).await,
@@ -81,12 +87,22 @@ fn due(job: Job) -> (&'static str, &'static str) {
     match job {
         Job::Materialize => ("intent", "next_due_at IS NOT NULL"),
         Job::Fund => ("session", "state = 'unfunded' AND next_due_at IS NOT NULL"),
+        Job::Expire => ("account", "next_due_at IS NOT NULL"),
         Job::Remind => ("session", "state = 'scheduled' AND next_due_at < starts_at"),
         Job::AskAttendance => (
             "session",
             "state = 'scheduled' AND next_due_at >= starts_at",
         ),
         Job::Dispatch => ("outbox", "state = 'pending'"),
+    }
+}
+
+/// The column that tells the rows of a job apart.
+fn key(job: Job) -> &'static str {
+    match job {
+        Job::Expire => "client_id",
+        Job::Dispatch => "seq",
+        _ => "id",
     }
 }
 
@@ -101,9 +117,10 @@ const IN_ORDER: &str = "
 /// that an update takes, so that a row is not passed over because another refers to it.
 async fn next_due(db: &mut PgConnection, claim: &Claim) -> Result<Option<Row>, StoreError> {
     let (table, condition) = due(claim.job);
-    let (key, order) = match claim.job {
-        Job::Dispatch => ("seq", IN_ORDER),
-        _ => ("id", ""),
+    let key = key(claim.job);
+    let order = match claim.job {
+        Job::Dispatch => IN_ORDER,
+        _ => "",
     };
     let sql = format!(
         "SELECT * FROM {table} WHERE {condition} AND next_due_at <= $1
@@ -129,7 +146,7 @@ fn position(job: Job, row: &Row) -> Result<Position, StoreError> {
         due_at: rows::instant(row, "next_due_at")?,
         id: match job {
             Job::Dispatch => rows::number::<u64>(row, "seq")?.into(),
-            _ => rows::id(row, "id")?.as_u128(),
+            _ => rows::id(row, key(job))?.as_u128(),
         },
     })
 }

@@ -11,6 +11,7 @@ mod ledger;
 mod locks;
 mod outbox;
 mod people;
+mod plans;
 mod rows;
 mod schedule;
 mod scope;
@@ -23,7 +24,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
-use clinic::{Client, ClinicId, Message, MessageState, Principal, Scope, Service, Therapist};
+use clinic::{
+    Client, ClinicId, Message, MessageState, Plan, PlanId, Principal, Scope, Service, Subscription,
+    Therapist,
+};
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
@@ -295,6 +299,22 @@ impl Store for PostgresStore {
 
     async fn services(&self, clinic: ClinicId, page: Page) -> Result<Vec<Service>, StoreError> {
         read!(self, db => people::services(db, clinic, page))
+    }
+
+    async fn plan(&self, clinic: ClinicId, id: PlanId) -> Result<Option<Plan>, StoreError> {
+        read!(self, db => plans::plan(db, clinic, id))
+    }
+
+    async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError> {
+        read!(self, db => plans::plans(db, clinic, page))
+    }
+
+    async fn subscription(
+        &self,
+        clinic: ClinicId,
+        client: ClientId,
+    ) -> Result<Option<Subscription>, StoreError> {
+        read!(self, db => plans::subscription(db, clinic, client))
     }
 
     async fn intent(&self, clinic: ClinicId, id: IntentId) -> Result<Option<Intent>, StoreError> {

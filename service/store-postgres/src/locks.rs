@@ -218,9 +218,11 @@ pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties
         Scope::Booking {
             therapist, client, ..
         } => vec![therapist.0, client.0],
-        Scope::Grant { client, .. } => vec![client.0],
+        Scope::Account { client, .. }
+        | Scope::Subscription { client, .. }
+        | Scope::Month { client, .. } => vec![client.0],
         Scope::Occurrence { .. } => of_parties(parties),
-        Scope::New { .. } | Scope::Message(_) => Vec::new(),
+        Scope::New { .. } | Scope::Plan { .. } | Scope::Message(_) => Vec::new(),
     };
     let mut locks: Vec<i64> = parties.into_iter().map(lock).collect();
     locks.extend(request.idempotency.as_ref().map(|given| {
@@ -237,14 +239,11 @@ fn of_parties(parties: Option<Parties>) -> Vec<Uuid> {
 }
 
 /// Locks the parties of a claimed row, unless somebody else holds one of them.
-pub(crate) async fn try_lock(
-    db: &mut PgConnection,
-    (therapist, client): Parties,
-) -> Result<(), StoreError> {
-    let sql = "SELECT pg_try_advisory_xact_lock($1) AND pg_try_advisory_xact_lock($2)";
+pub(crate) async fn try_lock(db: &mut PgConnection, parties: &[Uuid]) -> Result<(), StoreError> {
+    let locks: Vec<i64> = parties.iter().copied().map(lock).collect();
+    let sql = "SELECT bool_and(pg_try_advisory_xact_lock(lock)) FROM unnest($1) AS lock";
     let locked: bool = sqlx::query_scalar(sql)
-        .bind(lock(therapist.0))
-        .bind(lock(client.0))
+        .bind(locks)
         .fetch_one(db)
         .await
         .map_err(failed)?;

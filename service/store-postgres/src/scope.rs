@@ -10,7 +10,7 @@ use scheduler_core::{ClientId, ServiceId, TherapistId, Window};
 use sqlx::postgres::PgConnection;
 use store::StoreError;
 
-use crate::{ledger, outbox, people, schedule};
+use crate::{ledger, outbox, people, plans, schedule};
 
 pub(crate) async fn load(
     db: &mut PgConnection,
@@ -48,23 +48,60 @@ pub(crate) async fn load(
             }
             Ok(view)
         }
-        Scope::Grant {
-            client,
-            service,
-            key,
-        } => Ok(View {
-            client: people::client(db, clinic, *client).await?,
+        Scope::Plan { service } => Ok(View {
             service: people::service(db, clinic, *service).await?,
-            account: ledger::account(db, clinic, *client).await?,
-            entries: ledger::entries_of(db, clinic, std::slice::from_ref(key)).await?,
-            waiting: schedule::unfunded(db, clinic, *client).await?,
             ..View::default()
         }),
+        Scope::Account {
+            client,
+            service,
+            keys,
+        } => {
+            let mut view = account(db, clinic, *client).await?;
+            if let Some(service) = service {
+                view.service = people::service(db, clinic, *service).await?;
+            }
+            view.entries = ledger::entries_of(db, clinic, keys).await?;
+            Ok(view)
+        }
+        Scope::Subscription { client, plan } => {
+            let mut view = account(db, clinic, *client).await?;
+            view.subscription = plans::subscription(db, clinic, *client).await?;
+            if let Some(plan) = plan {
+                view.plan = plans::plan(db, clinic, *plan).await?;
+            }
+            Ok(view)
+        }
+        Scope::Month { client, starts_at } => {
+            let mut view = account(db, clinic, *client).await?;
+            view.subscription = plans::subscription(db, clinic, *client).await?;
+            if let Some(subscription) = &view.subscription
+                && let Some(month) = subscription.month_starting(*starts_at)
+            {
+                view.plan = plans::plan(db, clinic, month.plan).await?;
+                view.entries = ledger::entries_of(db, clinic, &[subscription.key(&month)]).await?;
+            }
+            Ok(view)
+        }
         Scope::Message(seq) => match outbox::locked(db, clinic, *seq).await? {
             Some(message) => about(db, clinic, message).await,
             None => Ok(View::default()),
         },
     }
+}
+
+/// What is seen of an account, whatever is done to it.
+pub(crate) async fn account(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    client: ClientId,
+) -> Result<View, StoreError> {
+    Ok(View {
+        client: people::client(db, clinic, client).await?,
+        account: ledger::account(db, clinic, client).await?,
+        waiting: schedule::unfunded(db, clinic, client).await?,
+        ..View::default()
+    })
 }
 
 /// The view of a message: with the session it is about.

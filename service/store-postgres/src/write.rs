@@ -11,7 +11,7 @@ use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
 
 use crate::locks::{self, Gates, Parties, Reading, Transaction, within};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
-use crate::{outbox, scope};
+use crate::{outbox, plans, scope};
 
 /// How often a write begins anew because the parties of its occurrence have changed while it
 /// waited for them.
@@ -217,12 +217,15 @@ async fn apply(
                 .bind(service.id.0)
                 .bind(&service.name)
                 .bind(i64::from(service.minutes))
-                .bind(service.price_minor)
-                .bind(&service.currency)
+                .bind(service.price.minor)
+                .bind(service.price.currency.to_string())
                 .bind(i64::from(service.notice_minutes))
                 .bind(Document(json("cancellation", &service.cancellation)?));
             execute(db, query).await
         }
+        Change::Plan(plan) => plans::insert(db, clinic, plan).await,
+        Change::NewSubscription(new) => plans::insert_subscription(db, clinic, new).await,
+        Change::Subscription(changed) => plans::update_subscription(db, clinic, changed).await,
         Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,
         Change::Intent(intent) => update_intent(db, clinic, intent).await,
         Change::NewSession(session) => insert_session(db, clinic, session).await,
@@ -346,10 +349,12 @@ async fn append(
         rows_written += insert_entries(db, clinic, entries).await?;
     }
     let query = sqlx::query(
-        "UPDATE account SET version = $1, snapshot = $2 WHERE clinic_id = $3 AND client_id = $4",
+        "UPDATE account SET version = $1, snapshot = $2, next_due_at = $3
+         WHERE clinic_id = $4 AND client_id = $5",
     )
     .bind(integer(account.seq()))
     .bind(Document(json("account snapshot", account)?))
+    .bind(account.next_due_at().map(Instant))
     .bind(clinic.0)
     .bind(account.id().0);
     Ok(rows_written + execute_on_one(db, query).await?)

@@ -42,6 +42,29 @@ CREATE TABLE service (
     PRIMARY KEY (clinic_id, id)
 ) STRICT;
 
+-- What a client can subscribe to: so many credits of a service a month.
+CREATE TABLE plan (
+    clinic_id   BLOB NOT NULL,
+    id          BLOB NOT NULL,
+    name        TEXT NOT NULL,
+    service_id  BLOB NOT NULL,
+    credits     INTEGER NOT NULL CHECK (credits > 0),
+    price_minor INTEGER NOT NULL CHECK (price_minor >= 0),
+    currency    TEXT NOT NULL,
+    left_over   TEXT NOT NULL CHECK (json_valid(left_over)),
+    PRIMARY KEY (clinic_id, id),
+    FOREIGN KEY (clinic_id, service_id) REFERENCES service (clinic_id, id)
+) STRICT;
+
+CREATE TABLE subscription (
+    clinic_id BLOB NOT NULL,
+    client_id BLOB NOT NULL,
+    terms     TEXT NOT NULL CHECK (json_valid(terms)),
+    version   INTEGER NOT NULL CHECK (version > 0),
+    PRIMARY KEY (clinic_id, client_id),
+    FOREIGN KEY (clinic_id, client_id) REFERENCES client (clinic_id, id)
+) STRICT;
+
 -- One row stands for every session of a booking.
 CREATE TABLE intent (
     clinic_id    BLOB NOT NULL,
@@ -138,13 +161,15 @@ BEGIN
 END;
 
 CREATE TABLE account (
-    clinic_id BLOB NOT NULL,
-    client_id BLOB NOT NULL,
-    version   INTEGER NOT NULL,
-    snapshot  TEXT NOT NULL CHECK (json_valid(snapshot)),
+    clinic_id   BLOB NOT NULL,
+    client_id   BLOB NOT NULL,
+    version     INTEGER NOT NULL,
+    snapshot    TEXT NOT NULL CHECK (json_valid(snapshot)),
+    next_due_at INTEGER, -- when credits expire next
     PRIMARY KEY (clinic_id, client_id),
     FOREIGN KEY (clinic_id, client_id) REFERENCES client (clinic_id, id)
 ) STRICT;
+CREATE INDEX account_due ON account (next_due_at, client_id) WHERE next_due_at IS NOT NULL;
 
 -- The sequence is lock and chain at once: two writers cannot both append the same number.
 CREATE TABLE ledger_entry (

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use clinic::ClinicId;
 use clinic::scope::{Claim, Job, Position};
+use scheduler_core::ClientId;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use store::rows::{self, Columns, integer};
 use store::{Backlog, Claimed, Decide, Request, StoreError};
@@ -33,6 +34,10 @@ pub(crate) async fn claim(
                 let intent = rows::some("session's intent", intent)?;
                 scope::occurrence(&mut tx, clinic, intent, Some(session)).await?
             }
+            Job::Expire => {
+                let client = ClientId(rows::id(&row, "client_id")?);
+                scope::account(&mut tx, clinic, client).await?
+            }
             Job::Remind | Job::AskAttendance => scope::followed(rows::session(&row)?),
             Job::Dispatch => scope::about(&mut tx, clinic, rows::message(&row)?).await?,
         };
@@ -52,12 +57,22 @@ fn due(job: Job) -> (&'static str, &'static str) {
     match job {
         Job::Materialize => ("intent", "next_due_at IS NOT NULL"),
         Job::Fund => ("session", "state = 'unfunded' AND next_due_at IS NOT NULL"),
+        Job::Expire => ("account", "next_due_at IS NOT NULL"),
         Job::Remind => ("session", "state = 'scheduled' AND next_due_at < starts_at"),
         Job::AskAttendance => (
             "session",
             "state = 'scheduled' AND next_due_at >= starts_at",
         ),
         Job::Dispatch => ("outbox", "state = 'pending'"),
+    }
+}
+
+/// The column that tells the rows of a job apart.
+fn key(job: Job) -> &'static str {
+    match job {
+        Job::Expire => "client_id",
+        Job::Dispatch => "seq",
+        _ => "id",
     }
 }
 
@@ -70,9 +85,10 @@ const IN_ORDER: &str = "
 
 async fn next_due(db: &mut SqliteConnection, claim: &Claim) -> Result<Option<Row>, StoreError> {
     let (table, condition) = due(claim.job);
-    let (key, order) = match claim.job {
-        Job::Dispatch => ("seq", IN_ORDER),
-        _ => ("id", ""),
+    let key = key(claim.job);
+    let order = match claim.job {
+        Job::Dispatch => IN_ORDER,
+        _ => "",
     };
     let sql = format!(
         "SELECT * FROM {table} WHERE {condition} AND next_due_at <= ?
@@ -97,7 +113,7 @@ fn position(job: Job, row: &Row) -> Result<Position, StoreError> {
         due_at: rows::instant(row, "next_due_at")?,
         id: match job {
             Job::Dispatch => rows::number::<u64>(row, "seq")?.into(),
-            _ => rows::id(row, "id")?.as_u128(),
+            _ => rows::id(row, key(job))?.as_u128(),
         },
     })
 }

@@ -9,6 +9,7 @@ mod claims;
 mod ledger;
 mod outbox;
 mod people;
+mod plans;
 mod rows;
 mod schedule;
 mod scope;
@@ -20,7 +21,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
-use clinic::{Client, ClinicId, Message, MessageState, Principal, Scope, Service, Therapist};
+use clinic::{
+    Client, ClinicId, Message, MessageState, Plan, PlanId, Principal, Scope, Service, Subscription,
+    Therapist,
+};
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
@@ -251,6 +255,22 @@ impl Store for SqliteStore {
 
     async fn services(&self, clinic: ClinicId, page: Page) -> Result<Vec<Service>, StoreError> {
         people::services(&mut *self.reader().await?, clinic, page).await
+    }
+
+    async fn plan(&self, clinic: ClinicId, id: PlanId) -> Result<Option<Plan>, StoreError> {
+        plans::plan(&mut *self.reader().await?, clinic, id).await
+    }
+
+    async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError> {
+        plans::plans(&mut *self.reader().await?, clinic, page).await
+    }
+
+    async fn subscription(
+        &self,
+        clinic: ClinicId,
+        client: ClientId,
+    ) -> Result<Option<Subscription>, StoreError> {
+        plans::subscription(&mut *self.reader().await?, clinic, client).await
     }
 
     async fn intent(&self, clinic: ClinicId, id: IntentId) -> Result<Option<Intent>, StoreError> {

@@ -104,7 +104,8 @@ pub(crate) async fn one<T>(
     optional(db, query, read).await
 }
 
-async fn many<T>(
+/// A page of a clinic's rows.
+pub(crate) async fn many<T>(
     db: &mut SqliteConnection,
     sql: &'static str,
     clinic: ClinicId,

@@ -10,7 +10,7 @@ use store::rows::{self, Columns, deviations_json, hours_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
 
 use crate::rows::{all, execute, execute_on_one, failed, micros, optional};
-use crate::{outbox, scope};
+use crate::{outbox, plans, scope};
 
 pub(crate) async fn write(
     writer: &SqlitePool,
@@ -133,12 +133,15 @@ async fn apply(
                 .bind(service.id.0)
                 .bind(&service.name)
                 .bind(service.minutes)
-                .bind(service.price_minor)
-                .bind(&service.currency)
+                .bind(service.price.minor)
+                .bind(service.price.currency.to_string())
                 .bind(service.notice_minutes)
                 .bind(json("cancellation", &service.cancellation)?);
             execute(db, query).await
         }
+        Change::Plan(plan) => plans::insert(db, clinic, plan).await,
+        Change::NewSubscription(new) => plans::insert_subscription(db, clinic, new).await,
+        Change::Subscription(changed) => plans::update_subscription(db, clinic, changed).await,
         Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,
         Change::Intent(intent) => update_intent(db, clinic, intent).await,
         Change::NewSession(session) => insert_session(db, clinic, session).await,
@@ -275,10 +278,12 @@ async fn append(
         rows_written += execute(db, query).await?;
     }
     let query = sqlx::query(
-        "UPDATE account SET version = ?, snapshot = ? WHERE clinic_id = ? AND client_id = ?",
+        "UPDATE account SET version = ?, snapshot = ?, next_due_at = ?
+         WHERE clinic_id = ? AND client_id = ?",
     )
     .bind(integer(account.seq()))
     .bind(json("account snapshot", account)?)
+    .bind(account.next_due_at().map(micros))
     .bind(clinic.0)
     .bind(account.id().0);
     Ok(rows_written + execute_on_one(db, query).await?)

@@ -34,8 +34,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{
-    Actor, Client, ClinicId, Commit, Decision, Message, MessageState, Principal, Role, Scope,
-    Service, Subject, Therapist, View,
+    Actor, Client, ClinicId, Commit, Decision, Message, MessageState, Plan, PlanId, Principal,
+    Role, Scope, Service, Subject, Subscription, Therapist, View,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
@@ -107,6 +107,17 @@ pub trait Store: Send + Sync {
     -> Result<Option<Service>, StoreError>;
     /// Services by id.
     async fn services(&self, clinic: ClinicId, page: Page) -> Result<Vec<Service>, StoreError>;
+
+    /// A plan.
+    async fn plan(&self, clinic: ClinicId, id: PlanId) -> Result<Option<Plan>, StoreError>;
+    /// Plans by id.
+    async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError>;
+    /// A client's subscription.
+    async fn subscription(
+        &self,
+        clinic: ClinicId,
+        client: ClientId,
+    ) -> Result<Option<Subscription>, StoreError>;
 
     /// An intent.
     async fn intent(&self, clinic: ClinicId, id: IntentId) -> Result<Option<Intent>, StoreError>;

@@ -5,10 +5,10 @@
 
 use chrono::{DateTime, Utc};
 use clinic::{
-    Client, ClinicId, Message, Notification, Principal, Recipient, Role, Service, Subject,
-    Therapist,
+    Client, ClinicId, Message, Notification, Plan, PlanId, Principal, Recipient, Role, Service,
+    Subject, Subscription, Term, Therapist,
 };
-use ledger_core::{Account, AccountId, Entry, Hash, Stored};
+use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
@@ -103,6 +103,15 @@ pub fn hours_json(hours: &WeeklyHours) -> Result<String, StoreError> {
     json("hours", &Versioned { v: 1, data })
 }
 
+/// The stored form of a subscription's terms.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if they have no JSON form, which they have.
+pub fn terms_json(terms: &[Term]) -> Result<String, StoreError> {
+    let data = terms;
+    json("terms", &Versioned { v: 1, data })
+}
+
 /// The stored name of a gap policy.
 #[must_use]
 pub fn gap_name(policy: GapPolicy) -> &'static str {
@@ -121,12 +130,12 @@ pub fn integer(number: u64) -> i64 {
 /// A role as two columns: its name, and whom it stands for.
 #[must_use]
 pub fn role_columns(role: Role) -> (&'static str, Option<Uuid>) {
-    match role {
-        Role::Admin => ("admin", None),
-        Role::Operator => ("operator", None),
-        Role::Therapist(id) => ("therapist", Some(id.0)),
-        Role::Client(id) => ("client", Some(id.0)),
-    }
+    let subject = match role {
+        Role::Admin | Role::Operator => None,
+        Role::Therapist(id) => Some(id.0),
+        Role::Client(id) => Some(id.0),
+    };
+    (role.name(), subject)
 }
 
 /// A subject as three columns of the journal: kind, id, and what further names it.
@@ -136,6 +145,8 @@ pub fn subject_columns(subject: &Subject) -> (&'static str, Uuid, Option<String>
         Subject::Therapist(id) => ("therapist", id.0, None),
         Subject::Client(id) => ("client", id.0, None),
         Subject::Service(id) => ("service", id.0, None),
+        Subject::Plan(id) => ("plan", id.0, None),
+        Subject::Subscription(client) => ("subscription", client.0, None),
         Subject::Intent(id) => ("intent", id.0, None),
         Subject::Occurrence(id, at) => ("occurrence", id.0, Some(at.to_string())),
         Subject::Entry(client, key) => ("entry", client.0, Some(key.to_string())),
@@ -263,10 +274,43 @@ pub fn service(row: &impl Columns) -> Result<Service, StoreError> {
         id: ServiceId(id(row, "id")?),
         name: text(row, "name")?.to_owned(),
         minutes: number(row, "minutes")?,
-        price_minor: number(row, "price_minor")?,
-        currency: text(row, "currency")?.to_owned(),
+        price: price(row)?,
         notice_minutes: number(row, "notice_minutes")?,
         cancellation: row.json("cancellation")?,
+    })
+}
+
+fn price(row: &impl Columns) -> Result<Money, StoreError> {
+    Ok(Money {
+        minor: number(row, "price_minor")?,
+        currency: parsed(row, "currency")?,
+    })
+}
+
+/// A row of `plan`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn plan(row: &impl Columns) -> Result<Plan, StoreError> {
+    Ok(Plan {
+        id: PlanId(id(row, "id")?),
+        name: text(row, "name")?.to_owned(),
+        service: ServiceId(id(row, "service_id")?),
+        credits: Credits(number(row, "credits")?),
+        price: price(row)?,
+        left_over: row.json("left_over")?,
+    })
+}
+
+/// A row of `subscription`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn subscription(row: &impl Columns) -> Result<Subscription, StoreError> {
+    Ok(Subscription {
+        client: ClientId(id(row, "client_id")?),
+        terms: versioned(row, "terms")?,
+        version: number(row, "version")?,
     })
 }
 
@@ -395,6 +439,8 @@ pub fn subject(row: &impl Columns) -> Result<Subject, StoreError> {
         ("therapist", None) => Ok(Subject::Therapist(TherapistId(id))),
         ("client", None) => Ok(Subject::Client(ClientId(id))),
         ("service", None) => Ok(Subject::Service(ServiceId(id))),
+        ("plan", None) => Ok(Subject::Plan(PlanId(id))),
+        ("subscription", None) => Ok(Subject::Subscription(ClientId(id))),
         ("intent", None) => Ok(Subject::Intent(IntentId(id))),
         ("occurrence", Some(at)) => {
             let at = at.parse().map_err(|_| corrupt(at))?;

@@ -4,17 +4,18 @@
 use std::time::Instant;
 
 use chrono::TimeDelta;
+use clinic::account::{ByHand, by_hand};
 use clinic::scope::{Claim, Job};
-use clinic::settlement::{self, NewGrant};
 use clinic::{
-    Address, Change, MessageState, Notification, NotificationKind, Scope, View, notification,
+    Address, Change, Idempotent, MessageState, Notification, NotificationKind, Scope, View,
+    notification,
 };
 use ledger_core::{Credits, Key, Source};
 use scheduler_core::session::SessionState;
 use scheduler_core::{SessionId, Window};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
-use store::{Idempotency, Page, Store, Which, Whose};
+use store::{Idempotency, Page, Store, Which, Whose, Written};
 use store_postgres::PostgresStore;
 use uuid::Uuid;
 
@@ -46,7 +47,9 @@ async fn fill(store: &PostgresStore, plain: &PgPool) {
     let snapshot = serde_json::to_string(&snapshot).unwrap();
     let accounts = format!(
         "INSERT INTO account SELECT clinic_id, id, 0,
-             replace('{snapshot}', '{nobody}', id::text)::jsonb FROM client"
+             replace('{snapshot}', '{nobody}', id::text)::jsonb,
+             CASE WHEN id < ident(536870912, 100) THEN noon() ELSE noon() + INTERVAL '9 days' END
+         FROM client"
     );
     let rest = parts[2].to_owned() + &accounts;
     tokio::join!(run(plain, parts[1]), run(plain, &rest));
@@ -100,6 +103,7 @@ fn checked(log: &str) -> u32 {
         "outbox",
         "client",
         "account",
+        "subscription",
     ];
     let (mut plans, mut generic) = (0, false);
     for plan in log.split("Query Text:").skip(1) {
@@ -229,24 +233,29 @@ async fn write(store: &PostgresStore, round: u8) {
             .await
             .unwrap();
     }
-    let grant = NewGrant {
-        client: client_id(n),
-        key: Key::manual_grant(Uuid::from_u128(n)),
+    let grant = ByHand::Grant {
+        id: Uuid::from_u128(n),
         service: SERVICE,
         amount: Credits(5),
         source: Source::Goodwill,
         reason: "goodwill".parse().unwrap(),
     };
-    let scope = Scope::Grant {
-        client: client_id(n),
-        service: SERVICE,
-        key: grant.key.clone(),
-    };
-    let decide = |view: &View| settlement::grant(view, grant, admin(), None, now());
+    let scope = grant.scope(client_id(n));
+    let decide = |view: &View| by_hand(view, &grant, admin(), None, now());
     store
         .write(&request(), scope, Box::new(decide))
         .await
         .unwrap();
+    let scope = Scope::Month {
+        client: client_id(n),
+        starts_at: now(),
+    };
+    let decide = |view: &View| {
+        view.subscription()?;
+        Ok(Idempotent::AlreadyApplied)
+    };
+    let written = store.write(&request(), scope, Box::new(decide)).await;
+    assert_eq!(written.unwrap(), Written::Unchanged);
     let dead = store.messages(CLINIC, MessageState::Dead, 0, 1).await;
     let scope = Scope::Message(dead.unwrap()[0].seq);
     let decide = |view: &View| notification::replay(view, admin(), None, now());

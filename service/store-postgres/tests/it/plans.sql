@@ -37,6 +37,9 @@ FROM generate_series(0, 1999) AS n;
 INSERT INTO client SELECT clinic(), ident(536870912, n), 'C', 'UTC', ident(268435456, n % 2000)
 FROM generate_series(0, 249999) AS n;
 
+INSERT INTO subscription
+SELECT clinic(), ident(536870912, n), '{"v": 1, "data": []}', 1 FROM generate_series(0, 249999) AS n;
+
 INSERT INTO token
 SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), 'client', ident(536870912, n), noon()
 FROM generate_series(0, 49999) AS n;

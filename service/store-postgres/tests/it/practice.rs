@@ -4,12 +4,11 @@ use std::sync::OnceLock;
 
 use chrono::Weekday;
 use chrono::{DateTime, TimeDelta, Utc};
-use clinic::people::{Cancellation, LateRule};
 use clinic::{
-    Change, Client, ClinicId, Commit, Idempotent, Journal, Principal, Role, Scope, Service,
-    Subject, Therapist,
+    Cancellation, Change, Client, ClinicId, Commit, Idempotent, Journal, LateRule, Principal, Role,
+    Scope, Service, Subject, Therapist, WaivedBy,
 };
-use ledger_core::{Account, AccountId};
+use ledger_core::{Account, AccountId, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::{Session, SessionState};
@@ -115,13 +114,17 @@ pub(crate) fn service() -> Service {
         id: SERVICE,
         name: "Session".to_owned(),
         minutes: 50,
-        price_minor: 9_000,
-        currency: "GBP".to_owned(),
+        price: Money {
+            minor: 9_000,
+            currency: "GBP".parse().unwrap(),
+        },
         notice_minutes: 24 * 60,
         cancellation: Cancellation {
             free_until_minutes: 24 * 60,
             late_cancel: LateRule::Forfeit,
             no_show: LateRule::Forfeit,
+            waived_by: WaivedBy::Staff,
+            grace_days: 14,
         },
     }
 }

@@ -106,6 +106,10 @@ pub(crate) fn settle(job: Job, view: &View) -> clinic::Decision {
             (session.state, session.next_due_at) = (SessionState::Scheduled, None);
             Change::Session(session)
         }
+        Job::Expire => Change::Ledger {
+            account: view.account()?.clone(),
+            entries: Vec::new(),
+        },
         Job::Remind | Job::AskAttendance => {
             let mut session = view.session()?.clone();
             session.next_due_at = None;

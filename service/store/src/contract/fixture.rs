@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::{
     Cancellation, Change, Client, ClinicId, Commit, Decision, Idempotent, Journal, LateRule,
-    MessageState, Principal, Role, Scope, Service, Subject, Therapist,
+    MessageState, Principal, Role, Scope, Service, Subject, Therapist, WaivedBy,
 };
-use ledger_core::{Command, Credits, Evidence, Key, Source};
+use ledger_core::{Command, Credits, Evidence, Key, Money, Source};
 use scheduler_core::availability::WeeklyHours;
 use scheduler_core::intent::{Intent, NewIntent, created};
 use scheduler_core::session::{Session, SessionState};
@@ -108,13 +108,20 @@ impl Fixture {
             id: self.service,
             name: "session".to_owned(),
             minutes: 50,
-            price_minor: 6500,
-            currency: "GBP".to_owned(),
+            price: "GBP"
+                .parse()
+                .map(|currency| Money {
+                    minor: 6500,
+                    currency,
+                })
+                .unwrap(),
             notice_minutes: 1440,
             cancellation: Cancellation {
                 free_until_minutes: 1440,
                 late_cancel: LateRule::Forfeit,
                 no_show: LateRule::Release,
+                waived_by: WaivedBy::Staff,
+                grace_days: 14,
             },
         }
     }

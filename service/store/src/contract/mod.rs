@@ -6,12 +6,14 @@
 
 mod claims;
 mod fixture;
+mod ledger;
 mod messages;
 mod reads;
 mod writes;
 
 pub use claims::*;
 pub use fixture::Fixture;
+pub use ledger::*;
 pub use messages::*;
 pub use reads::*;
 pub use writes::*;
@@ -43,6 +45,9 @@ macro_rules! contract_suite {
             each_job_claims_its_own_in_order
             a_lease_that_ran_out_cannot_settle
             no_message_overtakes_another
+            writers_of_one_account_end_where_the_core_does
+            a_thousand_retries_are_one_entry
+            accounts_are_due_when_credits_expire
         }
     };
     (@each $store:expr; $($name:ident)*) => {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::{
-    Address, Change, Client, ClinicId, MessageState, Notification, NotificationKind, Recipient,
-    Role, Scope, View,
+    Address, Change, Client, ClinicId, LeftOver, MessageState, Notification, NotificationKind,
+    Plan, PlanId, Recipient, Role, Scope, Subscription, Term, View,
 };
+use ledger_core::{CarryOver, Credits, Expiry};
 use scheduler_core::session::{CaseReason, Party, Session, SessionState};
 use scheduler_core::{ClientId, GapPolicy, IntentId, TherapistId, Window};
 use uuid::Uuid;
@@ -114,7 +115,39 @@ pub async fn everything_comes_back_as_it_went(store: Arc<dyn Store>) {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((service.minutes, service.price_minor), (50, 6500));
+    assert_eq!((service.minutes, service.price.minor), (50, 6500));
+    let plan = Plan {
+        id: PlanId(id(700)),
+        name: "Four; a month\u{1F300}".to_owned(),
+        service: clinic.service,
+        credits: Credits(4),
+        price: service.price,
+        left_over: LeftOver {
+            expiry: Expiry::PeriodEnd,
+            rollover: CarryOver::AtMost(Credits(1)),
+            carry_over: CarryOver::All,
+        },
+    };
+    let mut subscription = Subscription {
+        client: clinic.clients[0],
+        terms: vec![Term {
+            from: now() + TimeDelta::microseconds(1),
+            plan: Some(plan.id),
+        }],
+        version: 1,
+    };
+    let rows = vec![
+        Change::Plan(plan.clone()),
+        Change::NewSubscription(subscription.clone()),
+    ];
+    clinic.commit(rows).await.unwrap();
+    (subscription.version, subscription.terms[0].plan) = (2, None);
+    let changed = Change::Subscription(subscription.clone());
+    clinic.commit(vec![changed]).await.unwrap();
+    assert_eq!(clinic.store.plans(of, ALL).await.unwrap(), [plan.clone()]);
+    assert_eq!(clinic.store.plan(of, plan.id).await.unwrap(), Some(plan));
+    let stored = clinic.store.subscription(of, clinic.clients[0]).await;
+    assert_eq!(stored.unwrap(), Some(subscription));
     let therapist = clinic
         .store
         .therapist(of, clinic.therapists[0])
@@ -390,14 +423,15 @@ pub async fn scopes_show_what_decisions_need(store: Arc<dyn Store>) {
     assert_eq!(pending, [intent.id], "the others mean nothing virtual");
     assert_eq!(seen.sessions.len(), 3);
 
-    let seen = look(Scope::Grant {
+    let seen = look(Scope::Account {
         client: intent.client,
-        service: intent.service,
-        key: ledger_core::Key::manual_grant(id(1)),
+        service: Some(intent.service),
+        keys: vec![ledger_core::Key::manual_grant(id(1))],
     })
     .await;
     assert_eq!(seen.waiting, waiting);
     assert!(seen.entries.is_empty());
+    assert!(seen.service.is_some() && seen.client.is_some() && seen.account.is_some());
 }
 
 /// The meter's sum is the sum of what the writes said, and each is what was written.

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{
-    Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, Principal, Scope,
-    Service, Therapist,
+    Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, Plan, PlanId, Principal,
+    Scope, Service, Subscription, Therapist,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
@@ -187,6 +187,23 @@ impl Store for MemoryStore {
         Ok(tables::page(&self.tables().services, clinic, page, |_| {
             true
         }))
+    }
+
+    async fn plan(&self, clinic: ClinicId, id: PlanId) -> Result<Option<Plan>, StoreError> {
+        Ok(self.tables().plans.get(&(clinic.0, id.0)).cloned())
+    }
+
+    async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError> {
+        Ok(tables::page(&self.tables().plans, clinic, page, |_| true))
+    }
+
+    async fn subscription(
+        &self,
+        clinic: ClinicId,
+        client: ClientId,
+    ) -> Result<Option<Subscription>, StoreError> {
+        let tables = self.tables();
+        Ok(tables.subscriptions.get(&(clinic.0, client.0)).cloned())
     }
 
     async fn intent(&self, clinic: ClinicId, id: IntentId) -> Result<Option<Intent>, StoreError> {

@@ -39,18 +39,37 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             }
             view
         }
-        Scope::Grant {
-            client,
-            service,
-            key,
-        } => View {
-            client: tables.clients.get(&(clinic.0, client.0)).cloned(),
+        Scope::Plan { service } => View {
             service: tables.services.get(&(clinic.0, service.0)).cloned(),
-            account: tables.accounts.get(&(clinic.0, client.0)).cloned(),
-            entries: entries(tables, clinic, std::slice::from_ref(key)),
-            waiting: waiting(tables, clinic, *client),
             ..View::default()
         },
+        Scope::Account {
+            client,
+            service,
+            keys,
+        } => View {
+            service: service.and_then(|id| tables.services.get(&(clinic.0, id.0)).cloned()),
+            entries: entries(tables, clinic, keys),
+            ..account(tables, clinic, *client)
+        },
+        Scope::Subscription { client, plan } => View {
+            plan: plan.and_then(|id| tables.plans.get(&(clinic.0, id.0)).cloned()),
+            subscription: tables.subscriptions.get(&(clinic.0, client.0)).cloned(),
+            ..account(tables, clinic, *client)
+        },
+        Scope::Month { client, starts_at } => {
+            let subscription = tables.subscriptions.get(&(clinic.0, client.0));
+            let month =
+                subscription.and_then(|known| Some((known, known.month_starting(*starts_at)?)));
+            let key = month.map(|(known, month)| known.key(&month));
+            View {
+                plan: month
+                    .and_then(|(_, month)| tables.plans.get(&(clinic.0, month.plan.0)).cloned()),
+                subscription: subscription.cloned(),
+                entries: entries(tables, clinic, key.as_slice()),
+                ..account(tables, clinic, *client)
+            }
+        }
         Scope::Message(seq) => about(tables, clinic, *seq),
     }
 }
@@ -67,11 +86,22 @@ pub(super) fn claimed(tables: &Tables, clinic: ClinicId, job: Job, id: u128) -> 
             Some((intent, session)) => occurrence(tables, clinic, &intent, session),
             None => View::default(),
         },
+        Job::Expire => account(tables, clinic, ClientId(uuid)),
         Job::Remind | Job::AskAttendance => View {
             session: tables.sessions.get(&(clinic.0, uuid)).cloned(),
             ..View::default()
         },
         Job::Dispatch => about(tables, clinic, u64::try_from(id).unwrap_or(0)),
+    }
+}
+
+/// What is seen of an account, whatever is done to it.
+fn account(tables: &Tables, clinic: ClinicId, client: ClientId) -> View {
+    View {
+        client: tables.clients.get(&(clinic.0, client.0)).cloned(),
+        account: tables.accounts.get(&(clinic.0, client.0)).cloned(),
+        waiting: waiting(tables, clinic, client),
+        ..View::default()
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Job, Position};
 use clinic::{
-    Actor, Change, Client, ClinicId, Commit, Journal, Message, MessageState, Notification, Service,
-    Subject, Therapist,
+    Actor, Change, Client, ClinicId, Commit, Journal, Message, MessageState, Notification, Plan,
+    Service, Subject, Subscription, Therapist,
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::Intent;
@@ -26,6 +26,8 @@ pub(super) struct Tables {
     pub(super) therapists: Table<Therapist>,
     pub(super) clients: Table<Client>,
     pub(super) services: Table<Service>,
+    pub(super) plans: Table<Plan>,
+    pub(super) subscriptions: Table<Subscription>,
     pub(super) intents: Table<Intent>,
     pub(super) sessions: Table<Session>,
     pub(super) accounts: Table<Account>,
@@ -169,6 +171,13 @@ impl Tables {
                     + insert(&mut self.accounts, clinic, client.id.0, &account)?)
             }
             Change::Service(service) => insert(&mut self.services, clinic, service.id.0, service),
+            Change::Plan(plan) => insert(&mut self.plans, clinic, plan.id.0, plan),
+            Change::NewSubscription(new) => {
+                insert(&mut self.subscriptions, clinic, new.client.0, new)
+            }
+            Change::Subscription(changed) => {
+                replace(&mut self.subscriptions, clinic, changed.client.0, changed)
+            }
             Change::NewIntent(intent) => insert(&mut self.intents, clinic, intent.id.0, intent),
             Change::Intent(intent) => replace(&mut self.intents, clinic, intent.id.0, intent),
             Change::NewSession(session) => {
@@ -268,6 +277,11 @@ impl Tables {
                 .map(|(key, intent)| (key.0, intent.next_due_at, key.1.as_u128()))
                 .collect(),
             Job::Fund => sessions(|session| session.state == SessionState::Unfunded),
+            Job::Expire => self
+                .accounts
+                .iter()
+                .map(|(key, account)| (key.0, account.next_due_at(), key.1.as_u128()))
+                .collect(),
             Job::Remind => sessions(|session| {
                 session.state == SessionState::Scheduled
                     && session.next_due_at < Some(session.starts_at)

@@ -1,0 +1,221 @@
+//! A client's account, other than for a session: credits that are given, bought, corrected, or
+//! whose time is over.
+
+use chrono::{DateTime, Utc};
+use ledger_core::{
+    AmountPolicy, Checkout, Command, Credits, Evidence, Key, LotId, Money, Purchase, ReasonCode,
+    Source, VendorId,
+};
+use scheduler_core::{ClientId, ServiceId};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::credit::Posting;
+use crate::plan::customer;
+use crate::session_change::fund_waiting;
+use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Scope, Subject, View};
+
+/// What is done to a client's account by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ByHand {
+    /// Credits are granted.
+    Grant {
+        /// The id of the command.
+        id: Uuid,
+        /// What they pay for.
+        service: ServiceId,
+        /// How many.
+        amount: Credits,
+        /// Where they come from.
+        source: Source,
+        /// Why.
+        reason: ReasonCode,
+    },
+    /// One of a service is bought at its price.
+    Purchase {
+        /// What it pays for.
+        service: ServiceId,
+        /// What proves that it was paid.
+        checkout: VendorId,
+        /// How much was.
+        paid: Money,
+    },
+    /// The number of a service's credits is corrected.
+    Adjust {
+        /// The id of the command.
+        id: Uuid,
+        /// Of which service.
+        service: ServiceId,
+        /// How many more, or, if negative, fewer.
+        amount: Credits,
+        /// Why.
+        reason: ReasonCode,
+    },
+    /// An entry is taken back.
+    Reverse {
+        /// The entry's key.
+        entry: Key,
+        /// Why.
+        reason: ReasonCode,
+    },
+}
+
+impl ByHand {
+    /// The key of the entry that it writes.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Grant { id, .. } => Key::manual_grant(*id),
+            Self::Purchase { checkout, .. } => Key::consultation_grant(checkout),
+            Self::Adjust { id, .. } => Key::adjust(*id),
+            Self::Reverse { entry, .. } => Key::reversed(entry),
+        }
+    }
+
+    /// What deciding it has to see.
+    #[must_use]
+    pub fn scope(&self, client: ClientId) -> Scope {
+        let (service, about) = match self {
+            Self::Grant { service, .. }
+            | Self::Purchase { service, .. }
+            | Self::Adjust { service, .. } => (Some(*service), None),
+            Self::Reverse { entry, .. } => (None, Some(entry.clone())),
+        };
+        Scope::Account {
+            client,
+            service,
+            keys: about.into_iter().chain([self.key()]).collect(),
+        }
+    }
+
+    fn journaled(&self) -> &'static str {
+        match self {
+            Self::Grant { .. } => "credits_granted",
+            Self::Purchase { .. } => "credits_bought",
+            Self::Adjust { .. } => "credits_adjusted",
+            Self::Reverse { .. } => "entry_reversed",
+        }
+    }
+}
+
+/// Does it, and holds credits that it brings at once for sessions that waited for one.
+///
+/// # Errors
+/// [`Refusal`] if there is no such client or service, or the ledger refuses.
+pub fn by_hand(
+    view: &View,
+    what: &ByHand,
+    principal: Principal,
+    expected: Option<u64>,
+    now: DateTime<Utc>,
+) -> Decision {
+    let client = view.client()?;
+    Refusal::check_version(expected, view.account()?.seq())?;
+    let actor = principal.identity();
+    let in_ledger = |service: &ServiceId| ledger_core::ServiceId(service.0);
+    let command = match what {
+        ByHand::Grant {
+            service,
+            amount,
+            source,
+            reason,
+            ..
+        } => {
+            view.service()?;
+            Command::Grant {
+                key: what.key(),
+                service: in_ledger(service),
+                amount: *amount,
+                source: *source,
+                evidence: Evidence::Manual {
+                    actor,
+                    reason: reason.clone(),
+                },
+                effective_at: now,
+                expires_at: None,
+            }
+        }
+        ByHand::Purchase {
+            service,
+            checkout,
+            paid,
+        } => Purchase {
+            customer: customer(client.id),
+            livemode: true,
+            service: in_ledger(service),
+            credits: Credits::ONE,
+            amount: AmountPolicy::Exactly(view.service()?.price),
+            valid_from: now,
+        }
+        .grant(Checkout {
+            id: checkout.clone(),
+            is_paid: true,
+            customer: customer(client.id),
+            livemode: true,
+            paid: *paid,
+        }),
+        ByHand::Adjust {
+            id,
+            service,
+            amount,
+            reason,
+        } => {
+            view.service()?;
+            Command::Adjust {
+                id: *id,
+                service: in_ledger(service),
+                amount: *amount,
+                actor,
+                reason: reason.clone(),
+            }
+        }
+        ByHand::Reverse { entry, reason } => Command::Reverse {
+            entry: entry.clone(),
+            actor,
+            reason: reason.clone(),
+        },
+    };
+    match Posting::of(view.account()?).post(&view.entries, &command, now)? {
+        None => Ok(Idempotent::AlreadyApplied),
+        Some(posting) => credited(view, posting, command.key(), what.journaled(), now),
+    }
+}
+
+/// Carries out the ends of all of an account's lots that are due.
+///
+/// # Errors
+/// [`Refusal`] if the stored state does not hold together.
+pub fn expire(view: &View, now: DateTime<Utc>) -> Decision {
+    let account = view.account()?;
+    let due: Option<LotId> = account.due(now).next();
+    let Some(lot) = due else {
+        return Ok(Idempotent::AlreadyApplied);
+    };
+    // With one lot's end the ledger carries out all that have come.
+    let command = Command::Expire { lot };
+    match Posting::of(account).post(&[], &command, now)? {
+        None => Ok(Idempotent::AlreadyApplied),
+        Some(posting) => credited(view, posting, command.key(), "credits_expired", now),
+    }
+}
+
+/// The commit of new entries, the sessions that they give a credit to, and a line of the journal
+/// about the entry of this key.
+pub(crate) fn credited(
+    view: &View,
+    posting: Posting,
+    key: Key,
+    kind: &'static str,
+    now: DateTime<Utc>,
+) -> Decision {
+    let account = view.account()?;
+    let client = ClientId(account.id().0);
+    let mut changes = Vec::new();
+    let funded = fund_waiting(view, posting, None, now, &mut changes)?;
+    let journal = Journal::new(Subject::Entry(client, key), account.seq() + 1, kind)
+        .with_body(json!({ "funded": funded }));
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal),
+        changes,
+    }))
+}

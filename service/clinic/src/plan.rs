@@ -1,0 +1,194 @@
+//! Plans of so many sessions a month, and who is subscribed to which.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use ledger_core::{
+    AmountPolicy, CarryOver, Credits, Expiry, Key, Money, Period, Renewal, VendorId,
+};
+use scheduler_core::{ClientId, ServiceId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The months that a period has.
+const MONTHS: u32 = 1;
+
+/// Which plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(pub Uuid);
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a client can subscribe to: so many sessions of a service in every month, for a price. Data
+/// of the clinic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Which.
+    pub id: PlanId,
+    /// How it is called.
+    pub name: String,
+    /// What its credits pay for.
+    pub service: ServiceId,
+    /// How many a month brings.
+    pub credits: Credits,
+    /// What a month costs.
+    pub price: Money,
+    /// What becomes of credits that are left.
+    pub left_over: LeftOver,
+}
+
+/// What becomes of the credits that a client has not used by the end of a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOver {
+    /// When the credits of a month expire.
+    pub expiry: Expiry,
+    /// How many go over into the next month, once that is paid for. Each goes over once.
+    pub rollover: CarryOver,
+    /// How many go over into the first month of this plan, once that is paid for, when a client
+    /// changes to it from another.
+    pub carry_over: CarryOver,
+}
+
+/// What a client is subscribed to, and was: one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Whose.
+    pub client: ClientId,
+    /// By their start, one after the other. Never empty.
+    pub terms: Vec<Term>,
+    /// Raised by every change.
+    pub version: u64,
+}
+
+/// From when on which plan holds, until the next term begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Term {
+    /// Its first instant: the anchor of its months.
+    pub from: DateTime<Utc>,
+    /// The plan; none: the subscription has ended.
+    pub plan: Option<PlanId>,
+}
+
+/// A month of a subscription: what it is of, and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Month {
+    /// Of which term, from 0.
+    pub term: usize,
+    /// By which plan.
+    pub plan: PlanId,
+    /// Its instants.
+    pub period: Period,
+}
+
+impl Subscription {
+    /// The month that an instant is in; none before the first term, and after the end.
+    #[must_use]
+    pub fn month_at(&self, at: DateTime<Utc>) -> Option<Month> {
+        let begun = self.terms.iter().rposition(|term| term.from <= at)?;
+        let term = self.terms.get(begun)?;
+        let renewal = Renewal {
+            anchor: term.from,
+            months: MONTHS,
+        };
+        Some(Month {
+            term: begun,
+            plan: term.plan?,
+            period: renewal.period_at(at).ok()??,
+        })
+    }
+
+    /// The month that begins at an instant.
+    #[must_use]
+    pub fn month_starting(&self, at: DateTime<Utc>) -> Option<Month> {
+        let month = self.month_at(at);
+        month.filter(|month| month.period.start() == at)
+    }
+
+    /// The key of a month's grant.
+    #[must_use]
+    pub fn key(&self, month: &Month) -> Key {
+        Key::period_grant(&self.item(month.term), month.period)
+    }
+
+    /// What the ledger knows a term by: paid months of one item never overlap. A change of plan
+    /// midway begins a new one.
+    #[must_use]
+    pub fn item(&self, term: usize) -> VendorId {
+        vendor_id(format!("{}:{term}", self.client))
+    }
+
+    /// The plan as the ledger has it, for one month of this subscription. Who pays, and for what, is
+    /// told in the clinic's own ids.
+    #[must_use]
+    pub fn in_ledger(&self, month: &Month, plan: &Plan) -> ledger_core::Plan {
+        ledger_core::Plan {
+            customer: customer(self.client),
+            livemode: true,
+            subscription: vendor_id(self.client.to_string()),
+            item: self.item(month.term),
+            price: vendor_id(plan.id.to_string()),
+            service: ledger_core::ServiceId(plan.service.0),
+            credits: plan.credits,
+            amount: AmountPolicy::Exactly(plan.price),
+            expiry: plan.left_over.expiry,
+        }
+    }
+}
+
+/// Who pays for a client: the client.
+#[must_use]
+pub fn customer(client: ClientId) -> VendorId {
+    vendor_id(client.to_string())
+}
+
+fn vendor_id(text: String) -> VendorId {
+    VendorId::try_from(text).expect("a UUID, a colon and digits are an id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn months_are_counted_from_their_term_and_end_with_the_subscription() {
+        let plan = |number| Some(PlanId(Uuid::from_u128(number)));
+        let term = |from, plan| Term {
+            from: at(from),
+            plan,
+        };
+        let subscription = Subscription {
+            client: ClientId(Uuid::from_u128(9)),
+            terms: vec![
+                term("2026-01-31T08:00:00Z", plan(1)),
+                term("2026-03-10T12:00:00Z", plan(2)),
+                term("2026-06-01T00:00:00Z", None),
+            ],
+            version: 3,
+        };
+        let month = |text| {
+            let month = subscription.month_at(at(text))?;
+            Some((month.term, month.period.to_string()))
+        };
+        assert_eq!(month("2026-01-31T07:59:59Z"), None);
+        let first = "2026-01-31T08:00:00Z to 2026-02-28T08:00:00Z".to_owned();
+        assert_eq!(month("2026-02-28T07:59:59Z"), Some((0, first)));
+        // Paid for to its own end, though another plan begins within it.
+        let second = "2026-02-28T08:00:00Z to 2026-03-31T08:00:00Z".to_owned();
+        assert_eq!(month("2026-03-10T11:59:59Z"), Some((0, second)));
+        let changed = "2026-03-10T12:00:00Z to 2026-04-10T12:00:00Z".to_owned();
+        assert_eq!(month("2026-03-10T12:00:00Z"), Some((1, changed)));
+        assert_eq!(month("2026-06-01T00:00:00Z"), None);
+        assert_ne!(subscription.item(0), subscription.item(1));
+    }
+}

@@ -1,0 +1,236 @@
+//! Subscribing to a plan, changing and ending it, and the credits of a month that was paid for.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use ledger_core::{
+    Account, Command, Credits, Invoice, InvoiceLine, InvoiceStatus, LotNumber, Money, Period,
+    TransferReason, VendorId,
+};
+use scheduler_core::ClientId;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::account::credited;
+use crate::credit::Posting;
+use crate::plan::{Month, customer};
+use crate::{
+    Change, Commit, Decision, Idempotent, Journal, PlanId, Refusal, Subject, Subscription, Term,
+    View,
+};
+
+/// The most terms of a subscription: a change of plan every week for twenty years.
+pub const TERMS_MAX: usize = 1000;
+
+/// An invoice that was paid for a month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaidInvoice {
+    /// Its number.
+    pub id: VendorId,
+    /// The period that it charges.
+    pub period: Period,
+    /// How much was paid.
+    pub paid: Money,
+}
+
+/// Subscribes a client to a plan from an instant on, or, with no plan, ends the subscription then.
+/// What was to begin later is replaced. A month that is paid for runs to its end.
+///
+/// # Errors
+/// [`Refusal`] if there is no such client or plan, the instant is past, or what would be replaced
+/// has been paid for.
+pub fn subscribe(
+    view: &View,
+    plan: Option<PlanId>,
+    from: DateTime<Utc>,
+    expected: Option<u64>,
+    now: DateTime<Utc>,
+) -> Decision {
+    let client = view.client()?.id;
+    // What databases keep, and what the ledger counts months from.
+    let from = from.trunc_subsecs(6);
+    plan.map(|_| view.plan()).transpose()?;
+    let before = view.subscription.as_ref();
+    Refusal::check_version(expected, before.map_or(0, |before| before.version))?;
+    let invalid = |expected| {
+        Err(Refusal::Invalid {
+            field: "from",
+            value: from.to_rfc3339(),
+            expected,
+        })
+    };
+    if from < now {
+        return invalid("now or later");
+    }
+    let known = before.map_or(&[][..], |before| &before.terms);
+    let kept = known.iter().take_while(|term| term.from < from);
+    let mut terms: Vec<Term> = kept.copied().collect();
+    let in_force = terms.last().and_then(|term| term.plan);
+    if known.is_empty() && plan.is_none() {
+        let what = "subscription";
+        return Err(Refusal::NotFound { what });
+    }
+    if terms.len() == known.len() && in_force == plan {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    if let Some(before) = before
+        && let Some(account) = &view.account
+        && (terms.len()..known.len())
+            .any(|term| lot_of(account, &before.item(term), |_| true).is_some())
+    {
+        return invalid("a time after what has been paid for begins");
+    }
+    if terms.len() >= TERMS_MAX {
+        return invalid("a subscription with at most 1000 changes");
+    }
+    if in_force != plan || terms.is_empty() {
+        terms.push(Term { from, plan });
+    }
+    let after = Subscription {
+        client,
+        terms,
+        version: before.map_or(1, |before| before.version + 1),
+    };
+    let kind = match plan {
+        None => "subscription_ended",
+        Some(_) if in_force.is_some() => "plan_changed",
+        Some(_) => "subscribed",
+    };
+    let journal = Journal::new(Subject::Subscription(client), after.version, kind)
+        .with_body(json!({ "plan": plan, "from": from }));
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal),
+        changes: vec![match before {
+            None => Change::NewSubscription(after),
+            Some(_) => Change::Subscription(after),
+        }],
+    }))
+}
+
+/// Grants the credits of the month that begins at an instant, on the invoice that proves that it
+/// was paid. What is left of the month before goes over, by the plan; sessions that waited for a
+/// credit get one.
+///
+/// # Errors
+/// [`Refusal`] if no month begins then, or the invoice does not prove it.
+pub fn grant_month(
+    view: &View,
+    starts_at: DateTime<Utc>,
+    invoice: PaidInvoice,
+    expected: Option<u64>,
+    now: DateTime<Utc>,
+) -> Decision {
+    let client = view.client()?.id;
+    let account = view.account()?;
+    Refusal::check_version(expected, account.seq())?;
+    let subscription = view.subscription()?;
+    let month = subscription.month_starting(starts_at);
+    let month = month.ok_or_else(|| Refusal::NoMonth {
+        starts_at,
+        around: subscription.month_at(starts_at).map(|month| month.period),
+    })?;
+    let plan = view.plan()?;
+    let is_first =
+        subscription.terms.get(month.term).map(|term| term.from) == Some(month.period.start());
+    let in_ledger = subscription.in_ledger(&month, plan);
+    let command = in_ledger.grant(month.period, facts(client, &in_ledger, invoice, is_first));
+    let Some(mut posting) = Posting::of(account).post(&view.entries, &command, now)? else {
+        return Ok(Idempotent::AlreadyApplied);
+    };
+    if let Some((lot, reason)) = left_over(account, subscription, &month, is_first) {
+        let policy = match reason {
+            TransferReason::Rollover => plan.left_over.rollover,
+            _ => plan.left_over.carry_over,
+        };
+        // As it is after the grant, which may have repaid a debt from it.
+        let amount = posting.account().lot(lot);
+        let amount = amount.map_or(Credits::ZERO, |lot| policy.of(lot, reason));
+        if amount.is_positive() {
+            let transfer = Command::Transfer {
+                id: Uuid::new_v5(&client.0, command.key().as_str().as_bytes()),
+                lot: account.lot_id(lot),
+                reason,
+                amount,
+                effective_at: month.period.start(),
+                expires_at: in_ledger.expires_at(month.period),
+            };
+            let moved = posting.clone().post(&view.entries, &transfer, now)?;
+            posting = moved.unwrap_or(posting);
+        }
+    }
+    credited(view, posting, command.key(), "month_paid", now)
+}
+
+/// The lot that a month has brought, once it was paid for.
+#[must_use]
+pub fn lot_of_month(
+    account: &Account,
+    subscription: &Subscription,
+    month: &Month,
+) -> Option<LotNumber> {
+    let is_this = |period: Period| period == month.period;
+    lot_of(account, &subscription.item(month.term), is_this)
+}
+
+/// The invoice as the ledger asks for it.
+fn facts(
+    client: ClientId,
+    plan: &ledger_core::Plan,
+    invoice: PaidInvoice,
+    is_first: bool,
+) -> Invoice {
+    let reason = if is_first {
+        "subscription_create"
+    } else {
+        "subscription_cycle"
+    };
+    Invoice {
+        id: invoice.id,
+        status: InvoiceStatus::Paid,
+        customer: customer(client),
+        livemode: true,
+        subscription: Some(plan.subscription.clone()),
+        reason: reason.parse().expect("letters and underscores are a code"),
+        lines: vec![InvoiceLine {
+            item: Some(plan.item.clone()),
+            price: Some(plan.price.clone()),
+            proration: false,
+            start: invoice.period.start(),
+            end: invoice.period.end(),
+        }],
+        paid: invoice.paid,
+    }
+}
+
+/// The lot whose rest goes over into a month, and as what: of the month before, or, into the first
+/// month of a term, of the last one that was paid by the plan before.
+fn left_over(
+    account: &Account,
+    subscription: &Subscription,
+    month: &Month,
+    is_first: bool,
+) -> Option<(LotNumber, TransferReason)> {
+    if is_first {
+        let before = subscription.item(month.term.checked_sub(1)?);
+        let started = |period: Period| period.start() < month.period.start();
+        Some((
+            lot_of(account, &before, started)?,
+            TransferReason::CarryOver,
+        ))
+    } else {
+        let item = subscription.item(month.term);
+        let ends = |period: Period| period.end() == month.period.start();
+        Some((lot_of(account, &item, ends)?, TransferReason::Rollover))
+    }
+}
+
+/// The last lot that was paid for as this item, in a period that is wanted.
+fn lot_of(
+    account: &Account,
+    item: &VendorId,
+    wanted: impl Fn(Period) -> bool,
+) -> Option<LotNumber> {
+    let lots = account.lots().iter();
+    let paid = lots.filter_map(|lot| Some((lot.number, lot.paid.as_ref()?)));
+    let of_item = paid.filter(|(_, paid)| paid.item == *item && wanted(paid.period));
+    let last = of_item.max_by_key(|(_, paid)| paid.period.start());
+    last.map(|(number, _)| number)
+}

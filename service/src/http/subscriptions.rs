@@ -1,0 +1,244 @@
+//! A client's subscription: which plan holds when, what it entitles to, and its months that are
+//! paid for.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use clinic::access::{Action, Resource};
+use clinic::plan::Month;
+use clinic::subscription::{PaidInvoice, grant_month, lot_of_month, subscribe};
+use clinic::{PlanId, Scope, Subscription};
+use ledger_core::{BadPeriod, Period};
+use scheduler_core::ClientId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::answer::{Done, Versioned};
+use super::caller::{Caller, Command};
+use super::credits::{EntryBody, entered};
+use super::params::{Id, vendor_id};
+use super::plans::{self, PlanBody};
+use super::problem::Problem;
+use super::services::MoneyBody;
+use crate::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(change, show))
+        .routes(routes!(end))
+        .routes(routes!(pay))
+}
+
+/// The plan that is to hold.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewTerm {
+    plan_id: Uuid,
+    /// From when on: its months begin then. Now, if not given.
+    from: Option<DateTime<Utc>>,
+}
+
+/// When a subscription is to end.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct End {
+    /// Now, if not given. A month that is paid for keeps its credits.
+    from: Option<DateTime<Utc>>,
+}
+
+/// A month that was paid for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewMonth {
+    /// When the month begins.
+    starts_at: DateTime<Utc>,
+    invoice: InvoiceBody,
+}
+
+/// An invoice that was paid.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct InvoiceBody {
+    /// Its number: letters, digits and . _ : -
+    #[schema(example = "2026-0017")]
+    id: String,
+    /// The first instant of the period that it charges: exactly the month's.
+    period_start: DateTime<Utc>,
+    /// The first instant after it.
+    period_end: DateTime<Utc>,
+    /// What was paid: the plan's price.
+    paid: MoneyBody,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct SubscriptionBody {
+    client_id: Uuid,
+    /// Which plan holds from when on.
+    terms: Vec<TermBody>,
+    /// The month that it is; null before the first and after the end.
+    current: Option<MonthBody>,
+    version: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct TermBody {
+    from: DateTime<Utc>,
+    /// Null: the subscription has ended.
+    plan_id: Option<Uuid>,
+}
+
+/// What a client is entitled to in a month.
+#[derive(Debug, Serialize, ToSchema)]
+struct MonthBody {
+    plan: PlanBody,
+    starts_at: DateTime<Utc>,
+    /// The first instant after it, when the next is to be paid.
+    ends_at: DateTime<Utc>,
+    /// The lot that it brought, once it was paid for.
+    lot: Option<u32>,
+}
+
+/// A client's subscription, and what it entitles to now.
+#[utoipa::path(get, path = "/clients/{id}/subscription", tag = "subscriptions",
+    params(("id" = Uuid, Path)), responses((status = 200, body = SubscriptionBody)))]
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Versioned<SubscriptionBody>, Problem> {
+    let client = caller.client(&app, id).await?;
+    shown(&app, &caller, client.id).await
+}
+
+/// Subscribe a client to a plan, or change to it, now or later.
+#[utoipa::path(post, path = "/clients/{id}/subscription", tag = "subscriptions",
+    params(("id" = Uuid, Path)), request_body = NewTerm,
+    responses((status = 200, body = SubscriptionBody)))]
+async fn change(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<NewTerm>,
+) -> Result<Done<Versioned<SubscriptionBody>>, Problem> {
+    let NewTerm { plan_id, from } = command.body;
+    set(&app, &command, id, Some(PlanId(plan_id)), from).await
+}
+
+/// End a subscription, now or later.
+#[utoipa::path(post, path = "/clients/{id}/subscription/end", tag = "subscriptions",
+    params(("id" = Uuid, Path)), request_body = End,
+    responses((status = 200, body = SubscriptionBody)))]
+async fn end(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<End>,
+) -> Result<Done<Versioned<SubscriptionBody>>, Problem> {
+    let End { from } = command.body;
+    set(&app, &command, id, None, from).await
+}
+
+/// Enter that a month was paid for. Its credits are granted on the invoice that proves it, and what
+/// is left of the month before goes over, by the plan.
+#[utoipa::path(post, path = "/clients/{id}/subscription/months", tag = "subscriptions",
+    params(("id" = Uuid, Path)), request_body = NewMonth,
+    responses((status = 201, body = EntryBody),
+        (status = 200, body = EntryBody, description = "It was entered before.")))]
+async fn pay(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<NewMonth>,
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "client")?;
+    let client = ClientId(id);
+    let NewMonth { starts_at, invoice } = &command.body;
+    let starts_at = *starts_at;
+    let period = Period::new(invoice.period_start, invoice.period_end);
+    let invoice = PaidInvoice {
+        id: vendor_id("invoice.id", &invoice.id)?,
+        period: period.map_err(|error: BadPeriod| {
+            Problem::unprocessable("invalid_value", "invoice.period_end", error.to_string())
+        })?,
+        paid: invoice.paid.money("invoice.paid")?,
+    };
+    let request = command.request(&app);
+    let (expected, now) = (command.expected, request.at);
+    let scope = Scope::Month { client, starts_at };
+    let decide = Box::new(move |view: &_| grant_month(view, starts_at, invoice, expected, now));
+    let written = app.write(&request, scope, decide).await?;
+    let subscription = stored(&app, &command.caller, client).await?;
+    let month = subscription.month_starting(starts_at);
+    let key = month.map(|month| subscription.key(&month));
+    entered(&app, &command, written, key.ok_or_else(Problem::internal)?).await
+}
+
+async fn set<T>(
+    app: &App,
+    command: &Command<T>,
+    id: Uuid,
+    plan: Option<PlanId>,
+    from: Option<DateTime<Utc>>,
+) -> Result<Done<Versioned<SubscriptionBody>>, Problem> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "client")?;
+    let client = ClientId(id);
+    let request = command.request(app);
+    let (expected, now) = (command.expected, request.at);
+    let from = from.unwrap_or(now);
+    let scope = Scope::Subscription { client, plan };
+    let decide = Box::new(move |view: &_| subscribe(view, plan, from, expected, now));
+    let written = app.write(&request, scope, decide).await?;
+    let answer = shown(app, &command.caller, client).await?;
+    Ok(Done { written, answer })
+}
+
+async fn stored(app: &App, caller: &Caller, client: ClientId) -> Result<Subscription, Problem> {
+    let subscription = app.store.subscription(caller.0.clinic, client).await?;
+    subscription.ok_or_else(|| Problem::not_found("subscription"))
+}
+
+async fn shown(
+    app: &App,
+    caller: &Caller,
+    client: ClientId,
+) -> Result<Versioned<SubscriptionBody>, Problem> {
+    let subscription = stored(app, caller, client).await?;
+    let current = match subscription.month_at(app.clock.now()) {
+        Some(month) => Some(month_body(app, caller, &subscription, &month).await?),
+        None => None,
+    };
+    let terms = subscription.terms.iter().map(|term| TermBody {
+        from: term.from,
+        plan_id: term.plan.map(|id| id.0),
+    });
+    let body = SubscriptionBody {
+        client_id: client.0,
+        terms: terms.collect(),
+        current,
+        version: subscription.version,
+    };
+    Ok(Versioned::ok(body.version, body))
+}
+
+async fn month_body(
+    app: &App,
+    caller: &Caller,
+    subscription: &Subscription,
+    month: &Month,
+) -> Result<MonthBody, Problem> {
+    let clinic = caller.0.clinic;
+    let plan = app.store.plan(clinic, month.plan).await?;
+    let account = app.store.account(clinic, subscription.client).await?;
+    let account = account.ok_or_else(Problem::internal)?;
+    Ok(MonthBody {
+        plan: plans::body(&plan.ok_or_else(Problem::internal)?),
+        starts_at: month.period.start(),
+        ends_at: month.period.end(),
+        lot: lot_of_month(&account, subscription, month).map(|lot| lot.0),
+    })
+}

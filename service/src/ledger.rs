@@ -1,0 +1,210 @@
+//! Whole accounts: read from the first entry on, and verified.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use clinic::ClinicId;
+use ledger_core::{Account, AccountId, BrokenAt, Corrupt, Entry, Head, fold, verify_anchored};
+use scheduler_core::ClientId;
+use serde::{Deserialize, Serialize};
+use store::{PAGE_MAX, Page, Store, StoreError};
+use uuid::Uuid;
+
+/// A head that was kept: the chain of its account must pass through it for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchor {
+    /// In which clinic.
+    pub clinic: ClinicId,
+    /// When it was kept.
+    pub at: DateTime<Utc>,
+    /// The head.
+    pub head: Head,
+}
+
+/// What is wrong with an account.
+#[derive(Debug, thiserror::Error)]
+pub enum Defect {
+    /// It is not there.
+    #[error("it is missing")]
+    Missing,
+    /// Its snapshot cannot be read.
+    #[error("its snapshot cannot be read: {0}")]
+    Snapshot(String),
+    /// An entry cannot be read.
+    #[error("entry {seq} cannot be read: {why}")]
+    Unreadable {
+        /// Which: all before it can be.
+        seq: u64,
+        /// Why.
+        why: String,
+    },
+    /// The chain is not whole.
+    #[error(transparent)]
+    Broken(#[from] BrokenAt),
+    /// An entry does not fit those before it.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    /// The snapshot is not what the entries amount to.
+    #[error("the snapshot at entry {seq} is not the fold of the entries")]
+    Differs {
+        /// The entry that the snapshot says it is at.
+        seq: u64,
+    },
+}
+
+/// What was found in all accounts.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// How many there are.
+    pub accounts: u64,
+    /// The entries of those that are whole.
+    pub entries: u64,
+    /// Their heads.
+    pub heads: Vec<(ClinicId, Head)>,
+    /// What is wrong with the others.
+    pub defects: Vec<(ClinicId, ClientId, Defect)>,
+}
+
+/// Verifies all accounts of all clinics, and those that heads were kept of. `progress` is told after
+/// each how many are done.
+///
+/// # Errors
+/// What the store says.
+pub async fn audit(
+    store: &dyn Store,
+    anchors: &[Anchor],
+    mut progress: impl FnMut(u64),
+) -> Result<Audit, StoreError> {
+    let mut all: BTreeSet<(Uuid, Uuid)> = BTreeSet::new();
+    for clinic in store.clinics().await? {
+        let clients = accounts(store, clinic).await?;
+        all.extend(clients.into_iter().map(|client| (clinic.0, client.0)));
+    }
+    let mut kept: BTreeMap<(Uuid, Uuid), Vec<Head>> = BTreeMap::new();
+    for Anchor { clinic, head, .. } in anchors {
+        let account = (clinic.0, head.account.0);
+        kept.entry(account).or_default().push(*head);
+        all.insert(account);
+    }
+    let mut audit = Audit::default();
+    for account in all {
+        let (clinic, client) = (ClinicId(account.0), ClientId(account.1));
+        let anchors = kept.get(&account).map_or(&[][..], Vec::as_slice);
+        match verify(store, clinic, client, anchors).await? {
+            Ok(head) => {
+                audit.entries += head.seq;
+                audit.heads.push((clinic, head));
+            }
+            Err(defect) => audit.defects.push((clinic, client, defect)),
+        }
+        audit.accounts += 1;
+        progress(audit.accounts);
+    }
+    Ok(audit)
+}
+
+/// All entries of an account through a number, oldest first. One that cannot be read ends them.
+///
+/// # Errors
+/// What the store says, and [`Defect::Unreadable`].
+pub async fn entries(
+    store: &dyn Store,
+    clinic: ClinicId,
+    client: ClientId,
+    through: u64,
+) -> Result<Result<Vec<Entry>, Defect>, StoreError> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut limit = PAGE_MAX;
+    loop {
+        let last = entries.last().map_or(0, |entry| entry.seq);
+        match store.entries(clinic, client, last, limit).await {
+            Ok(mut more) => {
+                more.retain(|entry| entry.seq <= through);
+                if more.is_empty() {
+                    return Ok(Ok(entries));
+                }
+                entries.extend(more);
+            }
+            // Which of the page is it?
+            Err(StoreError::Corrupt { .. }) if limit > 1 => limit = 1,
+            Err(error @ StoreError::Corrupt { .. }) => {
+                let (seq, why) = (last + 1, cause(&error));
+                return Ok(Err(Defect::Unreadable { seq, why }));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Verifies an account: its chain, against the heads that were kept, and its snapshot, which must be
+/// the fold of its entries. Gives its head.
+///
+/// The snapshot is read first: entries that come later are beyond it, and those it counts do not
+/// change. So it may be asked while the service works.
+///
+/// # Errors
+/// What the store says. What is wrong with the account is the inner error.
+pub async fn verify(
+    store: &dyn Store,
+    clinic: ClinicId,
+    client: ClientId,
+    anchors: &[Head],
+) -> Result<Result<Head, Defect>, StoreError> {
+    let snapshot = match store.account(clinic, client).await {
+        Ok(Some(snapshot)) => snapshot,
+        Ok(None) => return Ok(Err(Defect::Missing)),
+        Err(error @ StoreError::Corrupt { .. }) => {
+            return Ok(Err(Defect::Snapshot(cause(&error))));
+        }
+        Err(error) => return Err(error),
+    };
+    let entries = match entries(store, clinic, client, u64::MAX).await? {
+        Ok(entries) => entries,
+        Err(defect) => return Ok(Err(defect)),
+    };
+    Ok(check(&snapshot, AccountId(client.0), &entries, anchors))
+}
+
+fn check(
+    snapshot: &Account,
+    account: AccountId,
+    entries: &[Entry],
+    anchors: &[Head],
+) -> Result<Head, Defect> {
+    verify_anchored(account, entries, anchors)?;
+    let counted = entries
+        .iter()
+        .take_while(|entry| entry.seq <= snapshot.seq());
+    if fold(account, counted)? == *snapshot {
+        Ok(snapshot.head())
+    } else {
+        Err(Defect::Differs {
+            seq: snapshot.seq(),
+        })
+    }
+}
+
+/// The clients of a clinic: each has an account.
+///
+/// # Errors
+/// What the store says.
+pub async fn accounts(store: &dyn Store, clinic: ClinicId) -> Result<Vec<ClientId>, StoreError> {
+    let mut all: Vec<ClientId> = Vec::new();
+    loop {
+        let page = Page {
+            after: all.last().map(|id| id.0),
+            limit: PAGE_MAX,
+        };
+        let clients = store.clients(clinic, page).await?;
+        if clients.is_empty() {
+            return Ok(all);
+        }
+        all.extend(clients.iter().map(|client| client.id));
+    }
+}
+
+fn cause(error: &StoreError) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    format!("{error}: {}", cause.unwrap_or_default())
+}
