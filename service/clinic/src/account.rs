@@ -145,7 +145,7 @@ pub fn by_hand(
             service: in_ledger(service),
             credits: Credits::ONE,
             amount: AmountPolicy::Exactly(view.service()?.price),
-            valid_from: now,
+            valid_from: first_entered(view, &what.key()).unwrap_or(now),
         }
         .grant(Checkout {
             id: checkout.clone(),
@@ -179,6 +179,12 @@ pub fn by_hand(
         None => Ok(Idempotent::AlreadyApplied),
         Some(posting) => credited(view, posting, command.key(), what.journaled(), now),
     }
+}
+
+/// When a purchase was entered first: from then on it is valid, however often it is sent.
+fn first_entered(view: &View, key: &Key) -> Option<DateTime<Utc>> {
+    let entry = view.entries.iter().find(|entry| entry.key == *key);
+    entry.map(|entry| entry.effective_at)
 }
 
 /// Carries out the ends of all of an account's lots that are due.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 use ledger_core::{
-    Account, Command, Credits, Invoice, InvoiceLine, InvoiceStatus, LotNumber, Money, Period,
+    Account, Command, Invoice, InvoiceLine, InvoiceStatus, LotNumber, Money, Period,
     TransferReason, VendorId,
 };
 use scheduler_core::ClientId;
@@ -61,28 +61,28 @@ pub fn subscribe(
         return invalid("now or later");
     }
     let known = before.map_or(&[][..], |before| &before.terms);
-    let kept = known.iter().take_while(|term| term.from < from);
-    let mut terms: Vec<Term> = kept.copied().collect();
-    let in_force = terms.last().and_then(|term| term.plan);
     if known.is_empty() && plan.is_none() {
         let what = "subscription";
         return Err(Refusal::NotFound { what });
     }
-    if terms.len() == known.len() && in_force == plan {
-        return Ok(Idempotent::AlreadyApplied);
-    }
-    if let Some(before) = before
-        && let Some(account) = &view.account
-        && (terms.len()..known.len())
-            .any(|term| lot_of(account, &before.item(term), |_| true).is_some())
-    {
-        return invalid("a time after what has been paid for begins");
-    }
-    if terms.len() >= TERMS_MAX {
-        return invalid("a subscription with at most 1000 changes");
-    }
+    let kept = known.iter().take_while(|term| term.from < from);
+    let mut terms: Vec<Term> = kept.copied().collect();
+    let in_force = terms.last().and_then(|term| term.plan);
     if in_force != plan || terms.is_empty() {
         terms.push(Term { from, plan });
+    }
+    if terms == known {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    if terms.len() > TERMS_MAX {
+        return invalid("a subscription with at most 1000 changes");
+    }
+    let is_replaced = |at: &usize| known.get(*at) != terms.get(*at);
+    let mut replaced = (0..known.len()).filter(is_replaced);
+    if let Some((before, account)) = before.zip(view.account.as_ref())
+        && replaced.any(|term| lot_of(account, &before.item(term), |_| true).is_some())
+    {
+        return invalid("a time after what has been paid for begins");
     }
     let after = Subscription {
         client,
@@ -135,21 +135,23 @@ pub fn grant_month(
     let Some(mut posting) = Posting::of(account).post(&view.entries, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
-    if let Some((lot, reason)) = left_over(account, subscription, &month, is_first) {
+    if let Some((number, reason)) = left_over(account, subscription, &month, is_first)
+        // As it is after the grant, with which a debt may have been repaid from it.
+        && let Some(lot) = posting.account().lot(number)
+    {
         let policy = match reason {
             TransferReason::Rollover => plan.left_over.rollover,
             _ => plan.left_over.carry_over,
         };
-        // As it is after the grant, which may have repaid a debt from it.
-        let amount = posting.account().lot(lot);
-        let amount = amount.map_or(Credits::ZERO, |lot| policy.of(lot, reason));
+        let amount = policy.of(lot, reason);
         if amount.is_positive() {
             let transfer = Command::Transfer {
                 id: Uuid::new_v5(&client.0, command.key().as_str().as_bytes()),
-                lot: account.lot_id(lot),
+                lot: account.lot_id(number),
                 reason,
                 amount,
-                effective_at: month.period.start(),
+                // Who pays ahead can still use it before.
+                effective_at: lot.effective_at,
                 expires_at: in_ledger.expires_at(month.period),
             };
             let moved = posting.clone().post(&view.entries, &transfer, now)?;

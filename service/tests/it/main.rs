@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod access;
+mod audit;
 mod backend;
 mod bad_input;
 mod clinic;
 mod crash;
+mod credits;
 
 mod database;
 mod idempotency;

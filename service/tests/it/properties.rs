@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
-use ledger_core::{AccountId, fold, verify};
+use ledger_core::{Account, AccountId, Body, Entry, Renewal, fold, verify};
 use proptest::prelude::*;
 use scheduler_core::ClientId;
 use serde_json::{Value, json};
@@ -14,25 +14,54 @@ use crate::clinic::{Clinic, Parties};
 enum Step {
     Grant(i64),
     Pass(i64),
-    Reschedule { week: usize, day: u8, hour: u8 },
-    Cancel { week: usize, as_client: bool },
-    Skip { week: usize },
-    Complete { week: usize },
-    NoShow { week: usize },
+    Reschedule {
+        week: usize,
+        day: u8,
+        hour: u8,
+    },
+    Cancel {
+        week: usize,
+        as_client: bool,
+    },
+    Skip {
+        week: usize,
+    },
+    Complete {
+        week: usize,
+    },
+    NoShow {
+        week: usize,
+    },
+    Waive {
+        week: usize,
+    },
+    /// To one of the plans, which changes nothing if it is the present one.
+    ChangePlan {
+        plan: usize,
+    },
+    /// The present month, or the one after it.
+    PayMonth {
+        ahead: bool,
+    },
+    Adjust(i64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let week = 0..6_usize;
     prop_oneof![
         1 => (1..4_i64).prop_map(Step::Grant),
-        4 => (1..100_i64).prop_map(Step::Pass),
+        4 => (1..300_i64).prop_map(Step::Pass),
         3 => (week.clone(), 2..27_u8, 0..24_u8)
             .prop_map(|(week, day, hour)| Step::Reschedule { week, day, hour }),
         2 => (week.clone(), any::<bool>())
             .prop_map(|(week, as_client)| Step::Cancel { week, as_client }),
         1 => week.clone().prop_map(|week| Step::Skip { week }),
         2 => week.clone().prop_map(|week| Step::Complete { week }),
-        1 => week.prop_map(|week| Step::NoShow { week }),
+        1 => week.clone().prop_map(|week| Step::NoShow { week }),
+        1 => week.prop_map(|week| Step::Waive { week }),
+        1 => (0..2_usize).prop_map(|plan| Step::ChangePlan { plan }),
+        2 => any::<bool>().prop_map(|ahead| Step::PayMonth { ahead }),
+        1 => (-2..3_i64).prop_map(Step::Adjust),
     ]
 }
 
@@ -86,11 +115,78 @@ async fn take(clinic: &Clinic, parties: &Parties, intent: &str, client: &str, st
         ),
         Step::Complete { week } => (&*clinic.admin, session(*week, "complete").await, json!({})),
         Step::NoShow { week } => (&*clinic.admin, session(*week, "no-show").await, json!({})),
+        Step::Waive { week } => (
+            &*clinic.admin,
+            session(*week, "waive").await,
+            json!({ "reason": "goodwill" }),
+        ),
+        Step::ChangePlan { plan } => {
+            let plans = clinic.get("/plans").await;
+            let path = format!("/clients/{}/subscription", parties.client);
+            let body = json!({ "plan_id": plans["items"][*plan]["id"] });
+            (&*clinic.admin, Some(path), body)
+        }
+        Step::PayMonth { ahead } => {
+            let path = format!("/clients/{}/subscription", parties.client);
+            let shown = clinic.get_as(&clinic.admin, &path).await.body;
+            let current = &shown["current"];
+            if current.is_null() {
+                return;
+            }
+            let (mut start, mut end) = (current["starts_at"].clone(), current["ends_at"].clone());
+            if *ahead {
+                let anchor = shown["terms"].as_array().unwrap().last().unwrap()["from"].clone();
+                (start, end) = (end.clone(), month_after(&anchor, &end));
+            }
+            let invoice = json!({
+                "id": format!("in-{}", start.as_str().unwrap()),
+                "period_start": start, "period_end": end, "paid": current["plan"]["price"],
+            });
+            let body = json!({ "starts_at": start, "invoice": invoice });
+            (&*clinic.admin, Some(format!("{path}/months")), body)
+        }
+        Step::Adjust(amount) => {
+            let body = json!({
+                "service_id": parties.service, "amount": amount, "reason": "counted",
+            });
+            let path = format!("/clients/{}/adjustments", parties.client);
+            (&*clinic.admin, Some(path), body)
+        }
     };
     let Some(path) = path else { return };
     let answer = clinic.post_as(token, &path, &body).await;
-    let fine = answer.status == StatusCode::OK || answer.status == StatusCode::CONFLICT;
+    let none = matches!(step, Step::Adjust(0));
+    let fine = match answer.status {
+        StatusCode::OK | StatusCode::CREATED => true,
+        // The ledger refuses nothing that the clinic has decided.
+        StatusCode::CONFLICT => answer.body["code"] != "ledger",
+        StatusCode::UNPROCESSABLE_ENTITY => none,
+        _ => false,
+    };
     assert!(fine, "{step:?}: {} {}", answer.status, answer.body);
+}
+
+/// The end of the month that begins at an instant, months being counted from an anchor.
+fn month_after(anchor: &Value, start: &Value) -> Value {
+    let instant = |value: &Value| value.as_str().unwrap().parse().unwrap();
+    let renewal = Renewal {
+        anchor: instant(anchor),
+        months: 1,
+    };
+    let month = renewal.period_at(instant(start)).unwrap().unwrap();
+    json!(month.end())
+}
+
+/// What was ever granted is in some bucket, and what went over into another lot counts once.
+fn check_total(account: &Account, entries: &[Entry]) {
+    let brought = entries.iter().map(|entry| match &entry.body {
+        Body::Grant { amount, .. } => amount.0,
+        Body::Adjust { amount, .. } => amount.0.max(0),
+        _ => 0,
+    });
+    let balance = account.balance();
+    let total = balance.total().unwrap().0 - balance.moved_out.0;
+    assert_eq!(total, brought.sum::<i64>());
 }
 
 /// The snapshot is the fold of the entries, the chain holds, and every scheduled session has one
@@ -114,6 +210,7 @@ async fn check(clinic: &Clinic, parties: &Parties) {
     let id = AccountId(client.0);
     assert_eq!(fold(id, &entries).unwrap(), account);
     assert_eq!(verify(id, &entries).unwrap(), account.head());
+    check_total(&account, &entries);
 
     let window = "from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z";
     let all = clinic
@@ -159,6 +256,13 @@ proptest! {
             let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
             let parties = clinic.parties().await;
             clinic.grant(&parties, 2).await;
+            for (credits, rollover) in [(4, json!(1)), (2, json!("all"))] {
+                let plan = json!({
+                    "name": "plan", "service_id": parties.service, "credits": credits,
+                    "price": { "minor": 10_000, "currency": "GBP" }, "rollover": rollover,
+                });
+                clinic.post("/plans", plan).await;
+            }
             let rule = Some("FREQ=WEEKLY;BYDAY=MO;COUNT=6");
             let intent = clinic.book(&parties, WEEKS[0], rule).await;
             let client = clinic.client_token(&parties.client).await;
