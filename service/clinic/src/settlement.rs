@@ -51,7 +51,7 @@ pub fn settle(
 /// [`Refusal`] if it is not the principal's, or the policy refuses, or nothing was forfeited.
 pub fn waive(
     view: &View,
-    reason: ReasonCode,
+    reason: &ReasonCode,
     principal: Principal,
     expected: Option<u64>,
     now: DateTime<Utc>,
@@ -68,7 +68,7 @@ pub fn waive(
         let role = principal.role.name();
         return Err(Refusal::MayNotWaive { role });
     }
-    let Some(posting) = give_back(view, session, principal.identity(), &reason, now)? else {
+    let Some(posting) = give_back(view, session, principal.identity(), reason, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
     let mut changes = Vec::new();

@@ -145,7 +145,7 @@ async fn waive(
 ) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
     let reason = reason(&command.body.reason)?;
     on_session(&app, &command, id, |view, principal, expected, now| {
-        settlement::waive(view, reason, principal, expected, now)
+        settlement::waive(view, &reason, principal, expected, now)
     })
     .await
 }

@@ -277,6 +277,14 @@ async fn a_consultation_is_bought_once_at_its_price() {
     let (admin, path) = (&plans.clinic.admin, plans.path("purchases"));
     let again = plans.clinic.post_as(admin, &path, &of(8_000)).await;
     assert_eq!(again.status, StatusCode::OK);
+    // The receipt of one thing buys no other.
+    let other = json!({
+        "service_id": plans.parties.service, "checkout": "cs_1", "paid": pounds(6_500),
+    });
+    let conflict = StatusCode::CONFLICT;
+    plans
+        .refused("purchases", other, conflict, "key_conflict")
+        .await;
     let balance = plans.clinic.get(&plans.path("balance")).await;
     assert_eq!(balance["services"][0]["service_id"], consultation);
     assert_eq!(balance["available"], 1);

@@ -109,7 +109,7 @@ impl Fixture {
                     reason,
                 },
                 effective_at: now(),
-                expires_at: (number % 24 == 0).then(|| day(1 + random % 9)),
+                expires_at: number.is_multiple_of(24).then(|| day(1 + random % 9)),
             },
             2..=4 => Command::Hold {
                 hold,

@@ -144,8 +144,9 @@ pub async fn everything_comes_back_as_it_went(store: Arc<dyn Store>) {
     (subscription.version, subscription.terms[0].plan) = (2, None);
     let changed = Change::Subscription(subscription.clone());
     clinic.commit(vec![changed]).await.unwrap();
-    assert_eq!(clinic.store.plans(of, ALL).await.unwrap(), [plan.clone()]);
-    assert_eq!(clinic.store.plan(of, plan.id).await.unwrap(), Some(plan));
+    let listed = clinic.store.plans(of, ALL).await.unwrap();
+    let shown = clinic.store.plan(of, plan.id).await.unwrap();
+    assert_eq!((listed, shown), (vec![plan.clone()], Some(plan)));
     let stored = clinic.store.subscription(of, clinic.clients[0]).await;
     assert_eq!(stored.unwrap(), Some(subscription));
     let therapist = clinic
