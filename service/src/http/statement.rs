@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use ledger_core::{Account, AccountId, AsOf, Balance, Entry, Line, Lot, Statement};
+use ledger_core::{Account, AccountId, AsOf, Balance, Bucket, Entry, Line, Lot, Statement};
 use scheduler_core::ClientId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -248,7 +248,7 @@ fn defective(defect: &dyn std::error::Error) -> Problem {
 fn line_body(line: &Line) -> LineBody {
     let moves = line.moves.iter().map(|one| MoveBody {
         lot: one.lot.0,
-        from: one.from.map(|bucket| bucket.as_str()),
+        from: one.from.map(Bucket::as_str),
         to: one.to.as_str(),
         amount: one.amount.0,
     });
