@@ -1,15 +1,15 @@
 -- Standing bookings that are not due for a year. What refers to what is not checked on the way in.
 SET session_replication_role = replica;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
-INSERT INTO therapist
-SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(4294967296 + n), 32, '0')::uuid, 'T',
+INSERT INTO therapist (clinic_id, id, zone, hours)
+SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(4294967296 + n), 32, '0')::uuid,
     'UTC', '{"v": 1, "data": []}'
 FROM generate_series(0, ALL_OTHERS / 500) AS n;
-INSERT INTO client
-SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(8589934592 + n), 32, '0')::uuid, 'C',
-    'UTC', NULL
+INSERT INTO client (clinic_id, id, legal_hold, zone)
+SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(8589934592 + n), 32, '0')::uuid,
+    false, 'UTC'
 FROM generate_series(0, ALL_OTHERS / 4) AS n;
-INSERT INTO account
+INSERT INTO account (clinic_id, client_id, version, snapshot)
 SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(8589934592 + n), 32, '0')::uuid, 0, '{}'
 FROM generate_series(0, ALL_OTHERS / 4) AS n;
 INSERT INTO intent

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc, Weekday};
 use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
 use clinic::registration::{self, NewService};
-use clinic::{Client, ClinicId, Principal, Role, Scope, Therapist};
+use clinic::{Client, ClinicId, Principal, Role, Scope, Therapist, WrappedDek};
 use ledger_core::{Credits, Money, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::{ClientId, GapPolicy, IntentId, ServiceId, TherapistId, Zone};
@@ -171,10 +171,11 @@ async fn book_daily(store: &dyn Store) -> anyhow::Result<u32> {
         });
         let new = Therapist {
             id: therapist,
-            name: "T".to_owned(),
+            person: None,
             hours: WeeklyHours::new(Zone::UTC, hours.to_vec())?,
         };
-        let decide = Box::new(move |_: &_| registration::register_therapist(new));
+        let dek = unused_key(therapist.0, staff.now);
+        let decide = Box::new(move |_: &_| registration::register_therapist(new, dek));
         staff.write(nobody(), decide).await?;
         for (hour, place) in HOURS.into_iter().zip(0..) {
             let client = ClientId(id(3, number * 10 + place));
@@ -183,6 +184,16 @@ async fn book_daily(store: &dyn Store) -> anyhow::Result<u32> {
         }
     }
     Ok(booked)
+}
+
+/// The key of somebody of whom nothing is known: a tick looks at nobody.
+fn unused_key(owner: Uuid, created_at: DateTime<Utc>) -> WrappedDek {
+    WrappedDek {
+        owner,
+        generation: 1,
+        wrapped: Vec::new(),
+        created_at,
+    }
 }
 
 async fn book(
@@ -195,14 +206,16 @@ async fn book(
     let (principal, now) = (staff.principal, staff.now);
     let new = Client {
         id: client,
-        name: "C".to_owned(),
+        person: None,
+        legal_hold: false,
         zone: Zone::UTC,
         therapist: Some(therapist),
     };
     let therapist_of = Scope::New {
         therapist: Some(therapist),
     };
-    let decide = Box::new(move |view: &_| registration::register_client(view, new));
+    let dek = unused_key(client.0, now);
+    let decide = Box::new(move |view: &_| registration::register_client(view, new, dek));
     staff.write(therapist_of, decide).await?;
     let grant = ByHand::Grant {
         id: client.0,

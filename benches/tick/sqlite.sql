@@ -1,15 +1,15 @@
 -- Standing bookings that are not due for a year. What refers to what is not checked on the way in.
 PRAGMA foreign_keys = OFF;
 BEGIN;
-INSERT INTO therapist
+INSERT INTO therapist (clinic_id, id, zone, hours)
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ALL_OTHERS / 500)
-SELECT X'00000000000080008000000000000001', CAST(printf('t%015d', n) AS BLOB), 'T', 'UTC',
+SELECT X'00000000000080008000000000000001', CAST(printf('t%015d', n) AS BLOB), 'UTC',
     '{"v":1,"data":[]}' FROM numbers;
-INSERT INTO client
+INSERT INTO client (clinic_id, id, legal_hold, zone)
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ALL_OTHERS / 4)
-SELECT X'00000000000080008000000000000001', CAST(printf('c%015d', n) AS BLOB), 'C', 'UTC', NULL
+SELECT X'00000000000080008000000000000001', CAST(printf('c%015d', n) AS BLOB), 0, 'UTC'
 FROM numbers;
-INSERT INTO account
+INSERT INTO account (clinic_id, client_id, version, snapshot)
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ALL_OTHERS / 4)
 SELECT X'00000000000080008000000000000001', CAST(printf('c%015d', n) AS BLOB), 0, '{}' FROM numbers;
 INSERT INTO intent

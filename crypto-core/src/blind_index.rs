@@ -42,11 +42,23 @@ impl IndexKey {
         let normal = normal(address).ok_or(BadEmail {
             bytes: address.len(),
         })?;
+        Ok(self.mac(b"standing/v1/email", clinic, normal.as_bytes()))
+    }
+
+    /// The index of a request in a clinic, by its digest, over `standing/v1/request`, the clinic's 16
+    /// bytes and the digest. A bare digest of what a person sent, kept to recognise it again, could be
+    /// found out by trying: names are few.
+    #[must_use]
+    pub fn request(&self, clinic: ClinicId, digest: &[u8; 32]) -> BlindIndex {
+        self.mac(b"standing/v1/request", clinic, digest)
+    }
+
+    fn mac(&self, label: &[u8], clinic: ClinicId, message: &[u8]) -> BlindIndex {
         let mac = Hmac::clone(&self.0)
-            .chain_update(b"standing/v1/email")
+            .chain_update(label)
             .chain_update(clinic.0.as_bytes())
-            .chain_update(normal.as_bytes());
-        Ok(BlindIndex(mac.finalize().into_bytes().into()))
+            .chain_update(message);
+        BlindIndex(mac.finalize().into_bytes().into())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::blind_index::IndexKey;
 use crate::context::{Context, Owner, Purpose, Version};
 use crate::envelope::{Envelope, Nonce, OpenError, Plaintext, SealError};
 use crate::key::{Dek, DekId, Kek, KeyBytes, KeyId};
@@ -142,7 +143,7 @@ impl Keyring<Kek> {
 
     /// Reads the text of a key file: a line for each KEK, with its id, whether it is `active` or
     /// `older`, and its bytes in hexadecimal. Empty lines and lines that begin with `#` say
-    /// nothing.
+    /// nothing. A line that begins with `index` is [`IndexKey::parse`](crate::IndexKey::parse)'s.
     ///
     /// The text is secret, and the caller's to wipe.
     ///
@@ -162,7 +163,7 @@ impl Keyring<Kek> {
             let mut words = text.split_ascii_whitespace();
             let first = match words.next() {
                 None => continue,
-                Some(word) if word.starts_with('#') => continue,
+                Some(word) if word.starts_with('#') || word == INDEX => continue,
                 Some(word) => word,
             };
             let (Some(state), Some(digits), None) = (words.next(), words.next(), words.next())
@@ -181,6 +182,39 @@ impl Keyring<Kek> {
         }
         let active = active.ok_or(BadKeyFile::NoActive)?;
         Ok(Keyring::new(active, older)?)
+    }
+}
+
+/// How the line of a key file begins that holds the key of blind indexes.
+const INDEX: &str = "index";
+
+impl IndexKey {
+    /// Reads the key of blind indexes from the text of a key file: its one line `index` and the
+    /// bytes in hexadecimal.
+    ///
+    /// ```
+    /// # use crypto_core::IndexKey;
+    /// assert!(IndexKey::parse(&format!("index {}", "5a".repeat(32))).is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// [`BadKeyFile`] if there is no such line, or two, or its key is none.
+    pub fn parse(text: &str) -> Result<IndexKey, BadKeyFile> {
+        let mut found = None;
+        for (line, text) in (1..).zip(text.lines()) {
+            let mut words = text.split_ascii_whitespace();
+            if words.next() != Some(INDEX) {
+                continue;
+            }
+            let (Some(digits), None) = (words.next(), words.next()) else {
+                return Err(BadKeyFile::Key { line });
+            };
+            let bytes = hexadecimal(digits).ok_or(BadKeyFile::Key { line })?;
+            if found.replace(IndexKey::new(&bytes)).is_some() {
+                return Err(BadKeyFile::SecondIndex { line });
+            }
+        }
+        found.ok_or(BadKeyFile::NoIndex)
     }
 }
 
@@ -276,7 +310,7 @@ pub enum BadKeyFile {
         /// Counted from 1.
         line: usize,
     },
-    /// The third word is no key.
+    /// The last word is no key.
     #[error("the key in line {line} is not 64 hexadecimal digits")]
     Key {
         /// Counted from 1.
@@ -291,6 +325,15 @@ pub enum BadKeyFile {
     /// One key seals.
     #[error("no key is active")]
     NoActive,
+    /// One key makes blind indexes.
+    #[error("line {line} is a second key of blind indexes")]
+    SecondIndex {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// One key makes blind indexes.
+    #[error("there is no line `index <64 hexadecimal digits>`")]
+    NoIndex,
     /// The keys are no ring.
     #[error(transparent)]
     Keyring(#[from] BadKeyring),

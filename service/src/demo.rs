@@ -12,7 +12,8 @@ use clinic::occurrence::{Touch, touch};
 use clinic::registration::{self, NewService};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
 use clinic::{
-    Address, Client, ClinicId, LeftOver, Plan, PlanId, Principal, Role, Scope, Therapist,
+    Address, Client, ClinicId, LeftOver, Person, PersonId, Plan, PlanId, Principal, Role, Scope,
+    SealedPerson, Therapist, WrappedDek,
 };
 use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -21,6 +22,7 @@ use store::{Decide, Request, Store, Token, Written};
 use store_sqlite::SqliteStore;
 
 use crate::clock::Clock;
+use crate::vault::Vault;
 use crate::{App, random, serve, worker};
 
 /// The admin token of a demo. It opens nothing but a temporary database on this machine.
@@ -94,7 +96,9 @@ pub async fn fill(store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<App> {
         credential,
         role: Role::Admin,
     };
+    let vault = Arc::new(Vault::temporary()?);
     let clinic = Filler {
+        vault: &vault,
         store: store.as_ref(),
         principal,
         now,
@@ -102,6 +106,7 @@ pub async fn fill(store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<App> {
     clinic.fill().await.context("cannot fill the demo")?;
     let app = App {
         demo: Some(principal),
+        vault,
         ..App::new(store, clock)
     };
     worker::tick(&app).await;
@@ -110,6 +115,7 @@ pub async fn fill(store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<App> {
 
 /// Fills the demo's clinic through the same decisions as everybody's.
 struct Filler<'a> {
+    vault: &'a Vault,
     store: &'a dyn Store,
     principal: Principal,
     now: DateTime<Utc>,
@@ -239,6 +245,17 @@ impl Filler<'_> {
         Ok(())
     }
 
+    fn seal(
+        &self,
+        id: PersonId,
+        name: &str,
+        email: Option<String>,
+    ) -> anyhow::Result<(SealedPerson, WrappedDek)> {
+        let person = Person::new(name.to_owned(), email)?;
+        let clinic = self.principal.clinic;
+        Ok(self.vault.seal_new(clinic, id, &person, self.now)?)
+    }
+
     async fn write(&self, scope: Scope, decide: Decide<'_>) -> anyhow::Result<Written> {
         let request = Request::of(self.principal, self.now);
         Ok(self.store.write(&request, scope, decide).await?)
@@ -258,12 +275,13 @@ impl Filler<'_> {
         });
         let zone: Zone = zone.parse()?;
         let id = TherapistId(random::id(self.now));
+        let (person, dek) = self.seal(PersonId::Therapist(id), name, None)?;
         let therapist = Therapist {
             id,
-            name: name.to_owned(),
+            person: Some(person),
             hours: WeeklyHours::new(zone, hours.collect())?,
         };
-        let decide = Box::new(|_: &_| registration::register_therapist(therapist));
+        let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek));
         self.write(Scope::New { therapist: None }, decide).await?;
         Ok(id)
     }
@@ -290,16 +308,20 @@ impl Filler<'_> {
         therapist: TherapistId,
     ) -> anyhow::Result<ClientId> {
         let id = ClientId(random::id(self.now));
+        let role = name.split(',').next().unwrap_or(name).to_lowercase();
+        let email = Some(format!("{role}@example.org"));
+        let (person, dek) = self.seal(PersonId::Client(id), name, email)?;
         let client = Client {
             id,
-            name: name.to_owned(),
+            person: Some(person),
+            legal_hold: false,
             zone: zone.parse()?,
             therapist: Some(therapist),
         };
         let scope = Scope::New {
             therapist: client.therapist,
         };
-        let decide = Box::new(|view: &_| registration::register_client(view, client));
+        let decide = Box::new(|view: &_| registration::register_client(view, client, dek));
         self.write(scope, decide).await?;
         Ok(id)
     }

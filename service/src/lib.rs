@@ -10,9 +10,11 @@ pub mod doctor;
 pub mod http;
 pub mod ledger;
 pub mod metrics;
+pub mod people;
 pub mod random;
 pub mod serve;
 pub mod stop;
+pub mod vault;
 pub mod web;
 pub mod worker;
 
@@ -24,6 +26,7 @@ use store::{Decide, Request, Store, StoreError, Written};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
+use crate::vault::Vault;
 use crate::worker::sink::{self, Sink};
 
 /// What every handler and job works with.
@@ -33,6 +36,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// What time it is.
     pub clock: Clock,
+    /// What seals and opens what is known of people.
+    pub vault: Arc<Vault>,
     /// Where messages go.
     pub sink: Arc<dyn Sink>,
     /// What is counted.
@@ -44,12 +49,14 @@ pub struct App {
 }
 
 impl App {
-    /// On this store and clock; messages go to the log, and nobody stops it.
+    /// On this store and clock; messages go to the log, nobody stops it, and what is known of people
+    /// stays closed.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
         Self {
             store,
             clock,
+            vault: Arc::new(Vault::closed()),
             sink: Arc::new(sink::Log),
             metrics: Arc::default(),
             stop: Stop::never(),
@@ -68,7 +75,7 @@ impl App {
         decide: Decide<'_>,
     ) -> Result<Written, StoreError> {
         let by = match request.actor {
-            clinic::Actor::Principal(_) => "command",
+            clinic::Actor::Principal(_) | clinic::Actor::Console => "command",
             clinic::Actor::Tick => "dispatch",
         };
         let written = self.store.write(request, scope, decide).await;

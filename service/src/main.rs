@@ -1,10 +1,12 @@
 //! The binary `standing`.
 
-use std::io::{IsTerminal, Write};
+mod commands;
+
+use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -14,12 +16,16 @@ use clinic::{ClinicId, Role};
 use scheduler_core::{ClientId, TherapistId};
 use standing::clock::Clock;
 use standing::database::Database;
-use standing::ledger::{self, Anchor, Audit};
+use standing::vault::Vault;
 use standing::worker::sink::Mailbox;
 use standing::{App, demo, doctor, random, serve, worker};
-use store::{Store, Token};
+use store::Token;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
+
+use commands::keys::KeysCommand;
+use commands::ledger::LedgerCommand;
+use commands::{DatabaseArgs, KeysArgs, instant};
 
 /// Standing appointments: one row of intent, sessions just in time, credits on a ledger.
 #[derive(Debug, Parser)]
@@ -59,6 +65,10 @@ enum Command {
     Migrate(DatabaseArgs),
     /// Look for what is wrong with the database and what it holds, and say what to do.
     Doctor(DatabaseArgs),
+    /// Make, exchange and check the keys that what is known of people is sealed under, and erase
+    /// people.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Verify the ledger, and keep what it will be verified against.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -66,54 +76,6 @@ enum Command {
     Token(TokenArgs),
     /// Start a clinic with people and bookings in a temporary database, and look at it.
     Demo(DemoArgs),
-}
-
-#[derive(Debug, Args)]
-struct DatabaseArgs {
-    /// An SQLite file, or a PostgreSQL server: postgres://user:password@host/name.
-    #[arg(
-        long,
-        env = "STANDING_DATABASE",
-        default_value = "standing.db",
-        value_name = "FILE|URL",
-        hide_env_values = true
-    )]
-    database: String, // parsed later: the error of a flag would show it, with its password
-    /// The most connections to a PostgreSQL server.
-    #[arg(long, env = "STANDING_CONNECTIONS", default_value_t = 16, value_name = "NUMBER",
-        value_parser = clap::value_parser!(u32).range(2..=1000))]
-    connections: u32,
-}
-
-impl DatabaseArgs {
-    fn database(&self) -> anyhow::Result<Database> {
-        self.database.parse().context("--database names none")
-    }
-
-    async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
-        Ok(self.database()?.open(self.connections).await?)
-    }
-}
-
-#[derive(Debug, Subcommand)]
-enum LedgerCommand {
-    /// Check every account: its chain of entries, and that its snapshot is their fold. Prints the
-    /// first entry that is not as it was written.
-    Verify(VerifyArgs),
-    /// Check every account, and print the head of each chain as a line of JSON, to be kept where
-    /// nobody who can write to the database can. Once a day, like:
-    /// standing ledger anchor >> heads.jsonl
-    Anchor(DatabaseArgs),
-}
-
-#[derive(Debug, Args)]
-struct VerifyArgs {
-    #[command(flatten)]
-    database: DatabaseArgs,
-    /// Heads that were kept by `standing ledger anchor`: the chains must pass through them, so what
-    /// was cut off or written anew is found too. May be given more than once.
-    #[arg(long, value_name = "FILE")]
-    anchors: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +122,8 @@ struct ServeArgs {
     /// Leave what is due to `standing worker`.
     #[arg(long, env = "STANDING_NO_WORKER", value_parser = FalseyValueParser::new())]
     no_worker: bool,
+    #[command(flatten)]
+    keys: KeysArgs,
     #[command(flatten)]
     interval: IntervalArgs,
     #[command(flatten)]
@@ -237,12 +201,6 @@ enum RoleName {
     Client,
 }
 
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .map_err(|error| format!("{error}; an instant like 2026-03-02T08:00:00Z is expected"))
-}
-
 impl ClockArgs {
     fn clock(&self) -> Clock {
         match self.clock {
@@ -254,8 +212,6 @@ impl ClockArgs {
 
 /// How long what cannot be cut off, like a write to a file, may hold up the end.
 const LAST_GRACE: Duration = Duration::from_secs(1);
-/// How often progress is shown on work that takes long.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
@@ -273,8 +229,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tick(args) => run_tick(args).await,
         Command::Migrate(args) => run_migrate(args).await,
         Command::Doctor(args) => run_doctor(args).await,
-        Command::Ledger(LedgerCommand::Verify(args)) => run_verify(args).await,
-        Command::Ledger(LedgerCommand::Anchor(args)) => run_anchor(args).await,
+        Command::Keys(command) => commands::keys::run(command).await,
+        Command::Ledger(command) => commands::ledger::run(command).await,
         Command::Token(args) => run_token(args).await,
         Command::Demo(args) => {
             demo::run(args.listen, args.interval.every(), args.clock.clock()).await
@@ -317,6 +273,7 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     }
     let app = App {
         stop: serve::stop_on_signal(),
+        vault: Arc::new(Vault::open(&args.keys.keys)?),
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
     let listener = serve::bind(args.listen).await?;
@@ -380,78 +337,6 @@ async fn run_doctor(args: DatabaseArgs) -> anyhow::Result<()> {
         bail!("{wrong} of {} checks found something", findings.len());
     }
     Ok(())
-}
-
-async fn run_verify(args: VerifyArgs) -> anyhow::Result<()> {
-    let mut anchors = Vec::new();
-    for file in &args.anchors {
-        anchors.extend(read_anchors(file)?);
-    }
-    let audit = audit(&args.database, &anchors).await?;
-    let Audit {
-        accounts, entries, ..
-    } = audit;
-    writeln!(
-        std::io::stdout(),
-        "{accounts} accounts, {entries} entries, {} anchors: all chains hold, all snapshots are \
-         their folds",
-        anchors.len()
-    )?;
-    Ok(())
-}
-
-async fn run_anchor(args: DatabaseArgs) -> anyhow::Result<()> {
-    let audit = audit(&args, &[]).await?;
-    let at = Clock::system().now();
-    let mut out = std::io::stdout().lock();
-    for (clinic, head) in audit.heads.into_iter().filter(|(_, head)| head.seq > 0) {
-        let anchor = Anchor { clinic, at, head };
-        writeln!(out, "{}", serde_json::to_string(&anchor)?)?;
-    }
-    Ok(())
-}
-
-/// Verifies all accounts, with progress for whoever watches, and fails with a line for each that
-/// is not whole.
-async fn audit(database: &DatabaseArgs, anchors: &[Anchor]) -> anyhow::Result<Audit> {
-    let store = database.open().await?;
-    let (mut shown, watched) = (Instant::now(), std::io::stderr().is_terminal());
-    let audited = ledger::audit(store.as_ref(), anchors, |done| {
-        if watched && shown.elapsed() > PROGRESS_EVERY {
-            shown = Instant::now();
-            eprint!("\r{done} accounts verified");
-        }
-    });
-    let audit = audited.await?;
-    store.close().await;
-    if watched {
-        eprint!("\r");
-    }
-    let mut out = std::io::stdout().lock();
-    for (clinic, account, defect) in &audit.defects {
-        writeln!(out, "BROKEN  clinic {clinic}, account {account}: {defect}")?;
-    }
-    let wrong = audit.defects.len();
-    if wrong > 0 {
-        bail!(
-            "{wrong} of {} accounts are not as they were written; do not write to them, and keep a copy",
-            audit.accounts
-        );
-    }
-    Ok(audit)
-}
-
-fn read_anchors(file: &Path) -> anyhow::Result<Vec<Anchor>> {
-    let text = std::fs::read_to_string(file);
-    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
-    let lines = text.lines().enumerate();
-    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            let place = || format!("{}:{} is no anchor", file.display(), number + 1);
-            serde_json::from_str(line).with_context(place)
-        })
-        .collect()
 }
 
 async fn run_token(args: TokenArgs) -> anyhow::Result<()> {

@@ -1,8 +1,10 @@
 //! The one place that draws random bytes: new ids and secrets.
 
 use chrono::{DateTime, Utc};
+use crypto_core::{KeyBytes, Nonce};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
+use zeroize::Zeroizing;
 
 /// The system's random source fails only where no program can be secure; then nothing is served.
 #[allow(
@@ -20,6 +22,29 @@ fn bytes<const N: usize>() -> [u8; N] {
 pub fn id(now: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     Builder::from_unix_timestamp_millis(millis, &bytes()).into_uuid()
+}
+
+/// A new key.
+#[must_use]
+pub fn key() -> KeyBytes {
+    KeyBytes::take(&mut bytes())
+}
+
+/// A new key in hexadecimal, as key files have it.
+#[must_use]
+pub fn key_digits() -> Zeroizing<String> {
+    let bytes = Zeroizing::new(bytes::<32>());
+    let mut digits = Zeroizing::new(String::with_capacity(64));
+    for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        digits.extend(char::from_digit(nibble.into(), 16));
+    }
+    digits
+}
+
+/// A nonce for one envelope.
+#[must_use]
+pub fn nonce() -> Nonce {
+    Nonce::from_random(bytes())
 }
 
 /// A random number, for jitter.

@@ -54,6 +54,8 @@ pub enum Actor {
     Principal(Principal),
     /// The worker's tick.
     Tick,
+    /// Whoever runs a command on the machine that the service runs on.
+    Console,
 }
 
 impl Role {
@@ -96,6 +98,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tick => f.write_str("tick"),
+            Self::Console => f.write_str("console"),
             Self::Principal(principal) => {
                 write!(f, "{}/{}", principal.role.name(), principal.identity())
             }

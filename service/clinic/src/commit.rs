@@ -7,7 +7,7 @@ use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId};
 use serde_json::Value;
 
 use crate::notification::{Message, Notification};
-use crate::people::{Client, Service, Therapist};
+use crate::people::{Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
 
 /// One write: a line of the journal and the rows that it is about.
@@ -24,6 +24,20 @@ pub struct Commit {
 /// A row to write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
+    /// A person's first key. It comes before what it seals.
+    NewDek(WrappedDek),
+    /// What is known of a person, in place of what was. Its version is one more than that of what it
+    /// replaces, or nothing is written.
+    Person {
+        /// Who.
+        id: PersonId,
+        /// What is known now.
+        person: SealedPerson,
+    },
+    /// Whether a client must not be erased.
+    LegalHold(ClientId, bool),
+    /// What is known of a person is gone, with all their keys.
+    Erase(PersonId),
     /// A new therapist.
     Therapist(Therapist),
     /// A new client, with an empty account.

@@ -17,6 +17,7 @@ pub mod horizon;
 pub mod notification;
 pub mod occurrence;
 pub mod people;
+pub mod personal_data;
 pub mod plan;
 pub mod policy;
 pub mod refusal;
@@ -29,7 +30,10 @@ pub mod subscription;
 pub use access::{Actor, ClinicId, Principal, Role};
 pub use commit::{Change, Commit, Journal, Subject};
 pub use notification::{Message, MessageState, Notification, NotificationKind, Recipient};
-pub use people::{Cancellation, Client, LateRule, Service, Therapist, WaivedBy};
+pub use people::{
+    Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, Therapist, WaivedBy,
+    WrappedDek,
+};
 pub use plan::{LeftOver, Plan, PlanId, Subscription, Term};
 pub use refusal::Refusal;
 pub use scheduler_core::Idempotent;

@@ -1,17 +1,124 @@
 //! Therapists, clients, and the services that are booked.
 
+use chrono::{DateTime, Utc};
 use ledger_core::Money;
 use scheduler_core::availability::WeeklyHours;
 use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Refusal, Subject};
+
+/// What is known of a person and nobody may read in the database. It cannot be printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+}
+
+impl Person {
+    /// The longest name of a person or service, in bytes.
+    pub const NAME_BYTES_MAX: usize = 200;
+
+    /// A person of this name, with this address. That the address is one, its blind index says.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] for an empty or oversized name, which is not repeated.
+    pub fn new(name: String, email: Option<String>) -> Result<Self, Refusal> {
+        if !is_name(&name) {
+            return Err(Refusal::Invalid {
+                field: "name",
+                value: format!("a text of {} bytes", name.len()),
+                expected: NAME,
+            });
+        }
+        Ok(Self { name, email })
+    }
+
+    /// How they are called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where they are written to.
+    #[must_use]
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+}
+
+pub(crate) const NAME: &str = "1 to 200 bytes of text";
+
+/// Whether somebody or something can be called so.
+pub(crate) fn is_name(text: &str) -> bool {
+    let fits = !text.trim().is_empty() && text.len() <= Person::NAME_BYTES_MAX;
+    fits && !text.chars().any(char::is_control)
+}
+
+/// A person as they are stored: sealed, to be opened in their own row only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedPerson {
+    /// The envelope.
+    pub envelope: Vec<u8>,
+    /// The envelope's own version: raised whenever it is sealed again.
+    pub version: u64,
+    /// The generation of the person's keys that it is sealed under.
+    pub generation: u32,
+    /// Finds the person by their e-mail address; none without one.
+    pub email_index: Option<[u8; 32]>,
+}
+
+/// A key of a person's, wrapped. Without these rows nothing of the person opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappedDek {
+    /// Whose.
+    pub owner: Uuid,
+    /// The first, the second, ... of theirs.
+    pub generation: u32,
+    /// The envelope.
+    pub wrapped: Vec<u8>,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Which person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the person of that role")]
+pub enum PersonId {
+    Therapist(TherapistId),
+    Client(ClientId),
+}
+
+impl PersonId {
+    /// Their id, whatever they are.
+    #[must_use]
+    pub fn uuid(self) -> Uuid {
+        match self {
+            Self::Therapist(id) => id.0,
+            Self::Client(id) => id.0,
+        }
+    }
+
+    /// What the journal's line about them is about.
+    #[must_use]
+    pub fn subject(self) -> Subject {
+        match self {
+            Self::Therapist(id) => Subject::Therapist(id),
+            Self::Client(id) => Subject::Client(id),
+        }
+    }
+}
 
 /// Somebody whose time is booked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Therapist {
     /// Who.
     pub id: TherapistId,
-    /// How they are called.
-    pub name: String,
+    /// What is known of them; nothing, once they are erased.
+    pub person: Option<SealedPerson>,
     /// When they work, in their own zone.
     pub hours: WeeklyHours,
 }
@@ -21,8 +128,10 @@ pub struct Therapist {
 pub struct Client {
     /// Who.
     pub id: ClientId,
-    /// How they are called.
-    pub name: String,
+    /// What is known of them; nothing, once they are erased.
+    pub person: Option<SealedPerson>,
+    /// They must not be erased: somebody's right or a court wants what there is.
+    pub legal_hold: bool,
     /// The zone they see times in.
     pub zone: Zone,
     /// The therapist they are assigned to.

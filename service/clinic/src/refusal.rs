@@ -90,6 +90,15 @@ pub enum Refusal {
         /// What the principal is.
         role: &'static str,
     },
+    /// Another client has this e-mail address.
+    #[error("another client has this e-mail address")]
+    EmailTaken,
+    /// The person is erased.
+    #[error("they are erased")]
+    Erased,
+    /// The law wants what is known of them.
+    #[error("a legal hold forbids to erase them")]
+    LegalHold,
     /// The intent machine refuses.
     #[error(transparent)]
     Intent(#[from] IntentError),

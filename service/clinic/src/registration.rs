@@ -3,13 +3,12 @@
 use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::ServiceId;
 
+use crate::people::{NAME, is_name};
 use crate::{
     Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule, LeftOver, Plan,
-    Refusal, Service, Subject, Therapist, View, WaivedBy,
+    Refusal, Service, Subject, Therapist, View, WaivedBy, WrappedDek,
 };
 
-/// The longest name of a person or service, in bytes.
-pub const NAME_BYTES_MAX: usize = 200;
 /// The longest notice and cancellation window, in minutes: the horizon of seven days. A credit is
 /// held from then on, so nothing could be late or unfunded earlier.
 pub const POLICY_MINUTES_MAX: u32 = 7 * DAY_MINUTES;
@@ -19,32 +18,30 @@ pub const GRACE_DAYS_MAX: u32 = 366;
 /// The most credits that a plan brings in a month.
 pub const PLAN_CREDITS_MAX: i64 = 100;
 
-/// Registers a therapist.
+/// Registers a therapist, with the first of their keys.
 ///
 /// # Errors
-/// [`Refusal::Invalid`] for an empty or oversized name.
-pub fn register_therapist(therapist: Therapist) -> Decision {
-    check_name(&therapist.name)?;
+/// None: what could be wrong with a therapist, a [`Person`](crate::Person) and the hours have refused.
+pub fn register_therapist(therapist: Therapist, dek: WrappedDek) -> Decision {
     let subject = Subject::Therapist(therapist.id);
-    registered(
-        subject,
-        "therapist_registered",
-        Change::Therapist(therapist),
-    )
+    let changes = vec![Change::NewDek(dek), Change::Therapist(therapist)];
+    registered(subject, "therapist_registered", changes)
 }
 
-/// Registers a client, with an empty account.
+/// Registers a client, with the first of their keys and an empty account.
 ///
 /// # Errors
-/// [`Refusal::Invalid`] for an empty or oversized name, [`Refusal::NotFound`] if there is no such
-/// therapist to be assigned to.
-pub fn register_client(view: &View, client: Client) -> Decision {
-    check_name(&client.name)?;
+/// [`Refusal::NotFound`] if there is no such therapist to be assigned to, [`Refusal::EmailTaken`].
+pub fn register_client(view: &View, client: Client, dek: WrappedDek) -> Decision {
     if client.therapist.is_some() {
         view.therapist()?;
     }
+    if view.email_of.is_some() {
+        return Err(Refusal::EmailTaken);
+    }
     let subject = Subject::Client(client.id);
-    registered(subject, "client_registered", Change::Client(client))
+    let changes = vec![Change::NewDek(dek), Change::Client(client)];
+    registered(subject, "client_registered", changes)
 }
 
 /// A service to be added.
@@ -120,7 +117,7 @@ pub fn add_service(new: NewService) -> Decision {
     registered(
         Subject::Service(service.id),
         "service_added",
-        Change::Service(service),
+        vec![Change::Service(service)],
     )
 }
 
@@ -164,13 +161,14 @@ pub fn add_plan(view: &View, plan: Plan) -> Decision {
             expected: "none: they stay where they are",
         });
     }
-    registered(Subject::Plan(plan.id), "plan_added", Change::Plan(plan))
+    let subject = Subject::Plan(plan.id);
+    registered(subject, "plan_added", vec![Change::Plan(plan)])
 }
 
-fn registered(subject: Subject, kind: &'static str, change: Change) -> Decision {
+fn registered(subject: Subject, kind: &'static str, changes: Vec<Change>) -> Decision {
     Ok(Idempotent::Applied(Commit {
         journal: Some(Journal::new(subject, 1, kind)),
-        changes: vec![change],
+        changes,
     }))
 }
 
@@ -186,13 +184,12 @@ fn check_price(price: Money) -> Result<(), Refusal> {
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    let fits = !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX;
-    if fits && !name.chars().any(char::is_control) {
+    if is_name(name) {
         return Ok(());
     }
     Err(Refusal::Invalid {
         field: "name",
         value: name.chars().take(50).collect(),
-        expected: "1 to 200 bytes of text",
+        expected: NAME,
     })
 }

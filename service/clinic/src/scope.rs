@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::access::{Action, Principal, Resource, allow};
-use crate::people::{Client, Service, Therapist};
+use crate::people::{Client, PersonId, Service, Therapist};
 use crate::plan::{Plan, PlanId, Subscription};
 use crate::{Message, Refusal};
 use chrono::{DateTime, Utc};
@@ -21,6 +21,20 @@ pub enum Scope {
     New {
         /// Who is named.
         therapist: Option<TherapistId>,
+    },
+    /// A client to be registered: the therapist that is named, and whose the e-mail address is.
+    Registration {
+        /// To whom they are to be assigned.
+        therapist: Option<TherapistId>,
+        /// The blind index of their address.
+        email_index: Option<[u8; 32]>,
+    },
+    /// A person: what there is of them, and which client's the e-mail address is.
+    Person {
+        /// Who.
+        id: PersonId,
+        /// The blind index of the address they are to have.
+        email_index: Option<[u8; 32]>,
     },
     /// A new plan: the service that it is of.
     Plan {
@@ -158,6 +172,8 @@ pub struct View {
     pub therapist: Option<Therapist>,
     /// The client of the scope.
     pub client: Option<Client>,
+    /// Whose the e-mail address of the scope is.
+    pub email_of: Option<ClientId>,
     /// The service of the scope.
     pub service: Option<Service>,
     /// The client's subscription.

@@ -142,10 +142,15 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
         let bytes = read(body).await?;
         let expected = expected_version(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
-        let idempotency = key.map(|key| Idempotency {
-            key,
-            request_hash: request_hash(&parts, expected, &bytes),
-        });
+        let idempotency = match key {
+            Some(key) => {
+                // Keyed, because it stays in the journal for ever and is made of what may be a name.
+                let hash = request_hash(&parts, expected, &bytes);
+                let request_hash = app.vault.blind(caller.0.clinic, &hash)?;
+                Some(Idempotency { key, request_hash })
+            }
+            None => None,
+        };
         Ok(Self {
             caller,
             body: parse(&bytes)?,

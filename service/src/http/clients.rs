@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
-use clinic::{Client, Scope, Subject, registration};
+use clinic::{Client, Person, PersonId, Scope, Subject, registration};
 use scheduler_core::{ClientId, TherapistId};
 use serde::{Deserialize, Serialize};
 use store::Whose;
@@ -17,7 +17,9 @@ use super::answer::{Done, List};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
+use super::personal_data::email_index;
 use super::problem::Problem;
+use crate::people::{self, Opened};
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -27,11 +29,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sessions))
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewClient {
     /// How they are called.
     name: String,
+    /// Where they are written to. No other client has it.
+    email: Option<String>,
     /// The IANA zone they see times in.
     #[schema(example = "America/New_York")]
     zone: String,
@@ -39,10 +43,15 @@ struct NewClient {
     therapist_id: Option<Uuid>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-struct ClientBody {
+/// A client. Name and address stand sealed in the database.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ClientBody {
     id: Uuid,
-    name: String,
+    /// Null: they are erased.
+    name: Option<String>,
+    email: Option<String>,
+    /// They must not be erased.
+    legal_hold: bool,
     zone: String,
     therapist_id: Option<Uuid>,
 }
@@ -63,20 +72,31 @@ async fn register(
     let zone = zone(&new.zone)?;
     let therapist = new.therapist_id.map(TherapistId);
     let request = command.request(&app);
+    let id = ClientId(random::id(request.at));
+    let person = Person::new(new.name.clone(), new.email.clone())?;
+    let email_index = email_index(&app, &command.caller, new.email.as_deref())?;
+    let sealed = app
+        .vault
+        .seal_new(clinic, PersonId::Client(id), &person, request.at);
+    let (sealed, dek) = sealed?;
     let client = Client {
-        id: ClientId(random::id(request.at)),
-        name: new.name.clone(),
+        id,
+        person: Some(sealed),
+        legal_hold: false,
         zone,
         therapist,
     };
-    let scope = Scope::New { therapist };
-    let decide = Box::new(|view: &_| registration::register_client(view, client));
+    let scope = Scope::Registration {
+        therapist,
+        email_index,
+    };
+    let decide = Box::new(|view: &_| registration::register_client(view, client, dek));
     let id = |subject: &Subject| match subject {
         Subject::Client(id) => Some(*id),
         _ => None,
     };
     let (written, id) = command.write(&app, &request, scope, decide, id).await?;
-    let stored = app.store.client(clinic, id).await?;
+    let stored = people::client(&app, clinic, id).await?;
     let client = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&client)));
     Ok(Done { written, answer })
@@ -92,7 +112,7 @@ async fn list(
 ) -> Result<Json<List<ClientBody>>, Problem> {
     caller.may(Action::Read, Resource::Clinic, "page")?;
     let page = params.page()?;
-    let clients = app.store.clients(caller.0.clinic, page).await?;
+    let clients = people::clients(&app, caller.0.clinic, page).await?;
     let items = clients.iter().map(body).collect();
     Ok(Json(List::page(items, page.limit, |item| {
         item.id.to_string()
@@ -107,7 +127,9 @@ async fn show(
     caller: Caller,
     Id(id): Id,
 ) -> Result<Json<ClientBody>, Problem> {
-    Ok(Json(body(&caller.client(&app, id).await?)))
+    let client = caller.client(&app, id).await?;
+    let opened = people::client(&app, caller.0.clinic, client.id).await?;
+    Ok(Json(body(&opened.ok_or_else(Problem::internal)?)))
 }
 
 /// A client's appointments in a window: sessions, and the occurrences that are still virtual.
@@ -130,10 +152,13 @@ async fn sessions(
     .await
 }
 
-fn body(client: &Client) -> ClientBody {
+pub(super) fn body((client, person): &Opened<Client>) -> ClientBody {
+    let person = person.as_ref();
     ClientBody {
         id: client.id.0,
-        name: client.name.clone(),
+        name: person.map(|person| person.name().to_owned()),
+        email: person.and_then(Person::email).map(str::to_owned),
+        legal_hold: client.legal_hold,
         zone: client.zone.to_string(),
         therapist_id: client.therapist.map(|id| id.0),
     }

@@ -11,6 +11,7 @@ mod intents;
 mod messages;
 mod occurrences;
 mod params;
+mod personal_data;
 mod plans;
 mod problem;
 mod services;
@@ -55,6 +56,7 @@ pub fn router(app: App) -> Router {
                     .merge(therapists::routes())
                     .merge(services::routes())
                     .merge(plans::routes())
+                    .merge(personal_data::routes())
                     .merge(clients::routes())
                     .merge(subscriptions::routes())
                     .merge(credits::routes())

@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 use store::StoreError;
 use utoipa::ToSchema;
 
+use crate::vault::VaultError;
+
 /// A problem document, for the description of the API.
 #[derive(Debug, ToSchema)]
 #[allow(
@@ -171,6 +173,23 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Store(error) => error.into(),
+            VaultError::File(source) => {
+                tracing::error!(%source, "the key file cannot be used");
+                Self::unavailable()
+            }
+            // Which key, and whose: for the log, not for whoever asks.
+            defect => {
+                tracing::error!(%defect, "something sealed does not open");
+                Self::internal()
+            }
+        }
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
@@ -220,6 +239,9 @@ impl From<Refusal> for Problem {
             }
             Refusal::NothingForfeited => conflict("nothing_forfeited", detail),
             Refusal::MayNotWaive { role } => conflict("may_not_waive", detail).with("role", role),
+            Refusal::EmailTaken => conflict("email_taken", detail).with("field", "email"),
+            Refusal::Erased => conflict("erased", detail),
+            Refusal::LegalHold => conflict("legal_hold", detail),
             Refusal::Intent(error) => intent(error, detail),
             Refusal::Session(error) => session(&error, &detail),
             Refusal::Set(error) => set(&error, detail),

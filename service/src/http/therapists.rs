@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
-use clinic::{Scope, Subject, Therapist, registration};
+use clinic::{Person, PersonId, Scope, Subject, Therapist, registration};
 use scheduler_core::TherapistId;
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::rule::{weekday, weekday_name};
@@ -19,7 +19,9 @@ use super::answer::{Done, List};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
+use super::personal_data::email_index;
 use super::problem::Problem;
+use crate::people::{self, Opened};
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -29,11 +31,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sessions))
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewTherapist {
     /// How they are called.
     name: String,
+    /// Where they are written to.
+    email: Option<String>,
     /// The IANA zone of their wall clock.
     #[schema(example = "Europe/London")]
     zone: String,
@@ -41,10 +45,12 @@ struct NewTherapist {
     hours: Vec<HoursBody>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-struct TherapistBody {
+/// A therapist. Name and address stand sealed in the database.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TherapistBody {
     id: Uuid,
-    name: String,
+    /// Null: they are erased.
+    name: Option<String>,
     zone: String,
     hours: Vec<HoursBody>,
 }
@@ -84,12 +90,19 @@ async fn register(
     let hours = WeeklyHours::new(zone(&new.zone)?, hours)
         .map_err(|error| Problem::unprocessable("invalid_hours", "hours", error.to_string()))?;
     let request = command.request(&app);
+    let (clinic, id) = (command.caller.0.clinic, TherapistId(random::id(request.at)));
+    let person = Person::new(new.name.clone(), new.email.clone())?;
+    email_index(&app, &command.caller, new.email.as_deref())?;
+    let sealed = app
+        .vault
+        .seal_new(clinic, PersonId::Therapist(id), &person, request.at);
+    let (sealed, dek) = sealed?;
     let therapist = Therapist {
-        id: TherapistId(random::id(request.at)),
-        name: new.name.clone(),
+        id,
+        person: Some(sealed),
         hours,
     };
-    let decide = Box::new(|_: &_| registration::register_therapist(therapist));
+    let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek));
     let id = |subject: &Subject| match subject {
         Subject::Therapist(id) => Some(*id),
         _ => None,
@@ -97,7 +110,7 @@ async fn register(
     let (written, id) = command
         .write(&app, &request, Scope::New { therapist: None }, decide, id)
         .await?;
-    let stored = app.store.therapist(command.caller.0.clinic, id).await?;
+    let stored = people::therapist(&app, clinic, id).await?;
     let therapist = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&therapist)));
     Ok(Done { written, answer })
@@ -113,7 +126,7 @@ async fn list(
 ) -> Result<Json<List<TherapistBody>>, Problem> {
     caller.may(Action::Read, Resource::Directory, "page")?;
     let page = params.page()?;
-    let therapists = app.store.therapists(caller.0.clinic, page).await?;
+    let therapists = people::therapists(&app, caller.0.clinic, page).await?;
     let items = therapists.iter().map(body).collect();
     Ok(Json(List::page(items, page.limit, |item| {
         item.id.to_string()
@@ -129,10 +142,7 @@ async fn show(
     Id(id): Id,
 ) -> Result<Json<TherapistBody>, Problem> {
     caller.may(Action::Read, Resource::Directory, "therapist")?;
-    let therapist = app
-        .store
-        .therapist(caller.0.clinic, TherapistId(id))
-        .await?;
+    let therapist = people::therapist(&app, caller.0.clinic, TherapistId(id)).await?;
     let therapist = therapist.ok_or_else(|| Problem::not_found("therapist"))?;
     Ok(Json(body(&therapist)))
 }
@@ -188,7 +198,7 @@ fn minutes(text: &str) -> Option<u16> {
         .filter(|minutes| *minutes <= 24 * 60)
 }
 
-fn body(therapist: &Therapist) -> TherapistBody {
+pub(super) fn body((therapist, person): &Opened<Therapist>) -> TherapistBody {
     let shown = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     let hours = therapist.hours.hours().iter().map(|hours| HoursBody {
         day: weekday_name(hours.weekday).to_owned(),
@@ -197,7 +207,7 @@ fn body(therapist: &Therapist) -> TherapistBody {
     });
     TherapistBody {
         id: therapist.id.0,
-        name: therapist.name.clone(),
+        name: person.as_ref().map(|person| person.name().to_owned()),
         zone: therapist.hours.zone().to_string(),
         hours: hours.collect(),
     }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use clinic::{ClinicId, Service, Therapist};
+use clinic::{ClinicId, Person, Service, Therapist};
 use scheduler_core::calendar::{Item, calendar};
 use scheduler_core::intent::Intent;
 use scheduler_core::{LocalDateTime, TherapistId, Window, Zone, zone};
@@ -10,6 +10,7 @@ use store::{Page as Rows, Whose};
 
 use crate::App;
 use crate::http::Problem;
+use crate::people::{self, Opened};
 
 /// How many days of a therapist's calendar are shown.
 const SHOWN_DAYS: u64 = 14;
@@ -77,26 +78,26 @@ pub(super) async fn load(app: &App, clinic: ClinicId) -> Result<Page, Problem> {
         after: None,
         limit: store::PAGE_MAX,
     };
-    let therapists = app.store.therapists(clinic, rows).await?;
-    let clients = app.store.clients(clinic, rows).await?;
+    let therapists = people::therapists(app, clinic, rows).await?;
+    let clients = people::clients(app, clinic, rows).await?;
     let services = app.store.services(clinic, rows).await?;
     let intents = app.store.intents(clinic, Whose::Clinic, rows).await?;
 
     let client_name = |id| {
-        let found = clients.iter().find(|client| client.id == id);
-        found.map_or_else(String::new, |client| client.name.clone())
+        let found = clients.iter().find(|(client, _)| client.id == id);
+        found.map_or_else(String::new, |(_, person)| name(person.as_ref()))
     };
     let mut weeks = Vec::new();
     for therapist in &therapists {
         weeks.push(week(app, clinic, therapist, &services, &client_name, now).await?);
     }
     let mut client_rows = Vec::new();
-    for client in &clients {
+    for (client, person) in &clients {
         let account = app.store.account(clinic, client.id).await?;
         let balance = account.map(|account| account.balance()).unwrap_or_default();
         let theirs = intents.iter().filter(|intent| intent.client == client.id);
         client_rows.push(ClientRow {
-            name: client.name.clone(),
+            name: name(person.as_ref()),
             rules: theirs.map(rule_text).collect(),
             available: balance.available.0,
             held: balance.held.0,
@@ -115,7 +116,7 @@ pub(super) async fn load(app: &App, clinic: ClinicId) -> Result<Page, Problem> {
 async fn week(
     app: &App,
     clinic: ClinicId,
-    therapist: &Therapist,
+    (therapist, person): &Opened<Therapist>,
     services: &[Service],
     client_name: &impl Fn(scheduler_core::ClientId) -> String,
     now: DateTime<Utc>,
@@ -145,10 +146,14 @@ async fn week(
         }
     }
     Ok(Week {
-        therapist: therapist.name.clone(),
+        therapist: name(person.as_ref()),
         zone: zone.to_string(),
         days,
     })
+}
+
+fn name(person: Option<&Person>) -> String {
+    person.map_or("erased", Person::name).to_owned()
 }
 
 fn whose(therapist: TherapistId) -> Whose {

@@ -14,24 +14,55 @@ CREATE TABLE token (
     PRIMARY KEY (clinic_id, id)
 );
 
-CREATE TABLE therapist (
-    clinic_id UUID NOT NULL,
-    id        UUID NOT NULL,
-    name      TEXT NOT NULL,
-    zone      TEXT NOT NULL,
-    hours     JSONB NOT NULL,
-    PRIMARY KEY (clinic_id, id)
+-- The keys that people's values are sealed under, wrapped. Erasing somebody deletes them, so dumps
+-- leave this table out, and it is backed up apart, for a short time.
+CREATE TABLE dek (
+    clinic_id  UUID NOT NULL,
+    owner_id   UUID NOT NULL,
+    generation BIGINT NOT NULL CHECK (generation > 0),
+    wrapped    BYTEA NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (clinic_id, owner_id, generation)
 );
 
-CREATE TABLE client (
-    clinic_id    UUID NOT NULL,
-    id           UUID NOT NULL,
-    name         TEXT NOT NULL,
-    zone         TEXT NOT NULL,
-    therapist_id UUID,
+CREATE TABLE therapist (
+    clinic_id      UUID NOT NULL,
+    id             UUID NOT NULL,
+    sealed         BYTEA, -- nothing, once they are erased
+    sealed_version BIGINT CHECK (sealed_version > 0),
+    dek_generation BIGINT,
+    email_index    BYTEA CHECK (octet_length(email_index) = 32),
+    zone           TEXT NOT NULL,
+    hours          JSONB NOT NULL,
     PRIMARY KEY (clinic_id, id),
+    CHECK ((sealed IS NULL) = (sealed_version IS NULL) AND (sealed IS NULL) = (dek_generation IS NULL))
+);
+CREATE UNIQUE INDEX therapist_email ON therapist (clinic_id, email_index)
+    WHERE email_index IS NOT NULL;
+
+
+CREATE TABLE client (
+    clinic_id      UUID NOT NULL,
+    id             UUID NOT NULL,
+    sealed         BYTEA, -- nothing, once they are erased
+    sealed_version BIGINT CHECK (sealed_version > 0),
+    dek_generation BIGINT,
+    email_index    BYTEA CHECK (octet_length(email_index) = 32),
+    legal_hold     BOOLEAN NOT NULL,
+    zone           TEXT NOT NULL,
+    therapist_id   UUID,
+    PRIMARY KEY (clinic_id, id),
+    CHECK ((sealed IS NULL) = (sealed_version IS NULL) AND (sealed IS NULL) = (dek_generation IS NULL)),
     FOREIGN KEY (clinic_id, therapist_id) REFERENCES therapist (clinic_id, id)
 );
+CREATE UNIQUE INDEX client_email ON client (clinic_id, email_index) WHERE email_index IS NOT NULL;
+
+-- Nothing is sealed under a key that is not there, and no key goes that something is sealed under. Not
+-- validated, so that a dump without keys can be restored before they are.
+ALTER TABLE therapist ADD CONSTRAINT therapist_dek FOREIGN KEY (clinic_id, id, dek_generation)
+    REFERENCES dek (clinic_id, owner_id, generation) NOT VALID;
+ALTER TABLE client ADD CONSTRAINT client_dek FOREIGN KEY (clinic_id, id, dek_generation)
+    REFERENCES dek (clinic_id, owner_id, generation) NOT VALID;
 
 CREATE TABLE service (
     clinic_id      UUID NOT NULL,

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod claims;
+mod keys;
 mod ledger;
 mod locks;
 mod outbox;
@@ -25,8 +26,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::{
-    Client, ClinicId, Message, MessageState, Plan, PlanId, Principal, Scope, Service, Subscription,
-    Therapist,
+    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Scope,
+    SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
@@ -41,6 +42,7 @@ use store::{
     Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
     Token, Which, Whose, Written,
 };
+use uuid::Uuid;
 
 use crate::locks::{Gates, Reading, within};
 
@@ -209,6 +211,43 @@ async fn check_schema(db: &mut PgConnection, shown: &str) -> Result<(), OpenErro
     store::schema::check(shown, &applied, &known.collect::<Vec<_>>())
 }
 
+/// How often it is tried to get the table of keys for a moment.
+const VACUUMS_MAX: u32 = 5;
+
+/// Writes the table of keys anew without what was deleted, and lets the log go that still has it.
+async fn scrub(pool: &PgPool) -> Result<Vec<&'static str>, StoreError> {
+    let mut connection = locks::acquire(pool).await?;
+    let mut vacuumed = Ok(());
+    for _ in 0..VACUUMS_MAX {
+        let vacuum = sqlx::raw_sql("VACUUM FULL dek").execute(&mut *connection);
+        vacuumed = vacuum.await.map(|_| ()).map_err(rows::failed);
+        if vacuumed.is_ok() {
+            break;
+        }
+    }
+    vacuumed?;
+    let mut left = Vec::new();
+    for sql in ["SELECT pg_switch_wal()", "CHECKPOINT", "CHECKPOINT"] {
+        if sqlx::raw_sql(sql).execute(&mut *connection).await.is_err() {
+            left = vec![
+                "As a superuser: SELECT pg_switch_wal(); CHECKPOINT; CHECKPOINT; so that the \
+                 server's log lets the key go.",
+            ];
+        }
+    }
+    let recycles: String = sqlx::query_scalar("SHOW wal_recycle")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(rows::failed)?;
+    if recycles == "on" {
+        left.push(
+            "Set wal_recycle = off and checkpoint twice, or wait until the server has overwritten \
+             the segments of its log that it keeps for later.",
+        );
+    }
+    Ok(left)
+}
+
 /// One question: a connection, the answer, and a limit to both.
 macro_rules! read {
     ($store:ident, $db:ident => $question:expr) => {
@@ -283,6 +322,14 @@ impl Store for PostgresStore {
 
     async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError> {
         read!(self, db => people::client(db, clinic, id))
+    }
+
+    async fn client_by_email(
+        &self,
+        clinic: ClinicId,
+        email_index: [u8; 32],
+    ) -> Result<Option<Client>, StoreError> {
+        read!(self, db => people::client_by_email(db, clinic, email_index))
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -402,6 +449,54 @@ impl Store for PostgresStore {
         limit: u32,
     ) -> Result<Vec<Message>, StoreError> {
         read!(self, db => outbox::messages(db, clinic, state, after, limit))
+    }
+
+    async fn deks(&self, clinic: ClinicId, owners: &[Uuid]) -> Result<Vec<WrappedDek>, StoreError> {
+        read!(self, db => keys::deks(db, clinic, owners))
+    }
+
+    async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {
+        read!(self, db => keys::dek_owners(db, clinic, page))
+    }
+
+    async fn add_dek(&self, clinic: ClinicId, dek: &WrappedDek) -> Result<bool, StoreError> {
+        read!(self, db => keys::add(db, clinic, dek))
+    }
+
+    async fn rewrap_dek(
+        &self,
+        clinic: ClinicId,
+        dek: &WrappedDek,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError> {
+        read!(self, db => keys::rewrap(db, clinic, dek, wrapped))
+    }
+
+    async fn drop_deks(
+        &self,
+        clinic: ClinicId,
+        owner: Uuid,
+        below: u32,
+    ) -> Result<u64, StoreError> {
+        read!(self, db => keys::drop_unused(db, clinic, owner, below))
+    }
+
+    async fn reseal(
+        &self,
+        clinic: ClinicId,
+        id: PersonId,
+        person: &SealedPerson,
+    ) -> Result<bool, StoreError> {
+        let set = read!(self, db => people::set_person(db, clinic, id, person));
+        match set {
+            Ok(_) => Ok(true),
+            Err(StoreError::Constraint { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {
+        scrub(&self.pool).await
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {

@@ -222,7 +222,10 @@ pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties
         | Scope::Subscription { client, .. }
         | Scope::Month { client, .. } => vec![client.0],
         Scope::Occurrence { .. } => of_parties(parties),
-        Scope::New { .. } | Scope::Plan { .. } | Scope::Message(_) => Vec::new(),
+        Scope::Person { id, .. } => vec![id.uuid()],
+        Scope::Registration { .. } | Scope::New { .. } | Scope::Plan { .. } | Scope::Message(_) => {
+            Vec::new()
+        }
     };
     let mut locks: Vec<i64> = parties.into_iter().map(lock).collect();
     locks.extend(request.idempotency.as_ref().map(|given| {

@@ -1,13 +1,14 @@
 //! Therapists, clients, services, and the credentials that stand for people.
 
-use clinic::{Client, ClinicId, Principal, Service, Therapist};
+use clinic::{Client, ClinicId, PersonId, Principal, SealedPerson, Service, Therapist};
+use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::postgres::PgConnection;
-use store::rows::{self, Columns};
+use store::rows::{self, Columns, hours_json, integer, json};
 use store::{Page, StoreError, Token};
 use uuid::Uuid;
 
-use crate::rows::{Instant, Row, all, execute, failed, optional};
+use crate::rows::{Document, Instant, Row, all, execute, execute_on_one, failed, optional};
 
 pub(crate) async fn add_token(db: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     let (role, subject) = rows::role_columns(token.role);
@@ -105,16 +106,18 @@ pub(crate) async fn parties(
     service: ServiceId,
 ) -> Result<Parties, StoreError> {
     let query = sqlx::query(
-        "SELECT 'therapist' AS record, id, name, zone, hours, NULL::uuid AS therapist_id,
+        "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation, email_index,
+           zone, hours, NULL::boolean AS legal_hold, NULL::uuid AS therapist_id, NULL AS name,
            NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
            NULL::integer AS notice_minutes, NULL::jsonb AS cancellation
          FROM therapist WHERE clinic_id = $1 AND id = $2
          UNION ALL
-         SELECT 'client', id, name, zone, NULL, therapist_id, NULL, NULL, NULL, NULL, NULL
+         SELECT 'client', id, sealed, sealed_version, dek_generation, email_index, zone, NULL,
+           legal_hold, therapist_id, NULL, NULL, NULL, NULL, NULL, NULL
          FROM client WHERE clinic_id = $1 AND id = $3
          UNION ALL
-         SELECT 'service', id, name, NULL, NULL, NULL, minutes, price_minor, currency,
-           notice_minutes, cancellation
+         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
+           price_minor, currency, notice_minutes, cancellation
          FROM service WHERE clinic_id = $1 AND id = $4",
     )
     .bind(clinic.0)
@@ -131,6 +134,154 @@ pub(crate) async fn parties(
         }
     }
     Ok(parties)
+}
+
+/// Columns of what is known of a person.
+fn sealed(person: Option<&SealedPerson>) -> Sealed<'_> {
+    Sealed {
+        envelope: person.map(|person| person.envelope.as_slice()),
+        version: person.map(|person| integer(person.version)),
+        generation: person.map(|person| i64::from(person.generation)),
+        email_index: person
+            .and_then(|person| person.email_index.as_ref().map(<[u8; 32]>::as_slice)),
+    }
+}
+
+struct Sealed<'a> {
+    envelope: Option<&'a [u8]>,
+    version: Option<i64>,
+    generation: Option<i64>,
+    email_index: Option<&'a [u8]>,
+}
+
+pub(crate) async fn insert_therapist(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    therapist: &Therapist,
+) -> Result<u64, StoreError> {
+    let known = sealed(therapist.person.as_ref());
+    let query = sqlx::query(
+        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
+         zone, hours) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(clinic.0)
+    .bind(therapist.id.0)
+    .bind(known.envelope)
+    .bind(known.version)
+    .bind(known.generation)
+    .bind(known.email_index)
+    .bind(therapist.hours.zone().name())
+    .bind(Document(hours_json(&therapist.hours)?));
+    execute(db, query).await
+}
+
+/// A client, with an empty account.
+pub(crate) async fn insert_client(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    client: &Client,
+) -> Result<u64, StoreError> {
+    let known = sealed(client.person.as_ref());
+    let query = sqlx::query(
+        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
+         legal_hold, zone, therapist_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(clinic.0)
+    .bind(client.id.0)
+    .bind(known.envelope)
+    .bind(known.version)
+    .bind(known.generation)
+    .bind(known.email_index)
+    .bind(client.legal_hold)
+    .bind(client.zone.name())
+    .bind(client.therapist.map(|id| id.0));
+    let rows = execute(db, query).await?;
+    let account = Account::open(AccountId(client.id.0));
+    let query = sqlx::query(
+        "INSERT INTO account (clinic_id, client_id, version, snapshot) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(clinic.0)
+    .bind(client.id.0)
+    .bind(integer(account.seq()))
+    .bind(Document(json("account snapshot", &account)?));
+    Ok(rows + execute(db, query).await?)
+}
+
+/// What is known of a person, in the place of the version before.
+pub(crate) async fn set_person(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: PersonId,
+    person: &SealedPerson,
+) -> Result<u64, StoreError> {
+    let sql = match id {
+        PersonId::Therapist(_) => {
+            "UPDATE therapist SET sealed = $1, sealed_version = $2, dek_generation = $3,
+             email_index = $4 WHERE clinic_id = $5 AND id = $6 AND sealed_version = $2 - 1"
+        }
+        PersonId::Client(_) => {
+            "UPDATE client SET sealed = $1, sealed_version = $2, dek_generation = $3,
+             email_index = $4 WHERE clinic_id = $5 AND id = $6 AND sealed_version = $2 - 1"
+        }
+    };
+    let known = sealed(Some(person));
+    let query = sqlx::query(sql)
+        .bind(known.envelope)
+        .bind(known.version)
+        .bind(known.generation)
+        .bind(known.email_index)
+        .bind(clinic.0)
+        .bind(id.uuid());
+    match execute(db, query).await? {
+        1 => Ok(1),
+        _ => Err(StoreError::Constraint {
+            constraint: "person_version".to_owned(),
+        }),
+    }
+}
+
+pub(crate) async fn hold(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    client: ClientId,
+    held: bool,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query("UPDATE client SET legal_hold = $1 WHERE clinic_id = $2 AND id = $3")
+        .bind(held)
+        .bind(clinic.0)
+        .bind(client.0);
+    execute_on_one(db, query).await
+}
+
+/// Nothing is known of them any more, and nothing finds them.
+pub(crate) async fn erase(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let sql = match id {
+        PersonId::Therapist(_) => {
+            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
+             email_index = NULL WHERE clinic_id = $1 AND id = $2"
+        }
+        PersonId::Client(_) => {
+            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
+             email_index = NULL WHERE clinic_id = $1 AND id = $2"
+        }
+    };
+    let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());
+    execute_on_one(db, query).await
+}
+
+pub(crate) async fn client_by_email(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    email_index: [u8; 32],
+) -> Result<Option<Client>, StoreError> {
+    let query = sqlx::query("SELECT * FROM client WHERE clinic_id = $1 AND email_index = $2")
+        .bind(clinic.0)
+        .bind(email_index.to_vec());
+    optional(db, query, rows::client).await
 }
 
 /// The row of a clinic with this id.

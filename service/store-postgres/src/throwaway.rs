@@ -155,6 +155,14 @@ impl Cluster {
         Ok(self.ours("read its log")?.folder.join("log"))
     }
 
+    /// The folder of the server's files, its log of writes among them.
+    ///
+    /// # Errors
+    /// [`ThrowawayError`] if the server is not ours.
+    pub fn files(&self) -> Result<PathBuf, ThrowawayError> {
+        Ok(self.ours("read its files")?.folder.join("data"))
+    }
+
     fn ours(&self, what: &'static str) -> Result<&Watched, ThrowawayError> {
         match &self.server {
             Server::Ours(watched) => Ok(watched),

@@ -11,24 +11,50 @@ CREATE TABLE token (
     created_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE therapist (
-    clinic_id BLOB NOT NULL,
-    id        BLOB NOT NULL,
-    name      TEXT NOT NULL,
-    zone      TEXT NOT NULL,
-    hours     TEXT NOT NULL CHECK (json_valid(hours)),
-    PRIMARY KEY (clinic_id, id)
+-- The keys that people's values are sealed under, wrapped. Erasing somebody deletes them, so dumps
+-- leave this table out, and it is backed up apart, for a short time.
+CREATE TABLE dek (
+    clinic_id  BLOB NOT NULL,
+    owner_id   BLOB NOT NULL,
+    generation INTEGER NOT NULL CHECK (generation > 0),
+    wrapped    BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (clinic_id, owner_id, generation)
 ) STRICT;
 
-CREATE TABLE client (
-    clinic_id    BLOB NOT NULL,
-    id           BLOB NOT NULL,
-    name         TEXT NOT NULL,
-    zone         TEXT NOT NULL,
-    therapist_id BLOB,
+CREATE TABLE therapist (
+    clinic_id      BLOB NOT NULL,
+    id             BLOB NOT NULL,
+    sealed         BLOB, -- nothing, once they are erased
+    sealed_version INTEGER CHECK (sealed_version > 0),
+    dek_generation INTEGER,
+    email_index    BLOB CHECK (length(email_index) = 32),
+    zone           TEXT NOT NULL,
+    hours          TEXT NOT NULL CHECK (json_valid(hours)),
     PRIMARY KEY (clinic_id, id),
-    FOREIGN KEY (clinic_id, therapist_id) REFERENCES therapist (clinic_id, id)
+    CHECK ((sealed IS NULL) = (sealed_version IS NULL) AND (sealed IS NULL) = (dek_generation IS NULL)),
+    -- Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
+    FOREIGN KEY (clinic_id, id, dek_generation) REFERENCES dek (clinic_id, owner_id, generation)
 ) STRICT;
+CREATE UNIQUE INDEX therapist_email ON therapist (clinic_id, email_index)
+    WHERE email_index IS NOT NULL;
+
+CREATE TABLE client (
+    clinic_id      BLOB NOT NULL,
+    id             BLOB NOT NULL,
+    sealed         BLOB, -- nothing, once they are erased
+    sealed_version INTEGER CHECK (sealed_version > 0),
+    dek_generation INTEGER,
+    email_index    BLOB CHECK (length(email_index) = 32),
+    legal_hold     INTEGER NOT NULL CHECK (legal_hold IN (0, 1)),
+    zone           TEXT NOT NULL,
+    therapist_id   BLOB,
+    PRIMARY KEY (clinic_id, id),
+    CHECK ((sealed IS NULL) = (sealed_version IS NULL) AND (sealed IS NULL) = (dek_generation IS NULL)),
+    FOREIGN KEY (clinic_id, therapist_id) REFERENCES therapist (clinic_id, id),
+    FOREIGN KEY (clinic_id, id, dek_generation) REFERENCES dek (clinic_id, owner_id, generation)
+) STRICT;
+CREATE UNIQUE INDEX client_email ON client (clinic_id, email_index) WHERE email_index IS NOT NULL;
 
 CREATE TABLE service (
     clinic_id      BLOB NOT NULL,

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod claims;
+mod keys;
 mod ledger;
 mod outbox;
 mod people;
@@ -22,8 +23,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::{
-    Client, ClinicId, Message, MessageState, Plan, PlanId, Principal, Scope, Service, Subscription,
-    Therapist,
+    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Scope,
+    SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::Intent;
@@ -42,6 +43,7 @@ use store::{
     Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
     Token, Which, Whose, Written,
 };
+use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -105,6 +107,10 @@ impl SqliteStore {
             .unwrap_or(0)
     }
 
+    async fn writer(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        self.writer.acquire().await.map_err(rows::failed)
+    }
+
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.readers.acquire().await.map_err(rows::failed)
     }
@@ -117,6 +123,32 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // What is deleted is overwritten: a wrapped key must not stay in a free page.
+        .pragma("secure_delete", "ON")
+}
+
+/// How often a checkpoint waits for readers who are still at an older state, each time as long as a
+/// statement waits for a lock.
+const CHECKPOINTS_MAX: u32 = 3;
+
+/// Writes the file anew without what was deleted, and empties the log that still has it.
+async fn scrub(writer: &SqlitePool) -> Result<Vec<&'static str>, StoreError> {
+    let mut writer = writer.acquire().await.map_err(rows::failed)?;
+    let vacuum = sqlx::raw_sql("VACUUM").execute(&mut *writer);
+    vacuum.await.map_err(rows::failed)?;
+    for _ in 0..CHECKPOINTS_MAX {
+        let checkpoint = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)");
+        let busy: i64 = checkpoint
+            .fetch_one(&mut *writer)
+            .await
+            .map_err(rows::failed)?;
+        if busy == 0 {
+            return Ok(Vec::new());
+        }
+    }
+    Ok(vec![
+        "A reader kept the write-ahead log in use. Stop what reads the file, and run it again.",
+    ])
 }
 
 async fn connect(
@@ -214,11 +246,7 @@ impl Store for SqliteStore {
     }
 
     async fn add_token(&self, token: &Token) -> Result<(), StoreError> {
-        people::add_token(
-            &mut *self.writer.acquire().await.map_err(rows::failed)?,
-            token,
-        )
-        .await
+        people::add_token(&mut *self.writer().await?, token).await
     }
 
     async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
@@ -239,6 +267,14 @@ impl Store for SqliteStore {
 
     async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError> {
         people::client(&mut *self.reader().await?, clinic, id).await
+    }
+
+    async fn client_by_email(
+        &self,
+        clinic: ClinicId,
+        email_index: [u8; 32],
+    ) -> Result<Option<Client>, StoreError> {
+        people::client_by_email(&mut *self.reader().await?, clinic, email_index).await
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -356,6 +392,54 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<Message>, StoreError> {
         outbox::messages(&mut *self.reader().await?, clinic, state, after, limit).await
+    }
+
+    async fn deks(&self, clinic: ClinicId, owners: &[Uuid]) -> Result<Vec<WrappedDek>, StoreError> {
+        keys::deks(&mut *self.reader().await?, clinic, owners).await
+    }
+
+    async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {
+        keys::dek_owners(&mut *self.reader().await?, clinic, page).await
+    }
+
+    async fn add_dek(&self, clinic: ClinicId, dek: &WrappedDek) -> Result<bool, StoreError> {
+        keys::add(&mut *self.writer().await?, clinic, dek).await
+    }
+
+    async fn rewrap_dek(
+        &self,
+        clinic: ClinicId,
+        dek: &WrappedDek,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError> {
+        keys::rewrap(&mut *self.writer().await?, clinic, dek, wrapped).await
+    }
+
+    async fn drop_deks(
+        &self,
+        clinic: ClinicId,
+        owner: Uuid,
+        below: u32,
+    ) -> Result<u64, StoreError> {
+        keys::drop_unused(&mut *self.writer().await?, clinic, owner, below).await
+    }
+
+    async fn reseal(
+        &self,
+        clinic: ClinicId,
+        id: PersonId,
+        person: &SealedPerson,
+    ) -> Result<bool, StoreError> {
+        let set = people::set_person(&mut *self.writer().await?, clinic, id, person).await;
+        match set {
+            Ok(_) => Ok(true),
+            Err(StoreError::Constraint { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {
+        scrub(&self.writer).await
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {

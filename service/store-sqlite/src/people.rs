@@ -1,12 +1,14 @@
 //! Therapists, clients, services, and the credentials that stand for people.
 
-use clinic::{Client, ClinicId, Principal, Service, Therapist};
+use clinic::{Client, ClinicId, PersonId, Principal, SealedPerson, Service, Therapist};
+use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::sqlite::SqliteConnection;
-use store::{Page, StoreError, Token, rows};
+use store::rows::{self, hours_json, integer, json};
+use store::{Page, StoreError, Token};
 use uuid::Uuid;
 
-use crate::rows::{Row, all, execute, micros, optional};
+use crate::rows::{Row, all, execute, execute_on_one, micros, optional};
 
 pub(crate) async fn add_token(db: &mut SqliteConnection, token: &Token) -> Result<(), StoreError> {
     let (role, subject) = rows::role_columns(token.role);
@@ -90,6 +92,155 @@ pub(crate) async fn services(
 ) -> Result<Vec<Service>, StoreError> {
     let sql = "SELECT * FROM service WHERE clinic_id = ? AND id > ? ORDER BY id LIMIT ?";
     many(db, sql, clinic, page, rows::service).await
+}
+
+/// Columns of what is known of a person.
+fn sealed(person: Option<&SealedPerson>) -> Sealed<'_> {
+    Sealed {
+        envelope: person.map(|person| person.envelope.as_slice()),
+        version: person.map(|person| integer(person.version)),
+        generation: person.map(|person| i64::from(person.generation)),
+        email_index: person
+            .and_then(|person| person.email_index.as_ref().map(<[u8; 32]>::as_slice)),
+    }
+}
+
+struct Sealed<'a> {
+    envelope: Option<&'a [u8]>,
+    version: Option<i64>,
+    generation: Option<i64>,
+    email_index: Option<&'a [u8]>,
+}
+
+pub(crate) async fn insert_therapist(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    therapist: &Therapist,
+) -> Result<u64, StoreError> {
+    let known = sealed(therapist.person.as_ref());
+    let query = sqlx::query(
+        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
+         zone, hours) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(clinic.0)
+    .bind(therapist.id.0)
+    .bind(known.envelope)
+    .bind(known.version)
+    .bind(known.generation)
+    .bind(known.email_index)
+    .bind(therapist.hours.zone().name())
+    .bind(hours_json(&therapist.hours)?);
+    execute(db, query).await
+}
+
+/// A client, with an empty account.
+pub(crate) async fn insert_client(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: &Client,
+) -> Result<u64, StoreError> {
+    let known = sealed(client.person.as_ref());
+    let query = sqlx::query(
+        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
+         legal_hold, zone, therapist_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(clinic.0)
+    .bind(client.id.0)
+    .bind(known.envelope)
+    .bind(known.version)
+    .bind(known.generation)
+    .bind(known.email_index)
+    .bind(client.legal_hold)
+    .bind(client.zone.name())
+    .bind(client.therapist.map(|id| id.0));
+    let rows = execute(db, query).await?;
+    let account = Account::open(AccountId(client.id.0));
+    let query = sqlx::query(
+        "INSERT INTO account (clinic_id, client_id, version, snapshot) VALUES (?, ?, ?, ?)",
+    )
+    .bind(clinic.0)
+    .bind(client.id.0)
+    .bind(integer(account.seq()))
+    .bind(json("account snapshot", &account)?);
+    Ok(rows + execute(db, query).await?)
+}
+
+/// What is known of a person, in the place of the version before.
+pub(crate) async fn set_person(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: PersonId,
+    person: &SealedPerson,
+) -> Result<u64, StoreError> {
+    let sql = match id {
+        PersonId::Therapist(_) => {
+            "UPDATE therapist SET sealed = ?, sealed_version = ?, dek_generation = ?,
+             email_index = ? WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
+        }
+        PersonId::Client(_) => {
+            "UPDATE client SET sealed = ?, sealed_version = ?, dek_generation = ?,
+             email_index = ? WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
+        }
+    };
+    let known = sealed(Some(person));
+    let query = sqlx::query(sql)
+        .bind(known.envelope)
+        .bind(known.version)
+        .bind(known.generation)
+        .bind(known.email_index)
+        .bind(clinic.0)
+        .bind(id.uuid())
+        .bind(known.version);
+    match execute(db, query).await? {
+        1 => Ok(1),
+        _ => Err(StoreError::Constraint {
+            constraint: "person_version".to_owned(),
+        }),
+    }
+}
+
+pub(crate) async fn hold(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: ClientId,
+    held: bool,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query("UPDATE client SET legal_hold = ? WHERE clinic_id = ? AND id = ?")
+        .bind(held)
+        .bind(clinic.0)
+        .bind(client.0);
+    execute_on_one(db, query).await
+}
+
+/// Nothing is known of them any more, and nothing finds them.
+pub(crate) async fn erase(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let sql = match id {
+        PersonId::Therapist(_) => {
+            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
+             email_index = NULL WHERE clinic_id = ? AND id = ?"
+        }
+        PersonId::Client(_) => {
+            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
+             email_index = NULL WHERE clinic_id = ? AND id = ?"
+        }
+    };
+    let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());
+    execute_on_one(db, query).await
+}
+
+pub(crate) async fn client_by_email(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    email_index: [u8; 32],
+) -> Result<Option<Client>, StoreError> {
+    let query = sqlx::query("SELECT * FROM client WHERE clinic_id = ? AND email_index = ?")
+        .bind(clinic.0)
+        .bind(email_index.to_vec());
+    optional(db, query, rows::client).await
 }
 
 /// The row of a clinic with this id.

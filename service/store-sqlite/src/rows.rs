@@ -79,6 +79,10 @@ impl Columns for Row {
         get(self, column)
     }
 
+    fn flag(&self, column: &'static str) -> Result<bool, StoreError> {
+        get(self, column).and_then(|flag| some(column, flag))
+    }
+
     fn integer(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
         get(self, column)
     }

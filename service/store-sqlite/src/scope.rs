@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clinic::credit::session_keys;
-use clinic::{Address, ClinicId, Message, Scope, View};
+use clinic::{Address, ClinicId, Message, PersonId, Scope, View};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use scheduler_core::{ClientId, ServiceId, TherapistId, Window};
@@ -49,6 +49,30 @@ pub(crate) async fn load(
             }
             Ok(view)
         }
+        Scope::Registration {
+            therapist,
+            email_index,
+        } => Ok(View {
+            therapist: match therapist {
+                Some(id) => people::therapist(db, clinic, *id).await?,
+                None => None,
+            },
+            email_of: email_of(db, clinic, *email_index).await?,
+            ..View::default()
+        }),
+        Scope::Person { id, email_index } => {
+            let mut view = View {
+                email_of: email_of(db, clinic, *email_index).await?,
+                ..View::default()
+            };
+            match id {
+                PersonId::Therapist(id) => {
+                    view.therapist = people::therapist(db, clinic, *id).await?;
+                }
+                PersonId::Client(id) => view.client = people::client(db, clinic, *id).await?,
+            }
+            Ok(view)
+        }
         Scope::Plan { service } => Ok(View {
             service: people::service(db, clinic, *service).await?,
             ..View::default()
@@ -89,6 +113,17 @@ pub(crate) async fn load(
             None => Ok(View::default()),
         },
     }
+}
+
+/// Whose an e-mail address is.
+async fn email_of(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    index: Option<[u8; 32]>,
+) -> Result<Option<ClientId>, StoreError> {
+    let Some(index) = index else { return Ok(None) };
+    let found = people::client_by_email(db, clinic, index).await?;
+    Ok(found.map(|client| client.id))
 }
 
 /// What is seen of an account, whatever is done to it.

@@ -6,11 +6,11 @@ use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
-use store::rows::{self, Columns, deviations_json, hours_json, integer, json};
+use store::rows::{self, Columns, deviations_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
 
 use crate::rows::{all, execute, execute_on_one, failed, micros, optional};
-use crate::{outbox, plans, scope};
+use crate::{keys, outbox, people, plans, scope};
 
 pub(crate) async fn write(
     writer: &SqlitePool,
@@ -89,40 +89,15 @@ async fn apply(
     counted: u64,
 ) -> Result<u64, StoreError> {
     match change {
-        Change::Therapist(therapist) => {
-            let query = sqlx::query(
-                "INSERT INTO therapist (clinic_id, id, name, zone, hours) VALUES (?, ?, ?, ?, ?)",
-            );
-            let query = query
-                .bind(clinic.0)
-                .bind(therapist.id.0)
-                .bind(&therapist.name)
-                .bind(therapist.hours.zone().name())
-                .bind(hours_json(&therapist.hours)?);
-            execute(db, query).await
+        Change::NewDek(dek) => keys::insert(db, clinic, dek).await,
+        Change::Person { id, person } => people::set_person(db, clinic, *id, person).await,
+        Change::LegalHold(client, held) => people::hold(db, clinic, *client, *held).await,
+        Change::Erase(id) => {
+            let person = people::erase(db, clinic, *id).await?;
+            Ok(person + keys::erase(db, clinic, id.uuid()).await?)
         }
-        Change::Client(client) => {
-            let query = sqlx::query(
-                "INSERT INTO client (clinic_id, id, name, zone, therapist_id) VALUES (?, ?, ?, ?, ?)",
-            );
-            let query = query
-                .bind(clinic.0)
-                .bind(client.id.0)
-                .bind(&client.name)
-                .bind(client.zone.name())
-                .bind(client.therapist.map(|id| id.0));
-            let rows = execute(db, query).await?;
-            let account = Account::open(ledger_core::AccountId(client.id.0));
-            let query = sqlx::query(
-                "INSERT INTO account (clinic_id, client_id, version, snapshot) VALUES (?, ?, ?, ?)",
-            );
-            let query = query
-                .bind(clinic.0)
-                .bind(client.id.0)
-                .bind(integer(account.seq()))
-                .bind(json("account snapshot", &account)?);
-            Ok(rows + execute(db, query).await?)
-        }
+        Change::Therapist(therapist) => people::insert_therapist(db, clinic, therapist).await,
+        Change::Client(client) => people::insert_client(db, clinic, client).await,
         Change::Service(service) => {
             let query = sqlx::query(
                 "INSERT INTO service (clinic_id, id, name, minutes, price_minor, currency,

@@ -34,8 +34,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{
-    Actor, Client, ClinicId, Commit, Decision, Message, MessageState, Plan, PlanId, Principal,
-    Role, Scope, Service, Subject, Subscription, Therapist, View,
+    Actor, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan, PlanId,
+    Principal, Role, Scope, SealedPerson, Service, Subject, Subscription, Therapist, View,
+    WrappedDek,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
@@ -100,6 +101,12 @@ pub trait Store: Send + Sync {
     async fn therapists(&self, clinic: ClinicId, page: Page) -> Result<Vec<Therapist>, StoreError>;
     /// A client.
     async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError>;
+    /// The client with this e-mail address, by its blind index.
+    async fn client_by_email(
+        &self,
+        clinic: ClinicId,
+        email_index: [u8; 32],
+    ) -> Result<Option<Client>, StoreError>;
     /// Clients by id.
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError>;
     /// A service.
@@ -183,6 +190,35 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Message>, StoreError>;
 
+    /// The keys of these people, by owner and generation.
+    async fn deks(&self, clinic: ClinicId, owners: &[Uuid]) -> Result<Vec<WrappedDek>, StoreError>;
+    /// The owners of keys, by id.
+    async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError>;
+    /// Adds the next key of a person who has one. False if there is one of that generation, or the
+    /// person is erased.
+    async fn add_dek(&self, clinic: ClinicId, dek: &WrappedDek) -> Result<bool, StoreError>;
+    /// Puts a wrapped key in the place of what it was read as. False if that has changed.
+    async fn rewrap_dek(
+        &self,
+        clinic: ClinicId,
+        dek: &WrappedDek,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError>;
+    /// Removes a person's keys below a generation that nothing is sealed under, and tells how many.
+    async fn drop_deks(&self, clinic: ClinicId, owner: Uuid, below: u32)
+    -> Result<u64, StoreError>;
+    /// Puts what is known of a person, sealed again, in the place of the version before. False if
+    /// that has changed.
+    async fn reseal(
+        &self,
+        clinic: ClinicId,
+        id: PersonId,
+        person: &SealedPerson,
+    ) -> Result<bool, StoreError>;
+    /// Makes what was deleted vanish from the database's files, as far as the service may. What is
+    /// left to do for whoever keeps the database is told.
+    async fn scrub(&self) -> Result<Vec<&'static str>, StoreError>;
+
     /// How many commands of each kind were journaled, how many messages of each kind the worker
     /// wrote and settled, and the rows written by them.
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError>;
@@ -213,6 +249,15 @@ impl Request {
             at,
             idempotency: None,
             dry_run: false,
+        }
+    }
+
+    /// A request of whoever runs a command on the service's machine.
+    #[must_use]
+    pub fn of_console(clinic: ClinicId, at: DateTime<Utc>) -> Self {
+        Self {
+            actor: Actor::Console,
+            ..Self::of_tick(clinic, at)
         }
     }
 

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use clinic::{
-    Client, ClinicId, Message, Notification, Plan, PlanId, Principal, Recipient, Role, Service,
-    Subject, Subscription, Term, Therapist,
+    Client, ClinicId, Message, Notification, Plan, PlanId, Principal, Recipient, Role,
+    SealedPerson, Service, Subject, Subscription, Term, Therapist, WrappedDek,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -50,6 +50,11 @@ pub trait Columns {
     /// # Errors
     /// [`StoreError::Corrupt`].
     fn integer(&self, column: &'static str) -> Result<Option<i64>, StoreError>;
+    /// A truth value.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    fn flag(&self, column: &'static str) -> Result<bool, StoreError>;
     /// An instant.
     ///
     /// # Errors
@@ -247,8 +252,38 @@ pub fn therapist(row: &impl Columns) -> Result<Therapist, StoreError> {
     let hours = WeeklyHours::new(parsed::<Zone>(row, "zone")?, hours);
     Ok(Therapist {
         id: TherapistId(id(row, "id")?),
-        name: text(row, "name")?.to_owned(),
+        person: person(row)?,
         hours: hours.map_err(|source| StoreError::corrupt("hours", source))?,
+    })
+}
+
+/// What is known of a person: nothing, once they are erased.
+fn person(row: &impl Columns) -> Result<Option<SealedPerson>, StoreError> {
+    let Some(envelope) = row.bytes("sealed")? else {
+        return Ok(None);
+    };
+    let email_index = match row.bytes("email_index")? {
+        None => None,
+        Some(bytes) => Some(digest("email_index", bytes)?),
+    };
+    Ok(Some(SealedPerson {
+        envelope: envelope.to_vec(),
+        version: number(row, "sealed_version")?,
+        generation: number(row, "dek_generation")?,
+        email_index,
+    }))
+}
+
+/// A row of `dek`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn dek(row: &impl Columns) -> Result<WrappedDek, StoreError> {
+    Ok(WrappedDek {
+        owner: id(row, "owner_id")?,
+        generation: number(row, "generation")?,
+        wrapped: some("wrapped", row.bytes("wrapped")?)?.to_vec(),
+        created_at: instant(row, "created_at")?,
     })
 }
 
@@ -259,7 +294,8 @@ pub fn therapist(row: &impl Columns) -> Result<Therapist, StoreError> {
 pub fn client(row: &impl Columns) -> Result<Client, StoreError> {
     Ok(Client {
         id: ClientId(id(row, "id")?),
-        name: text(row, "name")?.to_owned(),
+        person: person(row)?,
+        legal_hold: row.flag("legal_hold")?,
         zone: parsed(row, "zone")?,
         therapist: row.id("therapist_id")?.map(TherapistId),
     })
@@ -399,10 +435,13 @@ pub fn entry(row: &impl Columns) -> Result<Entry, StoreError> {
 
 fn hash(row: &impl Columns, column: &'static str) -> Result<Hash, StoreError> {
     let bytes = some(column, row.bytes(column)?)?;
-    let bytes = bytes
+    digest(column, bytes).map(Hash)
+}
+
+fn digest(column: &'static str, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    bytes
         .try_into()
-        .map_err(|source: std::array::TryFromSliceError| StoreError::corrupt(column, source))?;
-    Ok(Hash(bytes))
+        .map_err(|source: std::array::TryFromSliceError| StoreError::corrupt(column, source))
 }
 
 /// A row of `outbox`.

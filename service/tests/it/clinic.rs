@@ -1,5 +1,7 @@
 //! A clinic in a temporary database, spoken to over HTTP.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -9,6 +11,7 @@ use scheduler_core::{ClientId, TherapistId};
 use serde_json::{Value, json};
 use standing::clock::Clock;
 use standing::database::Database;
+use standing::vault::{KeyFile, Vault};
 use standing::worker::{self, Report};
 use standing::{App, random, serve};
 use store::Token;
@@ -54,7 +57,12 @@ impl Clinic {
 
     async fn new(folder: TempDir, database: Database, at: &str) -> Self {
         let store = database.open(CONNECTIONS).await.unwrap();
-        let app = App::new(store, Clock::starting_at(at.parse().unwrap()));
+        let keys = folder.path().join("standing.keys");
+        KeyFile::init(&keys).unwrap();
+        let app = App {
+            vault: Arc::new(Vault::open(&keys).unwrap()),
+            ..App::new(store, Clock::starting_at(at.parse().unwrap()))
+        };
         let router = serve::routes(app.clone());
         let mut clinic = Self {
             app,

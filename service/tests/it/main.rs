@@ -22,6 +22,7 @@ mod properties;
 mod races;
 mod restart;
 mod rows_written;
+mod sealed;
 mod service;
 mod walk;
 mod whole;

@@ -33,6 +33,11 @@ impl Run<'_> {
             Database::Postgres(url) => command.arg(url),
         };
         command.arg("--mailbox").arg(self.mailbox);
+        // The clinic's: see `Clinic::new`.
+        command.env(
+            "STANDING_KEYS",
+            self.mailbox.with_file_name("standing.keys"),
+        );
         command
     }
 

@@ -102,9 +102,9 @@ async fn a_hash_is_32_bytes_and_what_is_referred_to_exists() {
 #[tokio::test]
 async fn text_that_the_database_cannot_hold_is_refused() {
     let (store, _) = open(1).await;
-    let mut named = client(client_id(1), therapist_id(0));
-    (named.therapist, named.name) = (None, "a\0b".to_owned());
-    let outcome = put(&store, vec![Change::Client(named)]).await;
+    let mut named = service();
+    named.name = "a\0b".to_owned();
+    let outcome = put(&store, vec![Change::Service(named)]).await;
     assert!(
         matches!(&outcome, Err(StoreError::Constraint { .. })),
         "{outcome:?}"

@@ -31,10 +31,16 @@ END $$;
 -- PART
 SET session_replication_role = replica;
 
-INSERT INTO therapist SELECT clinic(), ident(268435456, n), 'T', 'UTC', '{"v": 1, "data": []}'
-FROM generate_series(0, 1999) AS n;
+INSERT INTO therapist (clinic_id, id, zone, hours)
+SELECT clinic(), ident(268435456, n), 'UTC', '{"v": 1, "data": []}' FROM generate_series(0, 1999) AS n;
 
-INSERT INTO client SELECT clinic(), ident(536870912, n), 'C', 'UTC', ident(268435456, n % 2000)
+-- Every person has a key and something sealed under it; to the database they are bytes.
+INSERT INTO dek SELECT clinic(), ident(536870912, n), 1, sha256(n::text::bytea), noon()
+FROM generate_series(0, 249999) AS n;
+INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index, legal_hold,
+    zone, therapist_id)
+SELECT clinic(), ident(536870912, n), sha256(n::text::bytea), 1, 1, sha256(n::text::bytea), false,
+    'UTC', ident(268435456, n % 2000)
 FROM generate_series(0, 249999) AS n;
 
 INSERT INTO subscription

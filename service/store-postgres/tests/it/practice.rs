@@ -95,7 +95,7 @@ pub(crate) fn therapist(id: TherapistId) -> Therapist {
     });
     Therapist {
         id,
-        name: format!("Therapist {id:?}"),
+        person: None,
         hours: WeeklyHours::new(zone(), hours.to_vec()).unwrap(),
     }
 }
@@ -103,7 +103,8 @@ pub(crate) fn therapist(id: TherapistId) -> Therapist {
 pub(crate) fn client(id: ClientId, therapist: TherapistId) -> Client {
     Client {
         id,
-        name: "Jürgen \"J\" O'Neill 🐘".to_owned(),
+        person: None,
+        legal_hold: false,
         zone: zone(),
         therapist: Some(therapist),
     }

@@ -154,7 +154,8 @@ async fn two_processes_write_to_one_file_and_none_fails() {
                 let decide = move |_: &View| {
                     let client = Client {
                         id,
-                        name: "C".to_owned(),
+                        person: None,
+                        legal_hold: false,
                         zone: "UTC".parse().unwrap(),
                         therapist: None,
                     };

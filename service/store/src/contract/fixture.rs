@@ -5,7 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::{
     Cancellation, Change, Client, ClinicId, Commit, Decision, Idempotent, Journal, LateRule,
-    MessageState, Principal, Role, Scope, Service, Subject, Therapist, WaivedBy,
+    MessageState, Principal, Role, Scope, SealedPerson, Service, Subject, Therapist, WaivedBy,
+    WrappedDek,
 };
 use ledger_core::{Command, Credits, Evidence, Key, Money, Source};
 use scheduler_core::availability::WeeklyHours;
@@ -46,6 +47,27 @@ pub(super) const ALL: Page = Page {
     limit: PAGE_MAX,
 };
 
+/// A key of somebody's, and what is sealed under it. To the store they are bytes.
+pub(super) fn dek(owner: Uuid, generation: u32) -> WrappedDek {
+    WrappedDek {
+        owner,
+        generation,
+        wrapped: format!("key {generation} of {owner}").into_bytes(),
+        created_at: now(),
+    }
+}
+
+pub(super) fn sealed(owner: Uuid, version: u64, generation: u32) -> SealedPerson {
+    let mut email_index = [7; 32];
+    email_index[..16].copy_from_slice(owner.as_bytes());
+    SealedPerson {
+        envelope: format!("\0{owner} {version}\u{1F300}").into_bytes(),
+        version,
+        generation,
+        email_index: Some(email_index),
+    }
+}
+
 /// A decision to commit these changes under a line of the journal.
 pub(super) fn committing(changes: Vec<Change>) -> Decision {
     let subject = Subject::Intent(IntentId(id(0)));
@@ -85,16 +107,19 @@ impl Fixture {
         };
         let mut people = vec![Change::Service(fixture.a_service())];
         for therapist in fixture.therapists {
+            people.push(Change::NewDek(dek(therapist.0, 1)));
             people.push(Change::Therapist(Therapist {
                 id: therapist,
-                name: "Thérèse \u{1F300}".to_owned(),
+                person: Some(sealed(therapist.0, 1, 1)),
                 hours: WeeklyHours::new(Zone::UTC, Vec::new()).unwrap(),
             }));
         }
         for client in fixture.clients {
+            people.push(Change::NewDek(dek(client.0, 1)));
             people.push(Change::Client(Client {
                 id: client,
-                name: "O'Neil; --".to_owned(),
+                person: Some(sealed(client.0, 1, 1)),
+                legal_hold: false,
                 zone: "America/New_York".parse().unwrap(),
                 therapist: Some(fixture.therapists[0]),
             }));

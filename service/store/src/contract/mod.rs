@@ -6,6 +6,7 @@
 
 mod claims;
 mod fixture;
+mod keys;
 mod ledger;
 mod messages;
 mod reads;
@@ -13,6 +14,7 @@ mod writes;
 
 pub use claims::*;
 pub use fixture::Fixture;
+pub use keys::*;
 pub use ledger::*;
 pub use messages::*;
 pub use reads::*;
@@ -48,6 +50,9 @@ macro_rules! contract_suite {
             writers_of_one_account_end_where_the_core_does
             a_thousand_retries_are_one_entry
             accounts_are_due_when_credits_expire
+            a_key_stays_while_something_is_sealed_under_it
+            a_key_is_wrapped_again_where_it_is_what_it_was
+            who_is_erased_keeps_a_row_and_nothing_in_it
         }
     };
     (@each $store:expr; $($name:ident)*) => {

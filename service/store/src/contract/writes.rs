@@ -74,7 +74,8 @@ pub async fn what_is_refused_fails_or_is_dry_leaves_nothing(store: Arc<dyn Store
     let mut doomed = vec![
         Change::Client(Client {
             id: ClientId(id(700)),
-            name: "New".to_owned(),
+            person: None,
+            legal_hold: false,
             zone: "UTC".parse().unwrap(),
             therapist: None,
         }),
@@ -150,7 +151,8 @@ async fn add_client(
     let decide = move |_: &View| {
         let client = Client {
             id: ClientId(id(number)),
-            name: "New".to_owned(),
+            person: None,
+            legal_hold: false,
             zone: "UTC".parse().unwrap(),
             therapist: None,
         };

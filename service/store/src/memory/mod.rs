@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{
-    Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, Plan, PlanId, Principal,
-    Scope, Service, Subscription, Therapist,
+    Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId, Plan, PlanId,
+    Principal, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
@@ -169,6 +169,14 @@ impl Store for MemoryStore {
 
     async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError> {
         Ok(self.tables().clients.get(&(clinic.0, id.0)).cloned())
+    }
+
+    async fn client_by_email(
+        &self,
+        clinic: ClinicId,
+        email_index: [u8; 32],
+    ) -> Result<Option<Client>, StoreError> {
+        Ok(self.tables().client_by_email(clinic, email_index).cloned())
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -328,6 +336,82 @@ impl Store for MemoryStore {
         let messages = rows.map(|row| &row.message);
         let messages = messages.filter(|message| message.state == state && message.seq > after);
         Ok(messages.take(count(limit.min(PAGE_MAX))).cloned().collect())
+    }
+
+    async fn deks(&self, clinic: ClinicId, owners: &[Uuid]) -> Result<Vec<WrappedDek>, StoreError> {
+        let tables = self.tables();
+        let deks = tables.deks.iter().filter(|(key, _)| {
+            let (of, owner, _) = **key;
+            of == clinic.0 && owners.contains(&owner)
+        });
+        Ok(deks.map(|(_, dek)| dek.clone()).collect())
+    }
+
+    async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {
+        let tables = self.tables();
+        let owners = tables.deks.keys().filter(|key| key.0 == clinic.0);
+        let mut owners: Vec<Uuid> = owners.map(|key| key.1).collect();
+        owners.dedup();
+        owners.retain(|owner| Some(*owner) > page.after);
+        owners.truncate(count(page.limit.min(PAGE_MAX)));
+        Ok(owners)
+    }
+
+    async fn add_dek(&self, clinic: ClinicId, dek: &WrappedDek) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let of_owner = |key: &&(Uuid, Uuid, u32)| (key.0, key.1) == (clinic.0, dek.owner);
+        if tables.deks.keys().find(of_owner).is_none() {
+            return Ok(false);
+        }
+        Ok(tables.add_dek(clinic, dek).is_ok())
+    }
+
+    async fn rewrap_dek(
+        &self,
+        clinic: ClinicId,
+        dek: &WrappedDek,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let stored = tables.deks.get_mut(&(clinic.0, dek.owner, dek.generation));
+        let Some(stored) = stored.filter(|stored| stored.wrapped == dek.wrapped) else {
+            return Ok(false);
+        };
+        stored.wrapped = wrapped.to_vec();
+        Ok(true)
+    }
+
+    async fn drop_deks(
+        &self,
+        clinic: ClinicId,
+        owner: Uuid,
+        below: u32,
+    ) -> Result<u64, StoreError> {
+        let mut tables = self.tables();
+        let named = tables.generation_in_use(clinic, owner);
+        let before = tables.deks.len();
+        tables.deks.retain(|(of, whose, generation), _| {
+            let older = (*of, *whose) == (clinic.0, owner) && *generation < below;
+            !older || named == Some(*generation)
+        });
+        Ok(u64::try_from(before - tables.deks.len()).unwrap_or(u64::MAX))
+    }
+
+    async fn reseal(
+        &self,
+        clinic: ClinicId,
+        id: PersonId,
+        person: &SealedPerson,
+    ) -> Result<bool, StoreError> {
+        match self.tables().set_person(clinic, id, person) {
+            Ok(()) => Ok(true),
+            Err(StoreError::Constraint { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {

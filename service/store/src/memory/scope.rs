@@ -39,6 +39,23 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             }
             view
         }
+        Scope::Registration {
+            therapist,
+            email_index,
+        } => View {
+            therapist: therapist.and_then(|id| tables.therapists.get(&(clinic.0, id.0)).cloned()),
+            email_of: email_of(tables, clinic, *email_index),
+            ..View::default()
+        },
+        Scope::Person { id, email_index } => {
+            let key = (clinic.0, id.uuid());
+            View {
+                therapist: tables.therapists.get(&key).cloned(),
+                client: tables.clients.get(&key).cloned(),
+                email_of: email_of(tables, clinic, *email_index),
+                ..View::default()
+            }
+        }
         Scope::Plan { service } => View {
             service: tables.services.get(&(clinic.0, service.0)).cloned(),
             ..View::default()
@@ -93,6 +110,11 @@ pub(super) fn claimed(tables: &Tables, clinic: ClinicId, job: Job, id: u128) -> 
         },
         Job::Dispatch => about(tables, clinic, u64::try_from(id).unwrap_or(0)),
     }
+}
+
+fn email_of(tables: &Tables, clinic: ClinicId, index: Option<[u8; 32]>) -> Option<ClientId> {
+    let found = tables.client_by_email(clinic, index?);
+    found.map(|client| client.id)
 }
 
 /// What is seen of an account, whatever is done to it.

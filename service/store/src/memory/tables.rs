@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Job, Position};
 use clinic::{
-    Actor, Change, Client, ClinicId, Commit, Journal, Message, MessageState, Notification, Plan,
-    Service, Subject, Subscription, Therapist,
+    Actor, Change, Client, ClinicId, Commit, Journal, Message, MessageState, Notification,
+    PersonId, Plan, SealedPerson, Service, Subject, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::Intent;
@@ -23,6 +23,8 @@ pub(super) type Table<T> = BTreeMap<(Uuid, Uuid), T>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tables {
     pub(super) tokens: Vec<Token>,
+    /// By clinic, owner and generation.
+    pub(super) deks: BTreeMap<(Uuid, Uuid, u32), WrappedDek>,
     pub(super) therapists: Table<Therapist>,
     pub(super) clients: Table<Client>,
     pub(super) services: Table<Service>,
@@ -58,6 +60,10 @@ fn refused(constraint: &str) -> StoreError {
     StoreError::Constraint {
         constraint: constraint.to_owned(),
     }
+}
+
+fn missing() -> StoreError {
+    StoreError::corrupt("row", "0 rows changed instead of one")
 }
 
 /// A page of a table.
@@ -162,10 +168,28 @@ impl Tables {
         counted: u64,
     ) -> Result<u64, StoreError> {
         match change {
+            Change::NewDek(dek) => self.add_dek(clinic, dek).map(|()| 1),
+            Change::Person { id, person } => self.set_person(clinic, *id, person).map(|()| 1),
+            Change::LegalHold(client, held) => {
+                let row = self.clients.get_mut(&(clinic.0, client.0));
+                row.ok_or_else(missing)?.legal_hold = *held;
+                Ok(1)
+            }
+            Change::Erase(id) => {
+                *self.person(clinic, *id).ok_or_else(missing)? = None;
+                let before = self.deks.len();
+                self.deks
+                    .retain(|key, _| (key.0, key.1) != (clinic.0, id.uuid()));
+                Ok(1 + u64::try_from(before - self.deks.len()).unwrap_or(u64::MAX))
+            }
             Change::Therapist(therapist) => {
+                let id = PersonId::Therapist(therapist.id);
+                self.check_person(clinic, id, therapist.person.as_ref())?;
                 insert(&mut self.therapists, clinic, therapist.id.0, therapist)
             }
             Change::Client(client) => {
+                let id = PersonId::Client(client.id);
+                self.check_person(clinic, id, client.person.as_ref())?;
                 let account = Account::open(AccountId(client.id.0));
                 Ok(insert(&mut self.clients, clinic, client.id.0, client)?
                     + insert(&mut self.accounts, clinic, client.id.0, &account)?)
@@ -199,6 +223,91 @@ impl Tables {
                 Ok(1)
             }
         }
+    }
+
+    pub(super) fn client_by_email(&self, clinic: ClinicId, index: [u8; 32]) -> Option<&Client> {
+        let found = self.clients.iter().find(|(key, client)| {
+            let person = client.person.as_ref();
+            key.0 == clinic.0 && person.and_then(|known| known.email_index) == Some(index)
+        });
+        found.map(|(_, client)| client)
+    }
+
+    pub(super) fn add_dek(&mut self, clinic: ClinicId, dek: &WrappedDek) -> Result<(), StoreError> {
+        let key = (clinic.0, dek.owner, dek.generation);
+        if self.deks.contains_key(&key) {
+            return Err(refused("dek"));
+        }
+        self.deks.insert(key, dek.clone());
+        Ok(())
+    }
+
+    fn person(&mut self, clinic: ClinicId, id: PersonId) -> Option<&mut Option<SealedPerson>> {
+        let key = (clinic.0, id.uuid());
+        match id {
+            PersonId::Therapist(_) => self.therapists.get_mut(&key).map(|row| &mut row.person),
+            PersonId::Client(_) => self.clients.get_mut(&key).map(|row| &mut row.person),
+        }
+    }
+
+    /// The generation that somebody is sealed under.
+    pub(super) fn generation_in_use(&self, clinic: ClinicId, owner: Uuid) -> Option<u32> {
+        let key = (clinic.0, owner);
+        let client = self.clients.get(&key).map(|row| &row.person);
+        let person = client.or_else(|| self.therapists.get(&key).map(|row| &row.person))?;
+        person.as_ref().map(|person| person.generation)
+    }
+
+    /// Replaces the version before.
+    pub(super) fn set_person(
+        &mut self,
+        clinic: ClinicId,
+        id: PersonId,
+        new: &SealedPerson,
+    ) -> Result<(), StoreError> {
+        self.check_person(clinic, id, Some(new))?;
+        let stored = self.person(clinic, id);
+        let stored = stored.filter(|stored| {
+            let version = stored.as_ref().map(|person| person.version + 1);
+            version == Some(new.version)
+        });
+        *stored.ok_or_else(|| refused("person_version"))? = Some(new.clone());
+        Ok(())
+    }
+
+    /// A person is sealed under a key that is there, and an address is one client's, or one
+    /// therapist's.
+    fn check_person(
+        &self,
+        clinic: ClinicId,
+        id: PersonId,
+        person: Option<&SealedPerson>,
+    ) -> Result<(), StoreError> {
+        let Some(person) = person else { return Ok(()) };
+        let key = (clinic.0, id.uuid(), person.generation);
+        if !self.deks.contains_key(&key) {
+            return Err(refused("person_dek"));
+        }
+        let is_taken = |(key, other): (&(Uuid, Uuid), Option<&SealedPerson>)| {
+            let index = other.and_then(|other| other.email_index);
+            key.0 == clinic.0 && key.1 != id.uuid() && index == person.email_index
+        };
+        let taken = match id {
+            PersonId::Therapist(_) => {
+                let rows = self.therapists.iter();
+                rows.map(|(key, row)| (key, row.person.as_ref()))
+                    .any(is_taken)
+            }
+            PersonId::Client(_) => {
+                let rows = self.clients.iter();
+                rows.map(|(key, row)| (key, row.person.as_ref()))
+                    .any(is_taken)
+            }
+        };
+        if person.email_index.is_some() && taken {
+            return Err(refused("email"));
+        }
+        Ok(())
     }
 
     /// An occurrence has one session, and live sessions of one person do not overlap.
@@ -372,6 +481,6 @@ fn replace<T: Clone>(
 ) -> Result<u64, StoreError> {
     match table.insert((clinic.0, id), row.clone()) {
         Some(_) => Ok(1),
-        None => Err(StoreError::corrupt("row", "0 rows changed instead of one")),
+        None => Err(missing()),
     }
 }

@@ -1,0 +1,257 @@
+//! `standing keys`: what people's data is sealed under.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use clinic::ClinicId;
+use scheduler_core::ClientId;
+use standing::clock::Clock;
+use standing::vault::{self, Checked, Erased, KeyFile, Rewrapped, Rotated, Staged, Vault};
+use uuid::Uuid;
+
+use super::{DatabaseArgs, KeysArgs, instant, progress, read_lines};
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    keys: KeysArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key file. Keep a copy of it apart from the database and its backups.
+    Init(KeysArgs),
+    /// Make another key the one that people's keys are wrapped with, and wrap them again. Run anew
+    /// after it broke off, it goes on.
+    RotateKek(RotateKekArgs),
+    /// Give people new keys, and seal what is theirs under them. Run anew with the same `--before`
+    /// after it broke off, it goes on.
+    RotateDeks(RotateDeksArgs),
+    /// Erase a client: what is known of them does not open any more, nor in backups without keys.
+    EraseClient(EraseArgs),
+    /// Check that everything opens, and say which keys nothing needs any more.
+    Verify(VaultArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKekArgs {
+    #[command(flatten)]
+    vault: VaultArgs,
+    /// Only add the new key to the file, so that the file can be carried to the other machines
+    /// before the key is used.
+    #[arg(long)]
+    stage: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateDeksArgs {
+    #[command(flatten)]
+    vault: VaultArgs,
+    /// Only exchange keys that were made before this instant (RFC 3339). Now, if not given.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    before: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    /// Whom.
+    #[arg(required_unless_present = "replay")]
+    client: Option<Uuid>,
+    /// In which clinic. The first one, if not given.
+    #[arg(long, env = "STANDING_CLINIC", value_name = "UUID")]
+    clinic: Option<Uuid>,
+    /// The list of who was erased, which is appended to.
+    #[arg(
+        long,
+        env = "STANDING_ERASED",
+        default_value = "standing.erased",
+        value_name = "FILE"
+    )]
+    list: PathBuf,
+    /// Erase everybody on this list again: after a backup was restored.
+    #[arg(long, value_name = "FILE", conflicts_with = "client")]
+    replay: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
+    match command {
+        KeysCommand::Init(KeysArgs { keys }) => {
+            KeyFile::init(&keys)?;
+            let keys = keys.display();
+            writeln!(
+                std::io::stdout(),
+                "{keys} holds new keys. Keep a copy apart from the database and its backups: \
+                 without it nothing that is known of people can be read."
+            )?;
+            Ok(())
+        }
+        KeysCommand::RotateKek(args) => run_rotate_kek(args).await,
+        KeysCommand::RotateDeks(args) => run_rotate_deks(args).await,
+        KeysCommand::EraseClient(args) => run_erase(args).await,
+        KeysCommand::Verify(args) => run_verify_keys(args).await,
+    }
+}
+
+async fn run_rotate_kek(args: RotateKekArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    if args.stage {
+        let file = KeyFile::open(&args.vault.keys.keys)?;
+        let (Staged::Made(id) | Staged::Activated(id)) = file.stage()?;
+        writeln!(
+            out,
+            "key {id} is made. Carry the file to the other machines, then rotate."
+        )?;
+        return Ok(());
+    }
+    let vault = Vault::open(&args.vault.keys.keys)?;
+    let store = args.vault.database.open().await?;
+    let mut progress = progress("people done");
+    let rewrapped = vault::rotate_kek(&vault, store.as_ref(), &mut progress).await?;
+    store.close().await;
+    let Rewrapped {
+        staged,
+        wrapped,
+        orphans,
+        unneeded,
+    } = rewrapped;
+    match staged {
+        None => writeln!(out, "a rotation was under way")?,
+        Some(Staged::Made(id)) => writeln!(out, "key {id} is made, and active")?,
+        Some(Staged::Activated(id)) => writeln!(out, "key {id} is active")?,
+    }
+    writeln!(out, "{wrapped} keys are wrapped again")?;
+    say_unneeded(&unneeded)?;
+    for (clinic, owner) in &orphans {
+        writeln!(
+            out,
+            "BROKEN  clinic {clinic}, person {owner}: no key of the file unwraps theirs"
+        )?;
+    }
+    if !orphans.is_empty() {
+        bail!(
+            "{} keys do not unwrap: is this the right key file?",
+            orphans.len()
+        );
+    }
+    Ok(())
+}
+
+fn say_unneeded(unneeded: &[crypto_core::KeyId]) -> anyhow::Result<()> {
+    for id in unneeded {
+        writeln!(
+            std::io::stdout(),
+            "key {id} wraps nothing here: once no backup needs it, its line may go"
+        )?;
+    }
+    Ok(())
+}
+
+async fn run_rotate_deks(args: RotateDeksArgs) -> anyhow::Result<()> {
+    let vault = Vault::open(&args.vault.keys.keys)?;
+    let store = args.vault.database.open().await?;
+    let now = Clock::system().now();
+    let before = args.before.unwrap_or(now);
+    let mut progress = progress("people done");
+    let rotated = vault::rotate_deks(&vault, store.as_ref(), before, now, &mut progress).await?;
+    store.close().await;
+    let Rotated {
+        people,
+        resealed,
+        dropped,
+        failed,
+    } = rotated;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{people} new keys, {resealed} values sealed again, {dropped} old keys removed"
+    )?;
+    for (clinic, owner) in &failed {
+        writeln!(
+            out,
+            "BROKEN  clinic {clinic}, person {owner}: what is theirs does not open"
+        )?;
+    }
+    if !failed.is_empty() {
+        bail!("{} people were left as they are", failed.len());
+    }
+    Ok(())
+}
+
+async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
+    let store = args.database.open().await?;
+    let at = Clock::system().now();
+    let (whom, list) = match (args.client, &args.replay) {
+        (_, Some(replay)) => (read_lines::<Erased>(replay, "line of erased people")?, None),
+        (Some(client), None) => {
+            let clinic = args.clinic.map_or(ClinicId::FIRST, ClinicId);
+            let client = ClientId(client);
+            (
+                vec![Erased { clinic, client, at }],
+                Some(args.list.as_path()),
+            )
+        }
+        (None, None) => bail!("say whom: standing keys erase-client ID"),
+    };
+    let mut out = std::io::stdout();
+    for erased in whom {
+        let Erased { clinic, client, .. } = erased;
+        let known = store.client(clinic, client).await?;
+        if known.is_none() && list.is_none() {
+            writeln!(out, "{client} is not in this database")?;
+            continue;
+        }
+        match vault::erase(store.as_ref(), erased, list).await? {
+            None => writeln!(out, "{client} is erased already")?,
+            Some(left) => {
+                writeln!(out, "{client} is erased")?;
+                for to_do in left {
+                    writeln!(out, "TO DO  {to_do}")?;
+                }
+            }
+        }
+    }
+    store.close().await;
+    Ok(())
+}
+
+async fn run_verify_keys(args: VaultArgs) -> anyhow::Result<()> {
+    let vault = Vault::open(&args.keys.keys)?;
+    let store = args.database.open().await?;
+    let mut progress = progress("people done");
+    let checked = vault::verify(&vault, store.as_ref(), &mut progress).await?;
+    store.close().await;
+    let Checked {
+        people,
+        keys,
+        values,
+        stale,
+        unneeded,
+        defects,
+    } = checked;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{people} people, {keys} keys unwrap, {values} values open"
+    )?;
+    if stale > 0 {
+        writeln!(
+            out,
+            "{stale} keys are wrapped with an older one: standing keys rotate-kek"
+        )?;
+    }
+    say_unneeded(&unneeded)?;
+    for (clinic, person, defect) in &defects {
+        writeln!(out, "BROKEN  clinic {clinic}, person {person}: {defect}")?;
+    }
+    if !defects.is_empty() {
+        bail!("{} things do not open", defects.len());
+    }
+    Ok(())
+}

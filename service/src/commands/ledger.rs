@@ -1,0 +1,89 @@
+//! `standing ledger`: whether the ledger is as it was written.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use standing::clock::Clock;
+use standing::ledger::{self, Anchor, Audit};
+
+use super::{DatabaseArgs, progress, read_lines};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Check every account: its chain of entries, and that its snapshot is their fold. Prints the
+    /// first entry that is not as it was written.
+    Verify(VerifyArgs),
+    /// Check every account, and print the head of each chain as a line of JSON, to be kept where
+    /// nobody who can write to the database can. Once a day, like:
+    /// standing ledger anchor >> heads.jsonl
+    Anchor(DatabaseArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Heads that were kept by `standing ledger anchor`: the chains must pass through them, so what
+    /// was cut off or written anew is found too. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    anchors: Vec<PathBuf>,
+}
+
+pub(crate) async fn run(command: LedgerCommand) -> anyhow::Result<()> {
+    match command {
+        LedgerCommand::Verify(args) => run_verify(args).await,
+        LedgerCommand::Anchor(args) => run_anchor(args).await,
+    }
+}
+
+async fn run_verify(args: VerifyArgs) -> anyhow::Result<()> {
+    let mut anchors = Vec::new();
+    for file in &args.anchors {
+        anchors.extend(read_lines(file, "anchor")?);
+    }
+    let audit = audit(&args.database, &anchors).await?;
+    let Audit {
+        accounts, entries, ..
+    } = audit;
+    writeln!(
+        std::io::stdout(),
+        "{accounts} accounts, {entries} entries, {} anchors: all chains hold, all snapshots are \
+         their folds",
+        anchors.len()
+    )?;
+    Ok(())
+}
+
+async fn run_anchor(args: DatabaseArgs) -> anyhow::Result<()> {
+    let audit = audit(&args, &[]).await?;
+    let at = Clock::system().now();
+    let mut out = std::io::stdout().lock();
+    for (clinic, head) in audit.heads.into_iter().filter(|(_, head)| head.seq > 0) {
+        let anchor = Anchor { clinic, at, head };
+        writeln!(out, "{}", serde_json::to_string(&anchor)?)?;
+    }
+    Ok(())
+}
+
+/// Verifies all accounts, with progress for whoever watches, and fails with a line for each that
+/// is not whole.
+async fn audit(database: &DatabaseArgs, anchors: &[Anchor]) -> anyhow::Result<Audit> {
+    let store = database.open().await?;
+    let audited = ledger::audit(store.as_ref(), anchors, progress("accounts verified"));
+    let audit = audited.await?;
+    store.close().await;
+    let mut out = std::io::stdout().lock();
+    for (clinic, account, defect) in &audit.defects {
+        writeln!(out, "BROKEN  clinic {clinic}, account {account}: {defect}")?;
+    }
+    let wrong = audit.defects.len();
+    if wrong > 0 {
+        bail!(
+            "{wrong} of {} accounts are not as they were written; do not write to them, and keep a copy",
+            audit.accounts
+        );
+    }
+    Ok(audit)
+}

@@ -1,0 +1,89 @@
+//! The commands of the binary, and what their arguments share.
+
+pub(crate) mod keys;
+pub(crate) mod ledger;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::de::DeserializeOwned;
+use standing::database::Database;
+use store::Store;
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// An SQLite file, or a PostgreSQL server: postgres://user:password@host/name.
+    #[arg(
+        long,
+        env = "STANDING_DATABASE",
+        default_value = "standing.db",
+        value_name = "FILE|URL",
+        hide_env_values = true
+    )]
+    pub(crate) database: String, // parsed later: the error of a flag would show it, with its password
+    /// The most connections to a PostgreSQL server.
+    #[arg(long, env = "STANDING_CONNECTIONS", default_value_t = 16, value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) connections: u32,
+}
+
+impl DatabaseArgs {
+    pub(crate) fn database(&self) -> anyhow::Result<Database> {
+        self.database.parse().context("--database names none")
+    }
+
+    pub(crate) async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(self.database()?.open(self.connections).await?)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysArgs {
+    /// The key file, which only its owner may read. `standing keys init` makes one.
+    #[arg(
+        long,
+        env = "STANDING_KEYS",
+        default_value = "standing.keys",
+        value_name = "FILE"
+    )]
+    pub(crate) keys: PathBuf,
+}
+
+/// How often progress is shown on work that takes long.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|error| format!("{error}; an instant like 2026-03-02T08:00:00Z is expected"))
+}
+
+/// Shows how far something is, to whoever watches.
+pub(super) fn progress(what: &'static str) -> impl FnMut(u64) + Send {
+    let (mut shown, watched) = (Instant::now(), std::io::stderr().is_terminal());
+    move |done| {
+        if watched && shown.elapsed() > PROGRESS_EVERY {
+            shown = Instant::now();
+            eprint!("\r{done} {what}\r");
+        }
+    }
+}
+
+/// A file of JSON lines, each of which is `what`.
+pub(super) fn read_lines<T: DeserializeOwned>(file: &Path, what: &str) -> anyhow::Result<Vec<T>> {
+    let text = std::fs::read_to_string(file);
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            let place = || format!("{}:{} is no {what}", file.display(), number + 1);
+            serde_json::from_str(line).with_context(place)
+        })
+        .collect()
+}

@@ -1,0 +1,189 @@
+//! What is known of people: changed, looked up, held for the law.
+
+use axum::Json;
+use axum::extract::State;
+use clinic::access::{Action, Resource};
+use clinic::{Person, PersonId, Scope, personal_data};
+use scheduler_core::{ClientId, TherapistId};
+use serde::Deserialize;
+use store::{StoreError, Written};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::Done;
+use super::caller::{Caller, Command};
+use super::clients::{self, ClientBody};
+use super::params::Id;
+use super::problem::Problem;
+use super::therapists::{self, TherapistBody};
+use crate::{App, people};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(change_client))
+        .routes(routes!(change_therapist))
+        .routes(routes!(look_up))
+        .routes(routes!(hold))
+}
+
+/// How often a change begins anew because the person's key was exchanged meanwhile.
+const TRIES_MAX: u32 = 4;
+
+/// What is known of a person, all of it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PersonBody {
+    /// How they are called.
+    name: String,
+    /// Where they are written to.
+    email: Option<String>,
+}
+
+/// Whom to look for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    email: String,
+}
+
+/// Whether a client must not be erased.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Hold {
+    held: bool,
+}
+
+/// Change what is known of a client. It stands sealed in the database.
+#[utoipa::path(post, path = "/clients/{id}/person", tag = "people", request_body = PersonBody,
+    params(("id" = Uuid, Path)), responses((status = 200, body = ClientBody)))]
+async fn change_client(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<PersonBody>,
+) -> Result<Done<Json<ClientBody>>, Problem> {
+    let id = ClientId(id);
+    let written = change(&app, &command, PersonId::Client(id)).await?;
+    let answer = shown(&app, &command.caller, id).await?;
+    Ok(Done { written, answer })
+}
+
+/// Change what is known of a therapist.
+#[utoipa::path(post, path = "/therapists/{id}/person", tag = "people", request_body = PersonBody,
+    params(("id" = Uuid, Path)), responses((status = 200, body = TherapistBody)))]
+async fn change_therapist(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<PersonBody>,
+) -> Result<Done<Json<TherapistBody>>, Problem> {
+    let id = TherapistId(id);
+    let written = change(&app, &command, PersonId::Therapist(id)).await?;
+    let stored = people::therapist(&app, command.caller.0.clinic, id).await?;
+    let stored = stored.ok_or_else(|| Problem::not_found("therapist"))?;
+    let answer = Json(therapists::body(&stored));
+    Ok(Done { written, answer })
+}
+
+/// Find a client by their e-mail address. The address stands in the body, so that it stands in no
+/// log of who asked for which page.
+#[utoipa::path(post, path = "/clients/lookup", tag = "people", request_body = Wanted,
+    responses((status = 200, body = ClientBody)))]
+async fn look_up(
+    State(app): State<App>,
+    command: Command<Wanted>,
+) -> Result<Json<ClientBody>, Problem> {
+    command
+        .caller
+        .may(Action::Read, Resource::Clinic, "client")?;
+    let clinic = command.caller.0.clinic;
+    let index = email_index(&app, &command.caller, Some(&command.body.email))?;
+    let found = match index {
+        Some(index) => app.store.client_by_email(clinic, index).await?,
+        None => None,
+    };
+    let found = found.ok_or_else(|| Problem::not_found("client"))?;
+    shown(&app, &command.caller, found.id).await
+}
+
+/// Forbid to erase a client, or allow it again.
+#[utoipa::path(post, path = "/clients/{id}/legal-hold", tag = "people", request_body = Hold,
+    params(("id" = Uuid, Path)), responses((status = 200, body = ClientBody)))]
+async fn hold(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<Hold>,
+) -> Result<Done<Json<ClientBody>>, Problem> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "client")?;
+    let (id, held) = (ClientId(id), command.body.held);
+    let scope = Scope::Person {
+        id: PersonId::Client(id),
+        email_index: None,
+    };
+    let decide = Box::new(move |view: &_| personal_data::hold(view, held));
+    let written = app.write(&command.request(&app), scope, decide).await?;
+    let answer = shown(&app, &command.caller, id).await?;
+    Ok(Done { written, answer })
+}
+
+async fn change(
+    app: &App,
+    command: &Command<PersonBody>,
+    id: PersonId,
+) -> Result<Written, Problem> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "person")?;
+    let (principal, expected) = (command.caller.0, command.expected);
+    let (clinic, store) = (principal.clinic, app.store.as_ref());
+    let PersonBody { name, email } = &command.body;
+    let person = Person::new(name.clone(), email.clone())?;
+    let email_index = email_index(app, &command.caller, email.as_deref())?;
+    let mut tries = 0;
+    loop {
+        let before = match id {
+            PersonId::Therapist(id) => store.therapist(clinic, id).await?.map(|row| row.person),
+            PersonId::Client(id) => store.client(clinic, id).await?.map(|row| row.person),
+        };
+        let before = before.ok_or_else(|| Problem::not_found("person"))?;
+        let before = before.ok_or(clinic::Refusal::Erased)?.version;
+        let sealed = app.vault.seal_again(store, clinic, id, &person, before);
+        let sealed = sealed.await?;
+        let scope = Scope::Person { id, email_index };
+        let decide =
+            Box::new(move |view: &_| personal_data::change(view, id, sealed, principal, expected));
+        match app.write(&command.request(app), scope, decide).await {
+            // Somebody else was there first, or the key is not there any more.
+            Err(
+                StoreError::Constraint { .. } | StoreError::Refused(clinic::Refusal::Stale { .. }),
+            ) if tries < TRIES_MAX && expected.is_none() => {
+                tries += 1;
+                app.vault.forget(clinic, id);
+            }
+            written => return Ok(written?),
+        }
+    }
+}
+
+/// The blind index of an address that somebody gave.
+pub(super) fn email_index(
+    app: &App,
+    caller: &Caller,
+    address: Option<&str>,
+) -> Result<Option<[u8; 32]>, Problem> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let index = app.vault.email_index(caller.0.clinic, address)?;
+    index.map(Some).ok_or_else(|| {
+        let detail = "an e-mail address of at most 254 bytes is expected";
+        Problem::unprocessable("invalid_value", "email", detail)
+    })
+}
+
+async fn shown(app: &App, caller: &Caller, id: ClientId) -> Result<Json<ClientBody>, Problem> {
+    let stored = people::client(app, caller.0.clinic, id).await?;
+    let stored = stored.ok_or_else(|| Problem::not_found("client"))?;
+    Ok(Json(clients::body(&stored)))
+}

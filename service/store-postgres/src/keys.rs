@@ -1,0 +1,133 @@
+//! The wrapped keys that people's values are sealed under.
+
+use clinic::{ClinicId, WrappedDek};
+use sqlx::postgres::PgConnection;
+use store::rows;
+use store::{PAGE_MAX, Page, StoreError};
+use uuid::Uuid;
+
+use crate::rows::{Instant, all, execute};
+
+/// The keys of these people, by owner and generation.
+pub(crate) async fn deks(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    owners: &[Uuid],
+) -> Result<Vec<WrappedDek>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM dek WHERE clinic_id = $1 AND owner_id = ANY($2)
+         ORDER BY owner_id, generation",
+    )
+    .bind(clinic.0)
+    .bind(owners);
+    all(db, query, rows::dek).await
+}
+
+/// The owners of keys, by id.
+pub(crate) async fn dek_owners(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    page: Page,
+) -> Result<Vec<Uuid>, StoreError> {
+    let query = sqlx::query(
+        "SELECT DISTINCT owner_id FROM dek WHERE clinic_id = $1 AND owner_id > $2
+         ORDER BY owner_id LIMIT $3",
+    )
+    .bind(clinic.0)
+    .bind(page.after.unwrap_or(Uuid::nil()))
+    .bind(i64::from(page.limit.min(PAGE_MAX)));
+    all(db, query, |row| rows::id(row, "owner_id")).await
+}
+
+/// A person's first key.
+pub(crate) async fn insert(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    dek: &WrappedDek,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO dek (clinic_id, owner_id, generation, wrapped, created_at)
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(clinic.0)
+    .bind(dek.owner)
+    .bind(i64::from(dek.generation))
+    .bind(&dek.wrapped)
+    .bind(Instant(dek.created_at));
+    execute(db, query).await
+}
+
+/// The next key of a person who has one: who has none is erased.
+pub(crate) async fn add(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    dek: &WrappedDek,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(
+        "INSERT INTO dek (clinic_id, owner_id, generation, wrapped, created_at)
+         SELECT clinic_id, owner_id, $1, $2, $3 FROM dek
+         WHERE clinic_id = $4 AND owner_id = $5 ORDER BY generation LIMIT 1 FOR KEY SHARE
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(i64::from(dek.generation))
+    .bind(&dek.wrapped)
+    .bind(Instant(dek.created_at))
+    .bind(clinic.0)
+    .bind(dek.owner);
+    Ok(execute(db, query).await? == 1)
+}
+
+/// The same key, wrapped again, where it is still what it was.
+pub(crate) async fn rewrap(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    dek: &WrappedDek,
+    wrapped: &[u8],
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(
+        "UPDATE dek SET wrapped = $1
+         WHERE clinic_id = $2 AND owner_id = $3 AND generation = $4 AND wrapped = $5",
+    )
+    .bind(wrapped)
+    .bind(clinic.0)
+    .bind(dek.owner)
+    .bind(i64::from(dek.generation))
+    .bind(&dek.wrapped);
+    Ok(execute(db, query).await? == 1)
+}
+
+/// Removes keys that nothing is sealed under. What refers to one keeps it, also if it came while the
+/// others were looked for: then they go another time.
+pub(crate) async fn drop_unused(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    owner: Uuid,
+    below: u32,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "DELETE FROM dek WHERE clinic_id = $1 AND owner_id = $2 AND generation < $3
+         AND NOT EXISTS (SELECT 1 FROM client WHERE client.clinic_id = dek.clinic_id
+             AND client.id = dek.owner_id AND client.dek_generation = dek.generation)
+         AND NOT EXISTS (SELECT 1 FROM therapist WHERE therapist.clinic_id = dek.clinic_id
+             AND therapist.id = dek.owner_id AND therapist.dek_generation = dek.generation)",
+    )
+    .bind(clinic.0)
+    .bind(owner)
+    .bind(i64::from(below));
+    match execute(db, query).await {
+        Err(StoreError::Constraint { .. }) => Ok(0),
+        dropped => dropped,
+    }
+}
+
+/// Removes all of a person's keys: nothing of theirs opens any more.
+pub(crate) async fn erase(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    owner: Uuid,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query("DELETE FROM dek WHERE clinic_id = $1 AND owner_id = $2")
+        .bind(clinic.0)
+        .bind(owner);
+    execute(db, query).await
+}

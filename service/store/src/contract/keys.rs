@@ -1,0 +1,139 @@
+//! Keys and what is sealed under them: to a store they are bytes that belong together.
+
+use std::sync::Arc;
+
+use clinic::{Change, ClinicId, PersonId, WrappedDek};
+
+use super::fixture::{ALL, Fixture, dek, id, sealed};
+use crate::{Page, Store, StoreError};
+
+/// Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
+pub async fn a_key_stays_while_something_is_sealed_under_it(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    for person in [
+        PersonId::Client(clinic.clients[0]),
+        PersonId::Therapist(clinic.therapists[0]),
+    ] {
+        let owner = person.uuid();
+        let deks = async || store.deks(of, &[owner]).await.unwrap();
+        assert_eq!(deks().await, [dek(owner, 1)]);
+        let change = async |version, generation| {
+            let person = Change::Person {
+                id: person,
+                person: sealed(owner, version, generation),
+            };
+            clinic.commit(vec![person]).await
+        };
+        let refused = |outcome| matches!(outcome, Err(StoreError::Constraint { .. }));
+        assert!(refused(change(2, 2).await), "there is no second key");
+        assert!(store.add_dek(of, &dek(owner, 2)).await.unwrap());
+        assert!(!store.add_dek(of, &dek(owner, 2)).await.unwrap());
+        assert_eq!(deks().await, [dek(owner, 1), dek(owner, 2)]);
+        assert_eq!(
+            store.drop_deks(of, owner, 2).await.unwrap(),
+            0,
+            "it is in use"
+        );
+
+        change(2, 2).await.unwrap();
+        assert!(refused(change(2, 2).await), "a version comes once");
+        assert!(refused(change(4, 2).await), "and after the one before");
+        assert_eq!(
+            store.drop_deks(of, owner, 1).await.unwrap(),
+            0,
+            "none is below"
+        );
+        assert_eq!(store.drop_deks(of, owner, 2).await.unwrap(), 1);
+        assert_eq!(deks().await, [dek(owner, 2)]);
+        assert!(
+            refused(change(3, 1).await),
+            "who still has the old key is refused"
+        );
+
+        // Sealed again, where it is still what it was.
+        let again = async |version| store.reseal(of, person, &sealed(owner, version, 2)).await;
+        assert!(!again(2).await.unwrap() && !again(4).await.unwrap());
+        assert!(again(3).await.unwrap());
+        assert!(refused(
+            clinic.commit(vec![Change::NewDek(dek(owner, 2))]).await
+        ));
+    }
+    let stored = store.client(of, clinic.clients[0]).await.unwrap().unwrap();
+    assert_eq!(stored.person, Some(sealed(stored.id.0, 3, 2)));
+}
+
+/// A key that is wrapped again replaces what it was read as, and nothing else.
+pub async fn a_key_is_wrapped_again_where_it_is_what_it_was(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let owner = clinic.clients[0].0;
+    let stored = dek(owner, 1);
+    assert!(store.rewrap_dek(of, &stored, b"again").await.unwrap());
+    assert!(!store.rewrap_dek(of, &stored, b"too late").await.unwrap());
+    let again = WrappedDek {
+        wrapped: b"again".to_vec(),
+        ..stored.clone()
+    };
+    assert_eq!(
+        store.deks(of, &[owner]).await.unwrap(),
+        std::slice::from_ref(&again)
+    );
+    let nowhere = ClinicId(id(1));
+    assert!(
+        !store
+            .rewrap_dek(nowhere, &again, b"elsewhere")
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.deks(nowhere, &[owner]).await.unwrap(), []);
+
+    // Owners, page by page, each once.
+    store.add_dek(of, &dek(owner, 2)).await.unwrap();
+    let mut owners = vec![clinic.therapists[0].0, clinic.therapists[1].0];
+    owners.extend(clinic.clients.map(|client| client.0));
+    owners.sort();
+    assert_eq!(store.dek_owners(of, ALL).await.unwrap(), owners);
+    let page = Page {
+        after: Some(owners[0]),
+        limit: 2,
+    };
+    assert_eq!(store.dek_owners(of, page).await.unwrap(), owners[1..3]);
+    assert_eq!(store.deks(of, &owners).await.unwrap().len(), 5);
+}
+
+/// Of who is erased there are no keys, nothing sealed and no way to find them; their row stays.
+pub async fn who_is_erased_keeps_a_row_and_nothing_in_it(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let client = clinic.clients[0];
+    let index = sealed(client.0, 1, 1).email_index.unwrap();
+    let found = async || store.client_by_email(of, index).await.unwrap();
+    assert_eq!(found().await.map(|client| client.id), Some(client));
+    assert_eq!(
+        store.client_by_email(ClinicId(id(1)), index).await.unwrap(),
+        None
+    );
+    store.add_dek(of, &dek(client.0, 2)).await.unwrap();
+    clinic
+        .commit(vec![Change::LegalHold(client, true)])
+        .await
+        .unwrap();
+    assert!(store.client(of, client).await.unwrap().unwrap().legal_hold);
+
+    let erase = Change::Erase(PersonId::Client(client));
+    let written = clinic.commit(vec![erase]).await.unwrap();
+    // The client, two keys, the journal.
+    assert!(matches!(written, crate::Written::Committed { rows: 4, .. }));
+    assert_eq!(store.deks(of, &[client.0]).await.unwrap(), []);
+    assert_eq!(found().await, None);
+    let erased = store.client(of, client).await.unwrap().unwrap();
+    assert_eq!(erased.person, None);
+    // A writer who knew a key, and a rotation under way, come too late.
+    assert!(!store.add_dek(of, &dek(client.0, 3)).await.unwrap());
+    let person = PersonId::Client(client);
+    let late = store.reseal(of, person, &sealed(client.0, 2, 1)).await;
+    assert!(!late.unwrap());
+    store.scrub().await.unwrap();
+    assert_eq!(store.client(of, client).await.unwrap(), Some(erased));
+}
