@@ -226,7 +226,7 @@ async fn what_was_moved_put_back_or_touched_does_not_open() {
             .iter()
             .map(|(_, id, _)| id.to_string())
             .collect();
-        assert_eq!(defects, [one.clone()], "{what}");
+        assert_eq!(defects, std::slice::from_ref(&one), "{what}");
         assert_eq!(checked.values, 1, "{what}");
         database.execute(&whole).await.unwrap();
     }
@@ -280,7 +280,7 @@ async fn keys_are_exchanged_while_everybody_reads_and_writes() {
     let store = clinic.app.store.clone();
     let now = || clinic.app.clock.now();
     let (mut resealed, mut wrapped) = (0, 0);
-    for round in 0..6 {
+    for erased in (0..6).map(|round| ids.get(round).filter(|_| round < 3)) {
         let other = elsewhere(&clinic);
         let progress = &mut |_: u64| ();
         let rotated = vault::rotate_deks(&other, store.as_ref(), now(), now(), progress);
@@ -292,10 +292,10 @@ async fn keys_are_exchanged_while_everybody_reads_and_writes() {
             .unwrap();
         assert_eq!(rewrapped.orphans, []);
         wrapped += rewrapped.wrapped;
-        if round < 3 {
+        if let Some(id) = erased {
             let erased = Erased {
                 clinic: ClinicId::FIRST,
-                client: scheduler_core::ClientId(ids[round].parse().unwrap()),
+                client: scheduler_core::ClientId(id.parse().unwrap()),
                 at: now(),
             };
             let left = vault::erase(store.as_ref(), erased, None).await.unwrap();
