@@ -335,6 +335,46 @@ fn key_files_and_what_is_none() {
 }
 
 #[test]
+fn a_key_file_has_one_key_of_blind_indexes() {
+    let (one, two) = ("0f".repeat(32), "ab".repeat(32));
+    let text = format!("# keys\n1 active {two}\n index\t{one}\r\n");
+    assert_eq!(
+        Keyring::<Kek>::parse(&text).unwrap().active().id(),
+        KeyId(1)
+    );
+    let clinic = ClinicId(Uuid::from_u128(0xc1));
+    let parsed = IndexKey::parse(&text).unwrap();
+    let email = |index: &IndexKey| index.email(clinic, "anna@example.org").unwrap();
+    assert!(email(&parsed) == email(&IndexKey::new(&key(0x0f))));
+    for (text, expected) in [
+        (String::new(), BadKeyFile::NoIndex),
+        (format!("# index {one}"), BadKeyFile::NoIndex),
+        (
+            format!("1 active {one}\nindex"),
+            BadKeyFile::Key { line: 2 },
+        ),
+        (format!("index {one} x"), BadKeyFile::Key { line: 1 }),
+        (format!("index {}", &one[1..]), BadKeyFile::Key { line: 1 }),
+        (
+            format!("index {one}\n\nindex {two}"),
+            BadKeyFile::SecondIndex { line: 3 },
+        ),
+    ] {
+        assert_eq!(IndexKey::parse(&text).err(), Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_request_has_an_index_of_its_own_kind() {
+    let clinic = ClinicId(Uuid::from_u128(0xc1));
+    let index = IndexKey::new(&key(1));
+    let message = [b"standing/v1/request", &clinic.0.as_bytes()[..], &[7; 32]].concat();
+    let made = index.request(clinic, &[7; 32]);
+    assert_eq!(made.as_bytes(), &oracle::hmac(&[1; 32], &message));
+    assert!(index.request(ClinicId(Uuid::nil()), &[7; 32]) != made);
+}
+
+#[test]
 fn an_index_is_what_the_oracle_makes_and_differs_by_key_and_clinic() {
     let clinic = ClinicId(Uuid::from_u128(0xc1));
     let index = IndexKey::new(&key(1));
