@@ -42,6 +42,7 @@ mod ids;
 mod instances;
 pub mod intent;
 pub mod materialize;
+pub mod proof;
 pub mod rule;
 pub mod session;
 pub mod set;

@@ -8,10 +8,12 @@
 
 mod conflicts;
 mod corpora;
+mod days;
 mod expansion_laws;
 mod machines;
 mod naive;
 mod planner;
+mod proofs;
 mod random;
 mod rfc_examples;
 mod rrule_oracle;

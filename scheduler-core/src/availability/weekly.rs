@@ -1,4 +1,4 @@
-//! When a therapist works.
+//! The hours of a normal week.
 
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc, Weekday};
 use serde::{Deserialize, Serialize};
