@@ -109,6 +109,12 @@ impl Availability {
         }
     }
 
+    /// Every hour of every day: [`WeeklyHours::always`].
+    #[must_use]
+    pub fn always(zone: Zone) -> Self {
+        Self::new(WeeklyHours::always(zone))
+    }
+
     /// The same with other hours on a date, or none.
     ///
     /// # Errors

@@ -85,6 +85,21 @@ impl WeeklyHours {
         })
     }
 
+    /// Every hour of every day: for a calendar that has no hours, like a client's.
+    #[must_use]
+    pub fn always(zone: Zone) -> Self {
+        let hours = (0..7).map(|day| Hours {
+            weekday: Weekday::try_from(day).unwrap_or(Weekday::Sun),
+            from: 0,
+            to: 24 * 60,
+        });
+        Self {
+            zone,
+            hours: hours.collect(),
+            worked: vec![(0, WEEK)],
+        }
+    }
+
     /// The zone of the wall clock.
     #[must_use]
     pub fn zone(&self) -> Zone {

@@ -18,6 +18,7 @@
 mod certificate;
 mod clashes;
 mod regimes;
+mod remedy;
 mod search;
 mod suspects;
 
@@ -31,6 +32,9 @@ use crate::zone::END_OF_ZONE_DATA;
 
 pub use certificate::Certificate;
 pub use clashes::{Against, Clashes, FIRST_DATES_MAX, Found, Obstacle, Opponent};
+pub use remedy::{Remedy, RemedyError, prove_remedied, remedied};
+
+pub(crate) use clashes::instant;
 
 use search::Search;
 

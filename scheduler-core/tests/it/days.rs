@@ -98,12 +98,12 @@ pub(crate) fn set() -> impl Strategy<Value = RecurrenceSet> {
                 let start = moved.map(|fives| at.plus_seconds(300 * fives).unwrap());
                 Some((at, Override { start, cancelled }))
             });
-            let deviations = Deviations {
-                additions: added.into_iter().map(|(day, at)| local(day, at)).collect(),
-                exclusions: excluded.into_iter().filter_map(nth).collect(),
-                overrides: overrides.collect(),
-                ..Deviations::default()
-            };
+            let mut deviations = Deviations::default();
+            let added = added.into_iter().map(|(day, at)| local(day, at));
+            deviations.additions.extend(added);
+            let excluded = excluded.into_iter().filter_map(nth);
+            deviations.exclusions.extend(excluded);
+            deviations.overrides.extend(overrides);
             set.with_deviations(deviations).unwrap()
         },
     )
@@ -357,7 +357,9 @@ pub(crate) fn within_hours(
         let wall = tz.from_utc_datetime(&at.naive_utc());
         let minute = u16::try_from(wall.hour() * 60 + wall.minute()).unwrap();
         let open = match availability.dated().get(&wall.date_naive()) {
-            Some(hours) => hours.iter().any(|day| day.from <= minute && minute < day.to),
+            Some(hours) => hours
+                .iter()
+                .any(|day| day.from <= minute && minute < day.to),
             None => availability.weekly().hours().iter().any(|hours| {
                 hours.weekday == wall.weekday() && hours.from <= minute && minute < hours.to
             }),

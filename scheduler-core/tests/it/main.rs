@@ -20,6 +20,7 @@ mod rrule_oracle;
 mod rule_text;
 mod semantics;
 mod set_laws;
+mod slot_laws;
 mod text;
 mod windows;
 mod zone_corpus;
