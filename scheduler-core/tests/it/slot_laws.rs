@@ -52,7 +52,8 @@ fn refusals(
     let mut found = in_the_way((start, end), policy.buffers(), &busy, availability);
     let tz: Tz = availability.zone().name().parse().unwrap();
     let wall = tz.from_utc_datetime(&start.naive_utc());
-    if (wall.hour() * 60 + wall.minute()) % u32::from(policy.step()) != 0 {
+    let minute = wall.hour() * 60 + wall.minute();
+    if !minute.is_multiple_of(u32::from(policy.step())) {
         found.insert(Obstacle::OffStep {
             step: policy.step(),
         });
@@ -139,7 +140,7 @@ proptest! {
             }
         }
         expected.sort_by_key(|(first, missed)| {
-            (missed.len(), missed.first().is_some(), std::cmp::Reverse(missed.first().copied()), *first)
+            (missed.len(), !missed.is_empty(), std::cmp::Reverse(missed.first().copied()), *first)
         });
         let found: Vec<_> = found.into_iter().map(|slot| (slot.start, slot.missed)).collect();
         prop_assert_eq!(found, expected);
@@ -166,7 +167,7 @@ proptest! {
             clashing.insert(found.recurrence_id);
         }).unwrap();
         let not_free: BTreeSet<LocalDateTime> = asked.dates.iter()
-            .filter(|date| date.start <= last.start && date.obstacles != [])
+            .filter(|date| date.start <= last.start && !date.obstacles.is_empty())
             .map(|date| date.recurrence_id)
             .collect();
         let early = |date: &&LocalDateTime| asked.dates.iter().any(|asked| {
