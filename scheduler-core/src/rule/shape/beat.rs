@@ -3,8 +3,9 @@ use crate::rule::days::Days;
 
 use super::Civil;
 
-/// The most times of one period. A rule with more of them is compared time by time.
-const PHASES_MAX: usize = 256;
+/// The most times of one period, every minute of a day. A rule with more of them is compared time by
+/// time.
+const PHASES_MAX: usize = 1_440;
 
 /// What repeats for ever: blocks of time at the same places of every period.
 ///
