@@ -100,6 +100,16 @@ impl Compiled {
     pub(crate) fn each_overlapping(
         &self,
         window: Window,
+        f: impl FnMut(Due),
+    ) -> Result<(), SetError> {
+        self.each_of_at_most(OCCURRENCES_MAX, window, f)
+    }
+
+    /// The same with another limit on how many are generated.
+    pub(crate) fn each_of_at_most(
+        &self,
+        max: usize,
+        window: Window,
         mut f: impl FnMut(Due),
     ) -> Result<(), SetError> {
         if window.end() > END_OF_ZONE_DATA {
@@ -140,7 +150,7 @@ impl Compiled {
                 f(earlier);
             }
             count += 1;
-            if count > OCCURRENCES_MAX {
+            if count > max {
                 return Err(SetError::TooManyOccurrences);
             }
             f(due);

@@ -29,4 +29,4 @@ pub use text::{RuleError, Warning, weekday, weekday_name};
 pub(crate) use days::Days;
 pub(crate) use days::steady::Step;
 pub(crate) use expand::{Shape, wall_until};
-pub(crate) use shape::{Civil, Place, Single};
+pub(crate) use shape::{Beat, Block, Civil, Place, Single};

@@ -8,16 +8,19 @@
 
 mod conflicts;
 mod corpora;
+mod days;
 mod expansion_laws;
 mod machines;
 mod naive;
 mod planner;
+mod proofs;
 mod random;
 mod rfc_examples;
 mod rrule_oracle;
 mod rule_text;
 mod semantics;
 mod set_laws;
+mod slot_laws;
 mod text;
 mod windows;
 mod zone_corpus;

@@ -130,6 +130,23 @@ impl Days {
         }
     }
 
+    /// A number of days, and which of them hold all days of the pattern, however often they are
+    /// repeated. A pattern without a closed form in days is among all days.
+    pub(crate) fn beat(&self) -> (i64, Vec<i64>) {
+        match self {
+            Self::Step(step) => (i64::from(step.every), vec![i64::from(step.origin)]),
+            Self::Weeks(weeks) => {
+                let days = (0..7).filter(|day| weeks.mask >> day & 1 == 1);
+                let first = i64::from(weeks.origin);
+                (
+                    7 * i64::from(weeks.every),
+                    days.map(|day| first + day).collect(),
+                )
+            }
+            _ => (1, vec![0]),
+        }
+    }
+
     /// The periods of a pattern that has a table.
     pub(crate) fn periods(&self) -> Option<&dyn Periods> {
         match self {

@@ -89,6 +89,12 @@ impl Cycle {
         }
     }
 
+    /// The length of the cycle and the times of one, if they are at most `max`.
+    pub(crate) fn times(&self, max: usize) -> Option<(i64, Vec<Wall>)> {
+        let times = self.offsets.iter().map(|offset| self.origin + offset);
+        (self.offsets.len() <= max).then(|| (self.length, times.collect()))
+    }
+
     /// The distance of all times, 0 if it is not always the same.
     pub(crate) fn stride(&self) -> i64 {
         match (&self.filter, self.offsets.len()) {

@@ -4,11 +4,13 @@
 //! a time, the last at or before it, how many are before it, the n-th. Nothing is carried from
 //! one answer to the next, so a question decades away costs what the next one costs.
 
+mod beat;
 mod cycle;
 mod positions;
 mod several;
 mod single;
 
+pub(crate) use beat::{Beat, Block};
 pub(crate) use cycle::Cycle;
 pub(crate) use positions::Positions;
 pub(crate) use several::Several;

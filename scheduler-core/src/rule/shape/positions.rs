@@ -35,6 +35,14 @@ impl Positions {
         })
     }
 
+    pub(crate) fn days(&self) -> &Days {
+        &self.days
+    }
+
+    pub(crate) fn times(&self) -> &[u32] {
+        &self.times
+    }
+
     pub(crate) fn next(&self, wall: Wall) -> Option<Wall> {
         let periods = self.days.periods()?;
         let from = wall.max(self.first);

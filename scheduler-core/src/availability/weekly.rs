@@ -1,4 +1,4 @@
-//! When a therapist works.
+//! The hours of a normal week.
 
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc, Weekday};
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,21 @@ impl WeeklyHours {
             hours,
             worked,
         })
+    }
+
+    /// Every hour of every day: for a calendar that has no hours, like a client's.
+    #[must_use]
+    pub fn always(zone: Zone) -> Self {
+        let hours = (0..7).map(|day| Hours {
+            weekday: Weekday::try_from(day).unwrap_or(Weekday::Sun),
+            from: 0,
+            to: 24 * 60,
+        });
+        Self {
+            zone,
+            hours: hours.collect(),
+            worked: vec![(0, WEEK)],
+        }
     }
 
     /// The zone of the wall clock.

@@ -1,4 +1,14 @@
-//! Sessions and virtual occurrences of somebody's time, as one list.
+//! Sessions and virtual occurrences of somebody's time: as one list for a window, or, for questions
+//! about all time to come, as a [`Calendar`] that holds no list.
+
+mod lifelong;
+mod pattern;
+
+pub use lifelong::Calendar;
+pub use pattern::{BUFFER_MINUTES_MAX, BufferTooLong, Buffers};
+
+pub(crate) use lifelong::Busy;
+pub(crate) use pattern::Pattern;
 
 use std::collections::BTreeSet;
 

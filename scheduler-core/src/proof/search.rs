@@ -1,0 +1,248 @@
+use super::clashes::{Found, Obstacle};
+use super::suspects::Suspects;
+use super::{COMPARED_MAX, Candidate};
+use crate::availability::Availability;
+use crate::bulk::Due;
+use crate::calendar::{Buffers, Busy, Calendar, Pattern};
+use crate::epoch::SECONDS_PER_DAY;
+use crate::rule::{Beat, Block};
+use crate::set::SetError;
+use crate::window::ceiling;
+use crate::zone::END_OF_ZONE_DATA;
+
+use chrono::{DateTime, Utc};
+
+/// A stretch that is longer than this is looked up in the candidate's whole life, which is computed
+/// once.
+const LONG_SECONDS: i64 = 366 * SECONDS_PER_DAY;
+
+/// The comparison of one candidate with everything.
+pub(super) struct Search<'a> {
+    candidate: Pattern,
+    /// The same without buffers: hours and blackouts are not about them.
+    bare: Pattern,
+    /// The first start that is not over at the beginning, and the first that is too late.
+    span: (i64, i64),
+    reach: i64,
+    calendar: &'a Calendar,
+    availability: &'a Availability,
+    budget: usize,
+    /// The candidate's whole life, once it is needed.
+    life: Option<Vec<Due>>,
+    periodic: bool,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        candidate: Candidate<'_>,
+        until: DateTime<Utc>,
+        calendar: &'a Calendar,
+        availability: &'a Availability,
+    ) -> Self {
+        let bare = Pattern::new(candidate.set, Buffers::NONE);
+        let pattern = Pattern::new(candidate.set, candidate.buffers);
+        let blocks = calendar.kept().iter().map(|kept| kept.pattern.block());
+        let longest = blocks.max().unwrap_or(0).max(pattern.block());
+        Self {
+            span: (
+                candidate.from.timestamp() - bare.length() + 1,
+                ceiling(until),
+            ),
+            reach: pattern.block() + longest,
+            candidate: pattern,
+            bare,
+            calendar,
+            availability,
+            budget: COMPARED_MAX,
+            life: None,
+            periodic: false,
+        }
+    }
+
+    pub(super) fn run(&mut self, f: &mut impl FnMut(Found)) -> Result<(), SetError> {
+        let candidate = self.candidate.clone();
+        let mut suspects = Suspects::new(&candidate, self.span, self.reach);
+        self.sessions(&suspects, f)?;
+        for (index, kept) in self.calendar.kept().iter().enumerate() {
+            let windows = suspects.with_pattern(&kept.pattern);
+            self.intent(index, &windows, f)?;
+        }
+        let windows = suspects.with_itself();
+        self.itself(&windows, f)?;
+        self.hours(&mut suspects, f)?;
+        self.blackouts(&suspects, f)?;
+        self.periodic = !suspects.met;
+        Ok(())
+    }
+
+    /// Whether nothing that was compared depends on how far it was looked.
+    pub(super) fn holds_forever(&self) -> bool {
+        let zone = self.candidate.zone();
+        let kept = self.calendar.kept().iter().map(|kept| &kept.pattern);
+        let end = END_OF_ZONE_DATA.timestamp();
+        let mut patterns = kept.chain([&self.candidate]);
+        let blackouts = self.availability.blackouts();
+        let dated = self.availability.dated().keys().next_back();
+        self.periodic
+            && zone.transitions().spans().len() == 1
+            && self.availability.zone() == zone
+            && patterns.all(|pattern| {
+                let extra = pattern.extras.last();
+                // What begins only after the zone data has no life here, and is not empty.
+                pattern.zone() == zone
+                    && (pattern.life.is_some() || pattern.compiled.is_empty())
+                    && extra.is_none_or(|last| *last < end - SECONDS_PER_DAY)
+            })
+            && blackouts.iter().all(|away| away.end() < END_OF_ZONE_DATA)
+            && dated.is_none_or(|last| *last < END_OF_ZONE_DATA.date_naive())
+    }
+
+    /// The candidate's occurrences that start in a stretch and take place, by start.
+    fn own(&mut self, (from, to): (i64, i64)) -> Result<Vec<Due>, SetError> {
+        if to - from <= LONG_SECONDS {
+            return self.candidate.starting_in(from, to, &mut self.budget);
+        }
+        if self.life.is_none() {
+            let (from, to) = self.span;
+            let life = self.candidate.starting_in(from, to, &mut self.budget)?;
+            self.life = Some(life);
+        }
+        let life = self.life.as_deref().unwrap_or_default();
+        let from = life.partition_point(|due| due.starts < from);
+        let to = life.partition_point(|due| due.starts < to);
+        Ok(life[from..to.max(from)].to_vec())
+    }
+
+    fn sessions(
+        &mut self,
+        suspects: &Suspects<'_>,
+        f: &mut impl FnMut(Found),
+    ) -> Result<(), SetError> {
+        let (before, after) = self.candidate.buffers.seconds();
+        let length = self.candidate.length();
+        for busy in self.calendar.sessions() {
+            let (starts, ends) = busy.buffers.around(busy.starts, busy.ends);
+            // The starts whose block reaches into the session's.
+            let starts = starts - length - after + 1;
+            for window in suspects.merged(vec![(starts, ends + before)]) {
+                for due in self.own(window)? {
+                    if busy.meets(self.block(&due)) {
+                        f(Found::new(&due, Obstacle::busy(busy)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn intent(
+        &mut self,
+        index: usize,
+        windows: &[(i64, i64)],
+        f: &mut impl FnMut(Found),
+    ) -> Result<(), SetError> {
+        let kept = &self.calendar.kept()[index];
+        for &window in windows {
+            let own = self.own(window)?;
+            let (Some(first), Some(last)) = (own.first(), own.last()) else {
+                continue;
+            };
+            let (from, to) = (first.starts - self.reach, last.starts + self.reach);
+            let others = kept.pattern.starting_in(from, to, &mut self.budget)?;
+            let mut begin = 0;
+            for due in &own {
+                while others
+                    .get(begin)
+                    .is_some_and(|other| other.starts <= due.starts - self.reach)
+                {
+                    begin += 1;
+                }
+                let near = others[begin..].iter();
+                for other in near.take_while(|other| other.starts < due.starts + self.reach) {
+                    let busy = Busy {
+                        with: (kept.id, other.recurrence_id),
+                        starts: other.starts,
+                        ends: other.ends,
+                        buffers: kept.pattern.buffers,
+                    };
+                    if busy.meets(self.block(due)) && kept.is_virtual(other.recurrence_id) {
+                        f(Found::new(due, Obstacle::busy(&busy)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn itself(
+        &mut self,
+        windows: &[(i64, i64)],
+        f: &mut impl FnMut(Found),
+    ) -> Result<(), SetError> {
+        for &(from, to) in windows {
+            let budget = &mut self.budget;
+            let own = self.candidate.starting_in(from - self.reach, to, budget)?;
+            let mut begin = 0;
+            let first = own.partition_point(|due| due.starts < from);
+            for (index, due) in own.iter().enumerate().skip(first) {
+                while own[begin].starts <= due.starts - self.reach {
+                    begin += 1;
+                }
+                let (starts, _) = self.block(due);
+                for earlier in &own[begin..index] {
+                    if self.block(earlier).1 > starts {
+                        let recurrence_id = earlier.recurrence_id;
+                        f(Found::new(due, Obstacle::Itself { recurrence_id }));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hours(
+        &mut self,
+        suspects: &mut Suspects<'_>,
+        f: &mut impl FnMut(Found),
+    ) -> Result<(), SetError> {
+        let closed = self.availability.closed_in_week();
+        let closed = closed
+            .into_iter()
+            .map(|(phase, length)| Block { phase, length });
+        let closed = Beat::new(7 * SECONDS_PER_DAY, closed.collect());
+        let zone = self.availability.zone();
+        let mut windows = suspects.with_week(self.bare.beats.as_deref(), closed, zone);
+        windows.extend(self.availability.around_dates());
+        for window in suspects.merged(windows) {
+            for due in self.own(window)? {
+                if !self.availability.covers(due.starts, due.ends) {
+                    f(Found::new(&due, Obstacle::OutsideHours));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn blackouts(
+        &mut self,
+        suspects: &Suspects<'_>,
+        f: &mut impl FnMut(Found),
+    ) -> Result<(), SetError> {
+        for &blackout in self.availability.blackouts() {
+            let from = blackout.start().timestamp() - self.bare.length();
+            for window in suspects.merged(vec![(from, ceiling(blackout.end()))]) {
+                for due in self.own(window)? {
+                    let found = Found::new(&due, Obstacle::blackout(blackout));
+                    if blackout.overlaps(found.start, found.end) {
+                        f(found);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&self, due: &Due) -> (i64, i64) {
+        self.candidate.buffers.around(due.starts, due.ends)
+    }
+}
