@@ -7,7 +7,8 @@ use store::Page;
 use crate::App;
 use crate::vault::VaultError;
 
-/// A row with what is known of the person.
+/// A row with what is known of the person. In a list also nothing where something is sealed that does
+/// not open.
 pub type Opened<R> = (R, Option<Person>);
 
 /// A therapist.
@@ -19,9 +20,10 @@ pub async fn therapist(
     clinic: ClinicId,
     id: TherapistId,
 ) -> Result<Option<Opened<Therapist>>, VaultError> {
-    let row = app.store.therapist(clinic, id).await?;
-    let mut opened = opened(app, clinic, row.into_iter().collect(), of_therapist).await?;
-    Ok(opened.pop())
+    match app.store.therapist(clinic, id).await? {
+        Some(row) => Ok(Some(opened(app, clinic, row, of_therapist).await?)),
+        None => Ok(None),
+    }
 }
 
 /// A client.
@@ -33,9 +35,10 @@ pub async fn client(
     clinic: ClinicId,
     id: ClientId,
 ) -> Result<Option<Opened<Client>>, VaultError> {
-    let row = app.store.client(clinic, id).await?;
-    let mut opened = opened(app, clinic, row.into_iter().collect(), of_client).await?;
-    Ok(opened.pop())
+    match app.store.client(clinic, id).await? {
+        Some(row) => Ok(Some(opened(app, clinic, row, of_client).await?)),
+        None => Ok(None),
+    }
 }
 
 /// A page of therapists.
@@ -48,7 +51,7 @@ pub async fn therapists(
     page: Page,
 ) -> Result<Vec<Opened<Therapist>>, VaultError> {
     let rows = app.store.therapists(clinic, page).await?;
-    opened(app, clinic, rows, of_therapist).await
+    all_opened(app, clinic, rows, of_therapist).await
 }
 
 /// A page of clients.
@@ -61,7 +64,7 @@ pub async fn clients(
     page: Page,
 ) -> Result<Vec<Opened<Client>>, VaultError> {
     let rows = app.store.clients(clinic, page).await?;
-    opened(app, clinic, rows, of_client).await
+    all_opened(app, clinic, rows, of_client).await
 }
 
 /// Who somebody is, and what is sealed of them.
@@ -78,6 +81,20 @@ fn of_client(row: &Client) -> Sealed {
 async fn opened<R>(
     app: &App,
     clinic: ClinicId,
+    row: R,
+    of: fn(&R) -> Sealed,
+) -> Result<Opened<R>, VaultError> {
+    let (id, sealed) = of(&row);
+    let store = app.store.as_ref();
+    let person = app.vault.open_person(store, clinic, id, sealed).await?;
+    Ok((row, person))
+}
+
+/// One that does not open keeps nobody from reading the others: nothing is shown of it, and the log
+/// says whose it is.
+async fn all_opened<R>(
+    app: &App,
+    clinic: ClinicId,
     rows: Vec<R>,
     of: fn(&R) -> Sealed,
 ) -> Result<Vec<Opened<R>>, VaultError> {
@@ -87,7 +104,13 @@ async fn opened<R>(
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
         let (id, sealed) = of(&row);
-        let person = app.vault.open_person(store, clinic, id, sealed).await?;
+        let person = match app.vault.open_person(store, clinic, id, sealed).await {
+            Err(defect @ (VaultError::Unopenable { .. } | VaultError::Gone { .. })) => {
+                tracing::error!(%defect, "something sealed does not open");
+                None
+            }
+            opened => opened?,
+        };
         all.push((row, person));
     }
     Ok(all)

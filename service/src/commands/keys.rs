@@ -207,15 +207,15 @@ async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
             writeln!(out, "{client} is not in this database")?;
             continue;
         }
-        match vault::erase(store.as_ref(), erased, list).await? {
-            None => writeln!(out, "{client} is erased already")?,
-            Some(left) => {
-                writeln!(out, "{client} is erased")?;
-                for to_do in left {
-                    writeln!(out, "TO DO  {to_do}")?;
-                }
-            }
+        if vault::erase(store.as_ref(), erased, list).await? {
+            writeln!(out, "{client} is erased")?;
+        } else {
+            writeln!(out, "{client} is erased already")?;
         }
+    }
+    // Also for who was erased before: it may have broken off here.
+    for to_do in store.scrub().await? {
+        writeln!(out, "TO DO  {to_do}")?;
     }
     store.close().await;
     Ok(())

@@ -47,8 +47,10 @@ struct NewClient {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ClientBody {
     id: Uuid,
-    /// Null: they are erased.
+    /// Null: they are erased, or, in a list, it cannot be read.
     name: Option<String>,
+    /// Nothing is known of them any more.
+    erased: bool,
     email: Option<String>,
     /// They must not be erased.
     legal_hold: bool,
@@ -157,6 +159,7 @@ pub(super) fn body((client, person): &Opened<Client>) -> ClientBody {
     ClientBody {
         id: client.id.0,
         name: person.map(|person| person.name().to_owned()),
+        erased: client.person.is_none(),
         email: person.and_then(Person::email).map(str::to_owned),
         legal_hold: client.legal_hold,
         zone: client.zone.to_string(),

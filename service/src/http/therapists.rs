@@ -49,8 +49,10 @@ struct NewTherapist {
 #[derive(Serialize, ToSchema)]
 pub(super) struct TherapistBody {
     id: Uuid,
-    /// Null: they are erased.
+    /// Null: they are erased, or, in a list, it cannot be read.
     name: Option<String>,
+    /// Nothing is known of them any more.
+    erased: bool,
     zone: String,
     hours: Vec<HoursBody>,
 }
@@ -208,6 +210,7 @@ pub(super) fn body((therapist, person): &Opened<Therapist>) -> TherapistBody {
     TherapistBody {
         id: therapist.id.0,
         name: person.as_ref().map(|person| person.name().to_owned()),
+        erased: therapist.person.is_none(),
         zone: therapist.hours.zone().to_string(),
         hours: hours.collect(),
     }

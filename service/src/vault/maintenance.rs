@@ -281,9 +281,8 @@ pub async fn verify(
     Ok(checked)
 }
 
-/// Erases a client: looks whether it may be done, writes it on the list, does it, and makes the keys
-/// vanish from the database's files. Tells what is left to do for whoever keeps the database;
-/// nothing at all if they were erased before.
+/// Erases a client: looks whether it may be done, writes it on the list, does it. False if they were
+/// erased before. Their keys vanish from the database's files with [`Store::scrub`].
 ///
 /// # Errors
 /// [`VaultError`]; [`clinic::Refusal`] within, if there is no such client, or a legal hold forbids it.
@@ -291,7 +290,7 @@ pub async fn erase(
     store: &dyn Store,
     erased: Erased,
     list: Option<&Path>,
-) -> Result<Option<Vec<&'static str>>, VaultError> {
+) -> Result<bool, VaultError> {
     let Erased { clinic, client, at } = erased;
     let scope = || Scope::Person {
         id: PersonId::Client(client),
@@ -301,7 +300,7 @@ pub async fn erase(
     request.dry_run = true;
     let tried = store.write(&request, scope(), Box::new(personal_data::erase));
     if tried.await? == Written::Unchanged {
-        return Ok(None);
+        return Ok(false);
     }
     // On the list first: who is erased and not on it would be back after a restore.
     if let Some(list) = list {
@@ -315,7 +314,7 @@ pub async fn erase(
     store
         .write(&request, scope(), Box::new(personal_data::erase))
         .await?;
-    Ok(Some(store.scrub().await?))
+    Ok(true)
 }
 
 fn note(list: &Path, erased: &Erased) -> std::io::Result<()> {

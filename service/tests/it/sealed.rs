@@ -218,6 +218,10 @@ async fn what_was_moved_put_back_or_touched_does_not_open() {
             .await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{what}");
         assert_eq!(answer.body["code"], "internal", "{what}: {}", answer.body);
+        let listed = clinic.get("/clients").await["items"].clone();
+        let names: Vec<&Value> = (0..2).map(|at| &listed[at]["name"]).collect();
+        assert_eq!(names, [&Value::Null, &json!("Other")], "{what}");
+        assert_eq!(listed[0]["erased"], false);
         let (vault, progress) = (elsewhere(&clinic), &mut |_: u64| ());
         let checked = vault::verify(&vault, clinic.app.store.as_ref(), progress).await;
         let checked = checked.unwrap();
@@ -298,8 +302,8 @@ async fn keys_are_exchanged_while_everybody_reads_and_writes() {
                 client: scheduler_core::ClientId(id.parse().unwrap()),
                 at: now(),
             };
-            let left = vault::erase(store.as_ref(), erased, None).await.unwrap();
-            assert!(left.is_some());
+            assert!(vault::erase(store.as_ref(), erased, None).await.unwrap());
+            store.scrub().await.unwrap();
         }
     }
     stop.store(true, Ordering::Relaxed);
