@@ -17,6 +17,8 @@ pub enum ReleaseReason {
     ClinicCancelled,
     /// This one of a series is skipped.
     Skipped,
+    /// Nobody came, and the client keeps the credit all the same.
+    NoShow,
     /// The session took place: a [`Body::Use`](crate::Body::Use) follows. Not for a release command.
     Used,
     /// The credit is lost: a [`Body::Forfeit`](crate::Body::Forfeit) follows. Not for a release command.
@@ -152,6 +154,7 @@ impl ReleaseReason {
             ReleaseReason::Cancelled => "cancelled",
             ReleaseReason::ClinicCancelled => "clinic_cancelled",
             ReleaseReason::Skipped => "skipped",
+            ReleaseReason::NoShow => "no_show",
             ReleaseReason::Used => "used",
             ReleaseReason::Forfeited => "forfeited",
         }

@@ -57,6 +57,7 @@ pub async fn examine(store: &dyn Store, now: DateTime<Utc>) -> Vec<Finding> {
     for job in Job::ALL {
         findings.push(read(job.name(), backlog(store, job, now).await));
     }
+    findings.push(read("ledger", ledger(store).await));
     let clinics = match store.clinics().await {
         Ok(clinics) => clinics,
         Err(error) => {
@@ -66,7 +67,6 @@ pub async fn examine(store: &dyn Store, now: DateTime<Utc>) -> Vec<Finding> {
     };
     for clinic in clinics {
         findings.push(read("overlaps", overlaps(store, clinic).await));
-        findings.push(read("ledger", ledger(store, clinic).await));
         findings.push(read("holds", holds(store, clinic).await));
         findings.push(read("claims", claims(store, clinic, now).await));
         findings.push(read("dead letters", dead_letters(store, clinic).await));
@@ -186,22 +186,21 @@ fn overlapping(live: &[Session]) -> Vec<(SessionId, SessionId)> {
 }
 
 /// Every chain verifies, and every snapshot is the fold of its entries.
-async fn ledger(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
-    let (mut accounts, mut entries, mut wrong) = (0, 0, Vec::new());
-    for client in ledger::accounts(store, clinic).await? {
-        accounts += 1;
-        match ledger::verify(store, clinic, client, &[]).await? {
-            Ok(head) => entries += head.seq,
-            Err(defect) => wrong.push(format!("account {client}: {defect}")),
-        }
-    }
-    let seen = match wrong.first() {
-        None => format!("{accounts} accounts, {entries} entries: chains and folds hold"),
-        Some(first) => format!("{} defects, the first: {first}", wrong.len()),
+async fn ledger(store: &dyn Store) -> Result<Finding, StoreError> {
+    let audit = ledger::audit(store, &[], |_| ()).await?;
+    let seen = match audit.defects.first() {
+        None => format!(
+            "{} accounts, {} entries: chains and folds hold",
+            audit.accounts, audit.entries
+        ),
+        Some((_, account, defect)) => format!(
+            "{} defects, the first: account {account}: {defect}",
+            audit.defects.len()
+        ),
     };
     let to_do = "Do not write to it. Keep a copy, find who changed what is named, and restore from \
                  the last good backup.";
-    Ok(finding("ledger", seen, !wrong.is_empty(), to_do))
+    Ok(finding("ledger", seen, !audit.defects.is_empty(), to_do))
 }
 
 /// Scheduled sessions and open holds are the same.

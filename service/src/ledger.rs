@@ -45,6 +45,14 @@ pub enum Defect {
     /// An entry does not fit those before it.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// There are entries that the snapshot does not count.
+    #[error("the snapshot is at entry {snapshot}, and there is an entry {last}")]
+    Behind {
+        /// The entry that the snapshot says it is at.
+        snapshot: u64,
+        /// The last entry.
+        last: u64,
+    },
     /// The snapshot is not what the entries amount to.
     #[error("the snapshot at entry {seq} is not the fold of the entries")]
     Differs {
@@ -66,7 +74,7 @@ pub struct Audit {
     pub defects: Vec<(ClinicId, ClientId, Defect)>,
 }
 
-/// Verifies all accounts of all clinics, and those that heads were kept of. `progress` is told after
+/// Verifies all accounts, those that only have entries, and those that heads were kept of. `progress` is told after
 /// each how many are done.
 ///
 /// # Errors
@@ -76,11 +84,8 @@ pub async fn audit(
     anchors: &[Anchor],
     mut progress: impl FnMut(u64),
 ) -> Result<Audit, StoreError> {
-    let mut all: BTreeSet<(Uuid, Uuid)> = BTreeSet::new();
-    for clinic in store.clinics().await? {
-        let clients = accounts(store, clinic).await?;
-        all.extend(clients.into_iter().map(|client| (clinic.0, client.0)));
-    }
+    let all = store.accounts().await?.into_iter();
+    let mut all: BTreeSet<(Uuid, Uuid)> = all.map(|(clinic, id)| (clinic.0, id.0)).collect();
     let mut kept: BTreeMap<(Uuid, Uuid), Vec<Head>> = BTreeMap::new();
     for Anchor { clinic, head, .. } in anchors {
         let account = (clinic.0, head.account.0);
@@ -104,7 +109,8 @@ pub async fn audit(
     Ok(audit)
 }
 
-/// All entries of an account through a number, oldest first. One that cannot be read ends them.
+/// All entries of an account after a number and through another, oldest first. One that cannot be read
+/// ends them.
 ///
 /// # Errors
 /// What the store says, and [`Defect::Unreadable`].
@@ -112,12 +118,13 @@ pub async fn entries(
     store: &dyn Store,
     clinic: ClinicId,
     client: ClientId,
+    after: u64,
     through: u64,
 ) -> Result<Result<Vec<Entry>, Defect>, StoreError> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut limit = PAGE_MAX;
     loop {
-        let last = entries.last().map_or(0, |entry| entry.seq);
+        let last = entries.last().map_or(after, |entry| entry.seq);
         match store.entries(clinic, client, last, limit).await {
             Ok(mut more) => {
                 more.retain(|entry| entry.seq <= through);
@@ -138,10 +145,10 @@ pub async fn entries(
 }
 
 /// Verifies an account: its chain, against the heads that were kept, and its snapshot, which must be
-/// the fold of its entries. Gives its head.
+/// the fold of its entries. Gives its head. It does not look at the journal.
 ///
-/// The snapshot is read first: entries that come later are beyond it, and those it counts do not
-/// change. So it may be asked while the service works.
+/// The entries are read first, then the snapshot, which counts them all, then those that it counts
+/// and that came meanwhile. So it may be asked while the service works.
 ///
 /// # Errors
 /// What the store says. What is wrong with the account is the inner error.
@@ -151,6 +158,10 @@ pub async fn verify(
     client: ClientId,
     anchors: &[Head],
 ) -> Result<Result<Head, Defect>, StoreError> {
+    let mut entries = match entries(store, clinic, client, 0, u64::MAX).await? {
+        Ok(entries) => entries,
+        Err(defect) => return Ok(Err(defect)),
+    };
     let snapshot = match store.account(clinic, client).await {
         Ok(Some(snapshot)) => snapshot,
         Ok(None) => return Ok(Err(Defect::Missing)),
@@ -159,10 +170,11 @@ pub async fn verify(
         }
         Err(error) => return Err(error),
     };
-    let entries = match entries(store, clinic, client, u64::MAX).await? {
-        Ok(entries) => entries,
+    let last = entries.last().map_or(0, |entry| entry.seq);
+    match self::entries(store, clinic, client, last, snapshot.seq()).await? {
+        Ok(more) => entries.extend(more),
         Err(defect) => return Ok(Err(defect)),
-    };
+    }
     Ok(check(&snapshot, AccountId(client.0), &entries, anchors))
 }
 
@@ -172,12 +184,13 @@ fn check(
     entries: &[Entry],
     anchors: &[Head],
 ) -> Result<Head, Defect> {
-    verify_anchored(account, entries, anchors)?;
-    let counted = entries
-        .iter()
-        .take_while(|entry| entry.seq <= snapshot.seq());
-    if fold(account, counted)? == *snapshot {
-        Ok(snapshot.head())
+    let head = verify_anchored(account, entries, anchors)?;
+    if head.seq > snapshot.seq() {
+        let (snapshot, last) = (snapshot.seq(), head.seq);
+        return Err(Defect::Behind { snapshot, last });
+    }
+    if fold(account, entries)? == *snapshot {
+        Ok(head)
     } else {
         Err(Defect::Differs {
             seq: snapshot.seq(),

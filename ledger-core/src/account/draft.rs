@@ -222,7 +222,7 @@ fn give_back(
 ) -> (Body, Vec<Part>) {
     let (_, body) = release(open, reason);
     let is_over = |part: &&Part| account.lot(part.lot).is_some_and(|lot| lot.is_over_at(at));
-    let expires = matches!(reason, ReleaseReason::Cancelled | ReleaseReason::Skipped);
+    let expires = reason != ReleaseReason::ClinicCancelled;
     let over = body.allocation().iter().filter(|_| expires).filter(is_over);
     let over = over.copied().collect();
     (body, over)

@@ -211,9 +211,10 @@ impl Account {
         let second = match reason {
             ReleaseReason::Used => Some(Second::Use),
             ReleaseReason::Forfeited => Some(Second::Forfeit),
-            ReleaseReason::Cancelled | ReleaseReason::ClinicCancelled | ReleaseReason::Skipped => {
-                None
-            }
+            ReleaseReason::Cancelled
+            | ReleaseReason::ClinicCancelled
+            | ReleaseReason::Skipped
+            | ReleaseReason::NoShow => None,
         };
         if second.is_some() && open.clawed_by.is_some() {
             return Err(Misfit::Clawed { hold });

@@ -81,10 +81,40 @@ impl ByHand {
             | Self::Adjust { service, .. } => (Some(*service), None),
             Self::Reverse { entry, .. } => (None, Some(entry.clone())),
         };
+        let key = self.key();
+        let reversed = Key::reversed(&key);
         Scope::Account {
             client,
             service,
-            keys: about.into_iter().chain([self.key()]).collect(),
+            keys: about.into_iter().chain([key, reversed]).collect(),
+        }
+    }
+
+    /// What the ledger would let pass.
+    fn check(&self, view: &View) -> Result<(), Refusal> {
+        match self {
+            Self::Grant { amount, .. } | Self::Adjust { amount, .. } => {
+                if (-BY_HAND_MAX..=BY_HAND_MAX).contains(&amount.0) {
+                    return Ok(());
+                }
+                Err(Refusal::Invalid {
+                    field: "amount",
+                    value: amount.to_string(),
+                    expected: "10000 at most",
+                })
+            }
+            // Whether a forfeit is given back is a policy of its own.
+            Self::Reverse { entry, .. } => {
+                let spoken_of = view.entries.iter().find(|stored| stored.key == *entry);
+                match spoken_of {
+                    Some(stored) if stored.body.kind() == "forfeit" => Err(Refusal::WaivedInstead),
+                    _ => Ok(()),
+                }
+            }
+            Self::Purchase { .. } if is_reversed(view, &self.key()) => {
+                Err(Refusal::Reversed { key: self.key() })
+            }
+            Self::Purchase { .. } => Ok(()),
         }
     }
 
@@ -97,6 +127,9 @@ impl ByHand {
         }
     }
 }
+
+/// The most credits that are granted or adjusted at once by hand.
+pub const BY_HAND_MAX: i64 = 10_000;
 
 /// Does it, and holds credits that it brings at once for sessions that waited for one.
 ///
@@ -111,6 +144,7 @@ pub fn by_hand(
 ) -> Decision {
     let client = view.client()?;
     Refusal::check_version(expected, view.account()?.seq())?;
+    what.check(view)?;
     let actor = principal.identity();
     let in_ledger = |service: &ServiceId| ledger_core::ServiceId(service.0);
     let command = match what {
@@ -179,6 +213,12 @@ pub fn by_hand(
         None => Ok(Idempotent::AlreadyApplied),
         Some(posting) => credited(view, posting, command.key(), what.journaled(), now),
     }
+}
+
+/// Whether the entry of this key was taken back.
+pub(crate) fn is_reversed(view: &View, key: &Key) -> bool {
+    let reversed = Key::reversed(key);
+    view.entries.iter().any(|entry| entry.key == reversed)
 }
 
 /// When a purchase was entered first: from then on it is valid, however often it is sent.

@@ -80,6 +80,7 @@ impl Posting {
         let short = self.account.lot(lot).filter(|lot| {
             lot.balance.available.is_positive() && lot.expires_at.is_some_and(|end| end < until)
         });
+        let short = short.filter(|_| now < until);
         let Some(effective_at) = short.map(|lot| lot.effective_at) else {
             return Ok(self);
         };
@@ -91,8 +92,11 @@ impl Posting {
             effective_at,
             expires_at: Some(until),
         };
-        let extended = self.clone().post(&[], &grace, now)?;
-        Ok(extended.unwrap_or(self))
+        match self.clone().post(&[], &grace, now) {
+            // No reason not to set the credit free.
+            Err(Refusal::Ledger(_)) => Ok(self),
+            extended => Ok(extended?.unwrap_or(self)),
+        }
     }
 
     /// The change that stores them, if there are any.
@@ -148,6 +152,7 @@ pub(crate) fn follow(
         Event::Cancelled {
             by: Party::Client, ..
         } => ReleaseReason::Cancelled,
+        Event::NoShow => ReleaseReason::NoShow,
         _ => ReleaseReason::ClinicCancelled,
     };
     let by_rule = |rule, reason| match rule {

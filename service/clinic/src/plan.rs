@@ -117,6 +117,14 @@ impl Subscription {
         Key::period_grant(&self.item(month.term), month.period)
     }
 
+    /// The keys of the entries that paying a month may write or has to see.
+    #[must_use]
+    pub fn keys(&self, month: &Month) -> Vec<Key> {
+        let key = self.key(month);
+        let reversed = Key::reversed(&key);
+        vec![key, reversed]
+    }
+
     /// What the ledger knows a term by: paid months of one item never overlap. A change of plan
     /// midway begins a new one.
     #[must_use]

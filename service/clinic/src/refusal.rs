@@ -1,7 +1,7 @@
 //! Why the clinic says no.
 
 use chrono::{DateTime, Utc};
-use ledger_core::Period;
+use ledger_core::{Key, Period};
 use scheduler_core::Window;
 use scheduler_core::conflict::Clash;
 use scheduler_core::intent::IntentError;
@@ -84,6 +84,15 @@ pub enum Refusal {
     /// The session has cost the client no credit, or it was given back.
     #[error("no credit is forfeited for this session")]
     NothingForfeited,
+    /// A forfeit is given back by a waiver, which has a policy.
+    #[error("a forfeit is waived, not reversed: waive its session")]
+    WaivedInstead,
+    /// What was entered under this key was taken back, and is not entered again.
+    #[error("entry {key} was taken back: grant what is due by hand")]
+    Reversed {
+        /// The key.
+        key: Key,
+    },
     /// The service's policy does not let this principal waive.
     #[error("a {role} does not waive what is forfeited for this service")]
     MayNotWaive {

@@ -13,6 +13,8 @@ use crate::{
 /// held from then on, so nothing could be late or unfunded earlier.
 pub const POLICY_MINUTES_MAX: u32 = 7 * DAY_MINUTES;
 const DAY_MINUTES: u32 = 24 * 60;
+/// The grace of a service that says nothing of it, in days.
+pub const GRACE_DAYS: u32 = 14;
 /// The longest grace, in days.
 pub const GRACE_DAYS_MAX: u32 = 366;
 /// The most credits that a plan brings in a month.
@@ -78,7 +80,7 @@ pub fn add_service(new: NewService) -> Decision {
             late_cancel: LateRule::Forfeit,
             no_show: LateRule::Forfeit,
             waived_by: WaivedBy::Staff,
-            grace_days: 14,
+            grace_days: GRACE_DAYS,
         }),
     };
     check_name(&service.name)?;

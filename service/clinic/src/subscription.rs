@@ -1,15 +1,15 @@
 //! Subscribing to a plan, changing and ending it, and the credits of a month that was paid for.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use ledger_core::{
-    Account, Command, Invoice, InvoiceLine, InvoiceStatus, LotNumber, Money, Period,
+    Account, CarryOver, Command, Invoice, InvoiceLine, InvoiceStatus, LotNumber, Money, Period,
     TransferReason, VendorId,
 };
 use scheduler_core::ClientId;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::account::credited;
+use crate::account::{credited, is_reversed};
 use crate::credit::Posting;
 use crate::plan::{Month, customer};
 use crate::{
@@ -45,8 +45,8 @@ pub fn subscribe(
     now: DateTime<Utc>,
 ) -> Decision {
     let client = view.client()?.id;
-    // What databases keep, and what the ledger counts months from.
-    let from = from.trunc_subsecs(6);
+    // What databases keep, and what the ledger counts months from: no leap second, no nanoseconds.
+    let from = DateTime::from_timestamp_micros(from.timestamp_micros()).unwrap_or(from);
     plan.map(|_| view.plan()).transpose()?;
     let before = view.subscription.as_ref();
     Refusal::check_version(expected, before.map_or(0, |before| before.version))?;
@@ -74,7 +74,7 @@ pub fn subscribe(
     if terms == known {
         return Ok(Idempotent::AlreadyApplied);
     }
-    if terms.len() > TERMS_MAX {
+    if terms.len() > TERMS_MAX && plan.is_some() {
         return invalid("a subscription with at most 1000 changes");
     }
     let is_replaced = |at: &usize| known.get(*at) != terms.get(*at);
@@ -89,6 +89,9 @@ pub fn subscribe(
         terms,
         version: before.map_or(1, |before| before.version + 1),
     };
+    if plan.is_some() && after.month_at(from).is_none() {
+        return invalid("a time whose month can be told");
+    }
     let kind = match plan {
         None => "subscription_ended",
         Some(_) if in_force.is_some() => "plan_changed",
@@ -132,31 +135,29 @@ pub fn grant_month(
         subscription.terms.get(month.term).map(|term| term.from) == Some(month.period.start());
     let in_ledger = subscription.in_ledger(&month, plan);
     let command = in_ledger.grant(month.period, facts(client, &in_ledger, invoice, is_first));
+    if is_reversed(view, &command.key()) {
+        return Err(Refusal::Reversed { key: command.key() });
+    }
     let Some(mut posting) = Posting::of(account).post(&view.entries, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
-    if let Some((number, reason)) = left_over(account, subscription, &month, is_first)
-        // As it is after the grant, with which a debt may have been repaid from it.
-        && let Some(lot) = posting.account().lot(number)
-    {
-        let policy = match reason {
-            TransferReason::Rollover => plan.left_over.rollover,
-            _ => plan.left_over.carry_over,
-        };
-        let amount = policy.of(lot, reason);
-        if amount.is_positive() {
-            let transfer = Command::Transfer {
-                id: Uuid::new_v5(&client.0, command.key().as_str().as_bytes()),
-                lot: account.lot_id(number),
-                reason,
-                amount,
-                // Who pays ahead can still use it before.
-                effective_at: lot.effective_at,
-                expires_at: in_ledger.expires_at(month.period),
-            };
-            let moved = posting.clone().post(&view.entries, &transfer, now)?;
-            posting = moved.unwrap_or(posting);
+    let into = |month: &Month| (month.period.start(), in_ledger.expires_at(month.period));
+    if is_first {
+        // From the last month that was paid for by another plan, if it was not over by then.
+        if let Some(lot) = carried(account, subscription, &month) {
+            let policy = plan.left_over.carry_over;
+            posting = go_over(posting, lot, policy, into(&month), now)?;
         }
+    } else if let Some(lot) = lot_ending(account, subscription, &month) {
+        posting = go_over(posting, lot, plan.left_over.rollover, into(&month), now)?;
+    }
+    // The month after it may have been paid for before.
+    if let Some(next) = subscription.month_starting(month.period.end())
+        && next.term == month.term
+        && lot_of_month(posting.account(), subscription, &next).is_some()
+        && let Some(lot) = lot_of_month(posting.account(), subscription, &month)
+    {
+        posting = go_over(posting, lot, plan.left_over.rollover, into(&next), now)?;
     }
     credited(view, posting, command.key(), "month_paid", now)
 }
@@ -202,26 +203,59 @@ fn facts(
     }
 }
 
-/// The lot whose rest goes over into a month, and as what: of the month before, or, into the first
-/// month of a term, of the last one that was paid by the plan before.
-fn left_over(
-    account: &Account,
-    subscription: &Subscription,
-    month: &Month,
-    is_first: bool,
-) -> Option<(LotNumber, TransferReason)> {
-    if is_first {
-        let before = subscription.item(month.term.checked_sub(1)?);
-        let started = |period: Period| period.start() < month.period.start();
-        Some((
-            lot_of(account, &before, started)?,
-            TransferReason::CarryOver,
-        ))
-    } else {
-        let item = subscription.item(month.term);
-        let ends = |period: Period| period.end() == month.period.start();
-        Some((lot_of(account, &item, ends)?, TransferReason::Rollover))
+/// Moves what is left of a lot into one that ends later, as far as the policy says. Who pays ahead can
+/// still use it before, so it keeps its start. Whether the lot's end has been carried out makes no
+/// difference: of one that is over, what has expired goes over.
+fn go_over(
+    posting: Posting,
+    number: LotNumber,
+    policy: CarryOver,
+    (starts_at, expires_at): (DateTime<Utc>, Option<DateTime<Utc>>),
+    now: DateTime<Utc>,
+) -> Result<Posting, Refusal> {
+    let account = posting.account();
+    let Some(lot) = account.lot(number) else {
+        return Ok(posting);
+    };
+    let ends_later = match (lot.expires_at, expires_at) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(end), Some(later)) => end < later,
+    };
+    let reason = match lot.is_over_at(now) {
+        true => TransferReason::Rollover,
+        false => TransferReason::CarryOver,
+    };
+    let amount = policy.of(lot, reason);
+    if !ends_later || !amount.is_positive() {
+        return Ok(posting);
     }
+    let name = format!("{number} into {}", starts_at.timestamp_micros());
+    let transfer = Command::Transfer {
+        id: Uuid::new_v5(&account.id().0, name.as_bytes()),
+        lot: account.lot_id(number),
+        reason,
+        amount,
+        effective_at: lot.effective_at,
+        expires_at,
+    };
+    let moved = posting.clone().post(&[], &transfer, now)?;
+    Ok(moved.unwrap_or(posting))
+}
+
+/// The lot of the month that ends when this one starts.
+fn lot_ending(account: &Account, subscription: &Subscription, month: &Month) -> Option<LotNumber> {
+    let ends = |period: Period| period.end() == month.period.start();
+    lot_of(account, &subscription.item(month.term), ends)
+}
+
+/// The lot of the last month that was paid for by an earlier term, if it had not ended before this
+/// month began. A term that was not paid for is as if it had not been.
+fn carried(account: &Account, subscription: &Subscription, month: &Month) -> Option<LotNumber> {
+    let start = month.period.start();
+    let running = |period: Period| period.start() < start && start <= period.end();
+    let mut earlier = (0..month.term).rev();
+    earlier.find_map(|term| lot_of(account, &subscription.item(term), running))
 }
 
 /// The last lot that was paid for as this item, in a period that is wanted.
@@ -230,7 +264,9 @@ fn lot_of(
     item: &VendorId,
     wanted: impl Fn(Period) -> bool,
 ) -> Option<LotNumber> {
+    // Of one that was taken back whole there is nothing.
     let lots = account.lots().iter();
+    let lots = lots.filter(|lot| lot.balance.clawed < lot.granted);
     let paid = lots.filter_map(|lot| Some((lot.number, lot.paid.as_ref()?)));
     let of_item = paid.filter(|(_, paid)| paid.item == *item && wanted(paid.period));
     let last = of_item.max_by_key(|(_, paid)| paid.period.start());

@@ -44,6 +44,7 @@ async fn run_verify(args: VerifyArgs) -> anyhow::Result<()> {
         anchors.extend(read_lines(file, "anchor")?);
     }
     let audit = audit(&args.database, &anchors).await?;
+    judge(&audit)?;
     let Audit {
         accounts, entries, ..
     } = audit;
@@ -60,21 +61,27 @@ async fn run_anchor(args: DatabaseArgs) -> anyhow::Result<()> {
     let audit = audit(&args, &[]).await?;
     let at = Clock::system().now();
     let mut out = std::io::stdout().lock();
-    for (clinic, head) in audit.heads.into_iter().filter(|(_, head)| head.seq > 0) {
+    for (clinic, head) in audit.heads.iter().copied().filter(|(_, head)| head.seq > 0) {
         let anchor = Anchor { clinic, at, head };
         writeln!(out, "{}", serde_json::to_string(&anchor)?)?;
     }
-    Ok(())
+    drop(out);
+    // What is not whole is not kept, and keeps nothing else from being kept.
+    judge(&audit)
 }
 
-/// Verifies all accounts, with progress for whoever watches, and fails with a line for each that
-/// is not whole.
+/// Verifies all accounts, with progress for whoever watches.
 async fn audit(database: &DatabaseArgs, anchors: &[Anchor]) -> anyhow::Result<Audit> {
     let store = database.open().await?;
     let audited = ledger::audit(store.as_ref(), anchors, progress("accounts verified"));
     let audit = audited.await?;
     store.close().await;
-    let mut out = std::io::stdout().lock();
+    Ok(audit)
+}
+
+/// Fails, with a line for each account that is not whole.
+fn judge(audit: &Audit) -> anyhow::Result<()> {
+    let mut out = std::io::stderr().lock();
     for (clinic, account, defect) in &audit.defects {
         writeln!(out, "BROKEN  clinic {clinic}, account {account}: {defect}")?;
     }
@@ -85,5 +92,5 @@ async fn audit(database: &DatabaseArgs, anchors: &[Anchor]) -> anyhow::Result<Au
             audit.accounts
         );
     }
-    Ok(audit)
+    Ok(())
 }

@@ -237,6 +237,8 @@ impl From<Refusal> for Problem {
                 }
                 problem
             }
+            Refusal::WaivedInstead => conflict("waived_instead", detail),
+            Refusal::Reversed { key } => conflict("reversed", detail).with("key", key.as_str()),
             Refusal::NothingForfeited => conflict("nothing_forfeited", detail),
             Refusal::MayNotWaive { role } => conflict("may_not_waive", detail).with("role", role),
             Refusal::EmailTaken => conflict("email_taken", detail).with("field", "email"),

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
 use clinic::{
     Cancellation, LateRule, Scope, Service, Subject, WaivedBy,
-    registration::{self, NewService},
+    registration::{self, GRACE_DAYS, NewService},
 };
 use ledger_core::Money;
 use scheduler_core::ServiceId;
@@ -104,9 +104,13 @@ struct CancellationBody {
     #[serde(default)]
     waived_by: WaivedByBody,
     /// A credit that the clinic sets free, by cancelling or by a waiver, can be used for so many
-    /// days at least, whenever it would have expired. 0, if not given.
-    #[serde(default)]
+    /// days at least, whenever it would have expired. 14, if not given.
+    #[serde(default = "grace_days")]
     grace_days: u32,
+}
+
+fn grace_days() -> u32 {
+    GRACE_DAYS
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]

@@ -139,7 +139,8 @@ struct LotBody {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// A client's balance, now or as of two times.
+/// A client's balance: all that was granted, months that are paid ahead among it. With a time: what
+/// counted then, as far as it was known then.
 #[utoipa::path(get, path = "/clients/{id}/balance", tag = "credits",
     params(("id" = Uuid, Path), AsOfParams), responses((status = 200, body = BalanceBody)))]
 async fn balance(
@@ -236,7 +237,7 @@ async fn account(app: &App, caller: &Caller, client: ClientId) -> Result<Account
 
 async fn entries(app: &App, caller: &Caller, account: &Account) -> Result<Vec<Entry>, Problem> {
     let (clinic, client) = (caller.0.clinic, ClientId(account.id().0));
-    let entries = ledger::entries(app.store.as_ref(), clinic, client, account.seq()).await?;
+    let entries = ledger::entries(app.store.as_ref(), clinic, client, 0, account.seq()).await?;
     entries.map_err(|defect| defective(&defect))
 }
 

@@ -415,6 +415,10 @@ impl Store for PostgresStore {
         read!(self, db => schedule::calendar(db, clinic, whose, window))
     }
 
+    async fn accounts(&self) -> Result<Vec<(ClinicId, ClientId)>, StoreError> {
+        read!(self, db => ledger::accounts(db))
+    }
+
     async fn account(
         &self,
         clinic: ClinicId,

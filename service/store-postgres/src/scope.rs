@@ -103,7 +103,7 @@ pub(crate) async fn load(
                 && let Some(month) = subscription.month_starting(*starts_at)
             {
                 view.plan = plans::plan(db, clinic, month.plan).await?;
-                view.entries = ledger::entries_of(db, clinic, &[subscription.key(&month)]).await?;
+                view.entries = ledger::entries_of(db, clinic, &subscription.keys(&month)).await?;
             }
             Ok(view)
         }

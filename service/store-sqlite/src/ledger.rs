@@ -14,8 +14,24 @@ pub(crate) async fn account(
     clinic: ClinicId,
     client: ClientId,
 ) -> Result<Option<Account>, StoreError> {
-    let sql = "SELECT snapshot FROM account WHERE clinic_id = ? AND client_id = ?";
+    let sql = "SELECT version, snapshot FROM account WHERE clinic_id = ? AND client_id = ?";
     one(db, sql, clinic, client.0, rows::account).await
+}
+
+/// Every account: those that there are, those that should be, and those that only have entries.
+pub(crate) async fn accounts(
+    db: &mut SqliteConnection,
+) -> Result<Vec<(ClinicId, ClientId)>, StoreError> {
+    let query = sqlx::query(
+        "SELECT clinic_id, client_id FROM account
+         UNION SELECT clinic_id, id FROM client
+         UNION SELECT clinic_id, account_id FROM ledger_entry",
+    );
+    all(db, query, |row| {
+        let clinic = ClinicId(rows::id(row, "clinic_id")?);
+        Ok((clinic, ClientId(rows::id(row, "client_id")?)))
+    })
+    .await
 }
 
 pub(crate) async fn entries(

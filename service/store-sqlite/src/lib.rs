@@ -358,6 +358,10 @@ impl Store for SqliteStore {
         schedule::calendar(&mut *self.reader().await?, clinic, whose, window).await
     }
 
+    async fn accounts(&self) -> Result<Vec<(ClinicId, ClientId)>, StoreError> {
+        ledger::accounts(&mut *self.reader().await?).await
+    }
+
     async fn account(
         &self,
         clinic: ClinicId,

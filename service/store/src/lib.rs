@@ -162,6 +162,9 @@ pub trait Store: Send + Sync {
         window: Window,
     ) -> Result<Calendar, StoreError>;
 
+    /// Every account of every clinic: those that there are, those that clients should have, and those
+    /// that only have entries.
+    async fn accounts(&self) -> Result<Vec<(ClinicId, ClientId)>, StoreError>;
     /// A client's account.
     async fn account(
         &self,

@@ -413,7 +413,14 @@ pub fn session(row: &impl Columns) -> Result<Session, StoreError> {
 /// # Errors
 /// [`StoreError::Corrupt`].
 pub fn account(row: &impl Columns) -> Result<Account, StoreError> {
-    row.json("snapshot")
+    let account: Account = row.json("snapshot")?;
+    let version: u64 = number(row, "version")?;
+    if version == account.seq() {
+        return Ok(account);
+    }
+    let seq = account.seq();
+    let odd = format!("the version is {version}, the snapshot at entry {seq}");
+    Err(StoreError::corrupt("account", odd))
 }
 
 /// A row of `ledger_entry`.

@@ -261,6 +261,136 @@ async fn a_change_of_plan_midway_carries_over_what_was_paid_for_and_no_more() {
         .await;
 }
 
+/// Whether the worker was there between the end of a month and the payment of the next is nobody's
+/// concern.
+#[tokio::test]
+async fn what_goes_over_does_not_depend_on_the_worker() {
+    let mut ended = Vec::new();
+    for ticks in [false, true] {
+        let plans = Plans::open().await;
+        let (start, end) = plans.subscribe(&plans.four).await;
+        plans.pay("in-1", (&start, &end), 25_000).await;
+        let later = json!({ "plan_id": plans.eight, "from": end });
+        plans.clinic.post(&plans.path("subscription"), later).await;
+        plans.clinic.jump_to("2026-04-02T08:10:00Z");
+        if ticks {
+            plans.clinic.tick().await;
+        }
+        let after = end.replace("2026-04-02", "2026-05-02");
+        plans.pay("in-2", (&end, &after), 48_000).await;
+        let balance = plans.clinic.balance(&plans.parties).await;
+        ended.push(balance);
+        assert_eq!(plans.clinic.tick().await.failed, 0);
+        assert_eq!(plans.clinic.balance(&plans.parties).await, balance);
+    }
+    assert_eq!(ended, [(12, 0, 0, 0), (12, 0, 0, 0)]);
+}
+
+#[tokio::test]
+async fn a_plan_that_was_never_paid_for_takes_nothing_and_one_that_never_ends_gives_nothing() {
+    let plans = Plans::open().await;
+    let (start, end) = plans.subscribe(&plans.four).await;
+    plans.pay("in-1", (&start, &end), 25_000).await;
+    // A slip, corrected a moment later.
+    plans.clinic.jump_to("2026-03-15T10:00:00Z");
+    plans.subscribe(&plans.two).await;
+    plans.clinic.jump_to("2026-03-15T10:01:00Z");
+    let (start, end) = plans.subscribe(&plans.eight).await;
+    plans.pay("in-2", (&start, &end), 48_000).await;
+    let kinds = plans.clinic.ledger(&plans.parties).await;
+    assert_eq!(kinds, ["grant", "grant", "transfer"]);
+
+    let plans = Plans::open().await;
+    let for_ever = json!({
+        "name": "n", "service_id": plans.parties.service, "credits": 3, "price": pounds(1),
+        "expiry": "never",
+    });
+    let for_ever = text(&plans.clinic.post("/plans", for_ever).await["id"]);
+    let (start, end) = plans.subscribe(&for_ever).await;
+    plans.pay("in-1", (&start, &end), 1).await;
+    plans.clinic.jump_to("2026-03-15T10:00:00Z");
+    let (start, end) = plans.subscribe(&plans.two).await;
+    plans.pay("in-2", (&start, &end), 13_000).await;
+    assert_eq!(
+        plans.clinic.ledger(&plans.parties).await,
+        ["grant", "grant"]
+    );
+    assert_eq!(plans.available().await, 5);
+}
+
+#[tokio::test]
+async fn months_that_are_paid_in_any_order_end_the_same() {
+    let mut balances = Vec::new();
+    for order in [[0, 1, 2], [0, 2, 1]] {
+        let plans = Plans::open().await;
+        let (start, end) = plans.subscribe(&plans.four).await;
+        let month = |day: &str| end.replace("2026-04-02", day);
+        let months = [
+            start.clone(),
+            end.clone(),
+            month("2026-05-02"),
+            month("2026-06-02"),
+        ];
+        for at in order {
+            let period = (&*months[at], &*months[at + 1]);
+            plans.pay(&format!("in-{at}"), period, 25_000).await;
+        }
+        for day in ["2026-04-03", "2026-05-03", "2026-06-03"] {
+            plans.clinic.jump_to(&format!("{day}T12:00:00Z"));
+            plans.clinic.tick().await;
+            balances.push(plans.available().await);
+        }
+    }
+    assert_eq!(balances[..3], balances[3..]);
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_not_entered_again_in_silence() {
+    let plans = Plans::open().await;
+    let conflict = StatusCode::CONFLICT;
+    let buy = json!({
+        "service_id": plans.parties.service, "checkout": "R-17", "paid": pounds(6_500),
+    });
+    let bought = plans
+        .clinic
+        .post(&plans.path("purchases"), buy.clone())
+        .await;
+    let back = json!({ "key": bought["key"], "reason": "wrong_client" });
+    plans.clinic.post(&plans.path("reversals"), back).await;
+    plans.refused("purchases", buy, conflict, "reversed").await;
+
+    // A month ahead, paid and taken back, holds up neither another plan nor the end.
+    let ahead = json!({ "plan_id": plans.four, "from": "2026-05-01T00:00:00Z" });
+    plans.clinic.post(&plans.path("subscription"), ahead).await;
+    let may = ("2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z");
+    let paid = plans.pay("in-1", may, 25_000).await;
+    let back = json!({ "key": paid["key"], "reason": "typing_error" });
+    plans.clinic.post(&plans.path("reversals"), back).await;
+    let again = month("in-2", may.0, may, 25_000);
+    plans
+        .refused("subscription/months", again, conflict, "reversed")
+        .await;
+    plans.subscribe(&plans.two).await;
+    plans
+        .clinic
+        .post(&plans.path("subscription/end"), json!({}))
+        .await;
+
+    let far = json!({ "plan_id": plans.four, "from": "9999-12-31T00:00:00Z" });
+    let invalid = StatusCode::UNPROCESSABLE_ENTITY;
+    plans
+        .refused("subscription", far, invalid, "invalid_value")
+        .await;
+    for amount in [10_001, -10_001, i64::MAX, i64::MIN] {
+        let many = json!({
+            "service_id": plans.parties.service, "amount": amount, "reason": "many",
+        });
+        plans
+            .refused("adjustments", many, invalid, "invalid_value")
+            .await;
+    }
+}
+
 #[tokio::test]
 async fn a_consultation_is_bought_once_at_its_price() {
     let plans = Plans::open().await;
@@ -419,6 +549,10 @@ async fn a_forfeit_is_waived_once_by_whom_the_policy_lets() {
     let therapist = clinic.therapist_token(&parties.therapist).await;
     let waive = format!("{session}/waive");
     let why = json!({ "reason": "bereavement" });
+    let key = format!(
+        "v1/booking/{}/hold/1/forfeit",
+        session.rsplit('/').next().unwrap()
+    );
     let nothing = clinic.post_as(&therapist, &waive, &why).await;
     assert_eq!(nothing.body["code"], "nothing_forfeited");
     let cancelled = clinic
@@ -428,6 +562,12 @@ async fn a_forfeit_is_waived_once_by_whom_the_policy_lets() {
     assert_eq!(clinic.balance(parties).await, (0, 0, 0, 1));
     let refused = clinic.post_as(&client, &waive, &why).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
+    // Not by another door, which has no policy and no grace.
+    let around = json!({ "key": key, "reason": "bereavement" });
+    let conflict = StatusCode::CONFLICT;
+    plans
+        .refused("reversals", around, conflict, "waived_instead")
+        .await;
 
     let waived = clinic.post_as(&therapist, &waive, &why).await;
     assert_eq!(waived.status, StatusCode::OK, "{}", waived.body);
@@ -460,6 +600,35 @@ async fn a_forfeit_is_waived_once_by_whom_the_policy_lets() {
         .post_as(&plans.clinic.admin, &waive, &why)
         .await;
     assert_eq!(refused.body["code"], "may_not_waive");
+}
+
+#[tokio::test]
+async fn who_does_not_come_and_keeps_the_credit_gets_no_grace() {
+    let mut plans = Plans::open().await;
+    let service = json!({
+        "name": "kind", "minutes": 50, "price": pounds(6_500),
+        "cancellation": { "free_until_minutes": 0, "late_cancel": "release", "no_show": "release" },
+    });
+    plans.parties.service = text(&plans.clinic.post("/services", service).await["id"]);
+    plans.clinic.grant(&plans.parties, 1).await;
+    let booked = plans
+        .clinic
+        .book(&plans.parties, "2026-03-03T18:00:00", None)
+        .await;
+    plans.clinic.tick().await;
+    plans.clinic.jump_to("2026-03-03T19:00:00Z");
+    let occurrence = format!("/intents/{booked}/occurrences/2026-03-03T18:00:00");
+    let session = text(&plans.clinic.get(&occurrence).await["session_id"]);
+    plans
+        .clinic
+        .post(&format!("/sessions/{session}/no-show"), json!({}))
+        .await;
+    let ledger = plans.clinic.get(&plans.path("ledger")).await;
+    assert_eq!(ledger["items"][2]["details"]["reason"], "no_show");
+    assert_eq!(
+        plans.clinic.ledger(&plans.parties).await,
+        ["grant", "hold", "release"]
+    );
 }
 
 #[tokio::test]

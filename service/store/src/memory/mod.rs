@@ -289,6 +289,14 @@ impl Store for MemoryStore {
         })
     }
 
+    async fn accounts(&self) -> Result<Vec<(ClinicId, ClientId)>, StoreError> {
+        let tables = self.tables();
+        let keys = tables.accounts.keys();
+        Ok(keys
+            .map(|(clinic, id)| (ClinicId(*clinic), ClientId(*id)))
+            .collect())
+    }
+
     async fn account(
         &self,
         clinic: ClinicId,

@@ -78,12 +78,12 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             let subscription = tables.subscriptions.get(&(clinic.0, client.0));
             let month =
                 subscription.and_then(|known| Some((known, known.month_starting(*starts_at)?)));
-            let key = month.map(|(known, month)| known.key(&month));
+            let keys = month.map(|(known, month)| known.keys(&month));
             View {
                 plan: month
                     .and_then(|(_, month)| tables.plans.get(&(clinic.0, month.plan.0)).cloned()),
                 subscription: subscription.cloned(),
-                entries: entries(tables, clinic, key.as_slice()),
+                entries: entries(tables, clinic, &keys.unwrap_or_default()),
                 ..account(tables, clinic, *client)
             }
         }
