@@ -256,7 +256,7 @@ fn releases() -> impl Strategy<Value = ReleaseReason> {
     prop_oneof![
         4 => Just(ReleaseReason::Cancelled),
         2 => Just(ReleaseReason::ClinicCancelled),
-        2 => Just(ReleaseReason::Skipped),
+        1 => Just(ReleaseReason::Skipped),
         1 => Just(ReleaseReason::NoShow),
         1 => Just(ReleaseReason::Used),
         1 => Just(ReleaseReason::Forfeited),

@@ -273,7 +273,7 @@ proptest! {
 fn histories_meet_every_case() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, u32> = BTreeMap::new();
-    for _ in 0..200 {
+    for _ in 0..300 {
         let mut ledger = Ledger::open();
         for Step { command, now } in history().new_tree(&mut runner).unwrap().current() {
             let outcome = match ledger.send(&command, now) {
