@@ -74,10 +74,11 @@ fn command([_, kind, a, b, c, d, e, f]: [u8; 8]) -> Command {
         1 => Command::Hold { hold, service, slot_start: at(e) },
         2 => Command::Release {
             hold,
-            reason: match c % 4 {
+            reason: match c % 5 {
                 0 => ReleaseReason::Cancelled,
                 1 => ReleaseReason::ClinicCancelled,
                 2 => ReleaseReason::Skipped,
+                3 => ReleaseReason::NoShow,
                 _ => ReleaseReason::Used,
             },
         },
