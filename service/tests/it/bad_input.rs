@@ -304,7 +304,7 @@ fn cases(clinic: &Clinic, parties: &Parties, intent: &str) -> Vec<Case> {
 async fn each_refusal_names_what_is_wrong_and_nothing_is_stored() {
     let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
     let parties = clinic.parties().await;
-    // A credit there already, so that one grant can be too much.
+    // Credits there already, to be written about.
     clinic.grant(&parties, 4).await;
     let intent = clinic
         .book(
