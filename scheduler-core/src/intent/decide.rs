@@ -123,6 +123,7 @@ pub fn decide(
         (Lookup::NotGenerated, _) => return Err(IntentError::NotGenerated { recurrence_id }),
         (Lookup::Excluded, Command::Skip { .. }) => return Ok(Idempotent::AlreadyApplied),
         (Lookup::Excluded, _) => return gone("skipped"),
+        (Lookup::Paused, _) => return gone("paused"),
         (Lookup::Occurrence(occurrence), _) => occurrence,
     };
     let event = match (occurrence.cancelled, command) {

@@ -51,7 +51,7 @@ pub fn evolve(mut intent: Intent, event: &Event) -> Intent {
                 let start = Some(*to);
                 let changed = Override {
                     start,
-                    cancelled: false,
+                    ..Override::default()
                 };
                 overrides.insert(*recurrence_id, changed);
             }
