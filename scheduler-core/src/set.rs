@@ -310,6 +310,36 @@ impl RecurrenceSet {
         set
     }
 
+    /// The same set without its pauses.
+    #[must_use]
+    pub fn without_pauses(&self) -> Self {
+        let mut set = self.clone();
+        set.deviations.pauses.clear();
+        set
+    }
+
+    /// What its rules alone generate, up to its end.
+    pub(crate) fn bare(&self) -> Self {
+        let deviations = Deviations {
+            ends: self.deviations.ends,
+            ..Deviations::default()
+        };
+        Self {
+            deviations,
+            rules: self.rules.clone(),
+            ..*self
+        }
+    }
+
+    /// What its rules and additions generate, up to its end, excluded and paused or not.
+    pub(crate) fn generating(&self) -> Self {
+        let mut set = self.bare();
+        set.deviations
+            .additions
+            .clone_from(&self.deviations.additions);
+        set
+    }
+
     /// The wall time of the start.
     #[must_use]
     pub fn start(&self) -> LocalDateTime {
