@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 
 use super::command::{Event, NewIntent, Opened};
 use super::state::{Intent, IntentState};
-use crate::set::{Deviations, RecurrenceSet};
+use crate::set::{Deviations, Lookup, RecurrenceSet};
 use crate::{LocalDateTime, Override, Pause};
 
 /// The intent that a creation makes. Nothing before `now` will be planned.
@@ -145,22 +145,20 @@ fn change(set: &mut RecurrenceSet, recurrence_id: LocalDateTime, with: impl FnOn
     }
 }
 
-/// A date that was skipped or called off takes place as its rule says; one that is paused or not
-/// generated takes place because it is named.
+/// A date that was skipped or called off takes place as its rule says, one that no rule has is
+/// added, and one that a pause covers takes place because it is named.
 fn add(set: &mut RecurrenceSet, recurrence_id: LocalDateTime) {
-    let deviations = set.deviations_mut();
-    let skipped = deviations.exclusions.remove(&recurrence_id);
-    let called_off = deviations.overrides.get(&recurrence_id);
-    let called_off = called_off.is_some_and(|changed| changed.cancelled);
+    let generated = set.lookup(recurrence_id) != Lookup::NotGenerated;
     let paused = is_paused(set, recurrence_id);
-    if paused || called_off {
-        change(set, recurrence_id, |changed| {
-            changed.cancelled = false;
-            if paused {
-                changed.start = Some(changed.start.unwrap_or(recurrence_id));
-            }
-        });
-    } else if !skipped {
-        set.deviations_mut().additions.insert(recurrence_id);
+    let deviations = set.deviations_mut();
+    deviations.exclusions.remove(&recurrence_id);
+    if !generated {
+        deviations.additions.insert(recurrence_id);
     }
+    change(set, recurrence_id, |changed| {
+        changed.cancelled = false;
+        if paused {
+            changed.start = Some(changed.start.unwrap_or(recurrence_id));
+        }
+    });
 }
