@@ -9,6 +9,7 @@
 mod conflicts;
 mod corpora;
 mod expansion_laws;
+mod histories;
 mod machines;
 mod naive;
 mod planner;
