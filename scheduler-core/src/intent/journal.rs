@@ -28,8 +28,7 @@ pub struct Record {
     pub at: DateTime<Utc>,
     /// Who, and why.
     pub cause: Cause,
-    /// What.
-    #[serde(flatten)]
+    /// What. Beside the rest and not among it: a split has an `at` too.
     pub event: Event,
 }
 
