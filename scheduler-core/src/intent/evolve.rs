@@ -57,9 +57,8 @@ pub fn evolve(mut intent: Intent, event: &Event) -> Intent {
         Event::Rescheduled { recurrence_id, to } => {
             let (at, _) = intent.set.zone().resolve(*to);
             let back = intent.set.zone().resolve(*recurrence_id).0 == at;
-            let paused = is_paused(&intent.set, *recurrence_id);
             change(&mut intent.set, *recurrence_id, |changed| {
-                changed.start = Some(*to).filter(|_| !back || paused);
+                changed.start = Some(*to).filter(|_| !back);
             });
             // Moved to before what has been planned: the planner must look back for it.
             intent.done_through = intent.done_through.min(at);
@@ -135,12 +134,14 @@ fn is_paused(set: &RecurrenceSet, recurrence_id: LocalDateTime) -> bool {
     set.deviations().pause_of(recurrence_id).is_some()
 }
 
-/// Changes an override, and removes one that says nothing.
+/// Changes an override. One that says nothing says something in a pause: that the date takes place
+/// in spite of it. Elsewhere it is removed.
 fn change(set: &mut RecurrenceSet, recurrence_id: LocalDateTime, with: impl FnOnce(&mut Override)) {
+    let paused = is_paused(set, recurrence_id);
     let overrides = &mut set.deviations_mut().overrides;
     let changed = overrides.entry(recurrence_id).or_default();
     with(changed);
-    if *changed == Override::default() {
+    if *changed == Override::default() && !paused {
         overrides.remove(&recurrence_id);
     }
 }
@@ -149,16 +150,10 @@ fn change(set: &mut RecurrenceSet, recurrence_id: LocalDateTime, with: impl FnOn
 /// added, and one that a pause covers takes place because it is named.
 fn add(set: &mut RecurrenceSet, recurrence_id: LocalDateTime) {
     let generated = set.lookup(recurrence_id) != Lookup::NotGenerated;
-    let paused = is_paused(set, recurrence_id);
     let deviations = set.deviations_mut();
     deviations.exclusions.remove(&recurrence_id);
     if !generated {
         deviations.additions.insert(recurrence_id);
     }
-    change(set, recurrence_id, |changed| {
-        changed.cancelled = false;
-        if paused {
-            changed.start = Some(changed.start.unwrap_or(recurrence_id));
-        }
-    });
+    change(set, recurrence_id, |changed| changed.cancelled = false);
 }

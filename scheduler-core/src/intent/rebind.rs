@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::rule::{End, Expansion};
-use crate::set::Lookup;
+use crate::set::{Deviations, Lookup};
 use crate::{Compiled, LocalDateTime, RecurrenceSet, Zone};
 
 /// A pure map by position: the n-th that one segment's rule generates from a cut on is the n-th of
@@ -46,8 +46,14 @@ impl Rebinding {
         from: LocalDateTime,
     ) -> Self {
         let positions = Positions::from(old, cut);
-        let additions = old.deviations().additions.range(cut..);
-        let added = additions.filter(|at| positions.of(**at).is_none());
+        let Deviations {
+            additions, ends, ..
+        } = old.deviations();
+        // What lies beyond the end is over, wherever the new segment ends.
+        let added = additions
+            .range(cut..)
+            .filter(|at| ends.is_none_or(|ends| **at < ends))
+            .filter(|at| positions.of(**at).is_none());
         Self {
             added: added.copied().collect(),
             from: positions,

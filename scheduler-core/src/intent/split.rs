@@ -381,7 +381,21 @@ fn segment(
             let rule = rule.clone().with_end(End::Until(Until::Local(last)));
             set = set.with_rule(rule);
         }
-        ends = ends.and_then(|ends| to.nth(from.count_before(ends)));
+        if let Some(ends) = &mut ends {
+            let left = from.count_before(*ends);
+            if let [rule] = set.rules()
+                && let Some(last) = left.checked_sub(1).and_then(|last| to.nth(last))
+                && set.lookup(last) != Lookup::NotGenerated
+            {
+                let rule = rule.clone().with_end(End::Until(Until::Local(last)));
+                set = set.with_rule(rule);
+            }
+            // Dates added by hand do not move, so the end must not come before them.
+            let added = old.deviations().additions.range(at..*ends).next_back();
+            let added = added.and_then(|added| added.plus_seconds(1));
+            let after_last = to.nth(left).unwrap_or(*ends);
+            *ends = added.map_or(after_last, |added| added.max(after_last));
+        }
     }
     let deviations = Deviations {
         ends,

@@ -10,7 +10,7 @@ use super::rebind::Rebinding;
 use super::split::{Cut, Target, rebound};
 use super::state::{Intent, IntentState};
 use crate::pause::midnight;
-use crate::session::{Session, SessionState};
+use crate::session::Session;
 use crate::{IntentId, LocalDateTime, RecurrenceSet};
 
 /// What undoing an intent's last change does. `records` are the journal of its series, in order;
@@ -180,7 +180,8 @@ fn refuse_begun(
     }
 }
 
-/// The same for sessions, whose rows alone say when they begin.
+/// The same for sessions, whose rows alone say when they begin. One that was called off counts: its
+/// time is over, and it could not come back.
 fn refuse_begun_sessions(
     sessions: &[&Session],
     from: LocalDateTime,
@@ -194,7 +195,6 @@ fn refuse_begun_sessions(
             && to.is_none_or(|to| at < to)
             && session.starts_at <= now
             && session.starts_at >= since
-            && !matches!(session.state, SessionState::Cancelled { .. })
     });
     match begun {
         None => Ok(()),

@@ -613,7 +613,10 @@ impl World {
             .list
             .iter_mut()
             .find(|found| found.number == dated.number);
-        change(found.unwrap());
+        let found = found.unwrap();
+        change(found);
+        let own = found.own.is_some() || found.own_minutes.is_some() || found.cancelled;
+        found.named &= own || self.oracle.paused(dated);
         match intent::decide(&self.segments[dated.segment], command, self.now) {
             Ok(Idempotent::Applied(event)) => {
                 self.happen(dated.segment, event);
@@ -762,8 +765,11 @@ impl World {
         match *step {
             Step::Move(_, hours) => {
                 let to = dated.wall + TimeDelta::hours(hours);
-                let own = Some(to).filter(|to| instant(*to) != instant(dated.wall) || paused);
-                let moves = |dated: &mut Dated| dated.own = own;
+                let own = Some(to).filter(|to| instant(*to) != instant(dated.wall));
+                let moves = |dated: &mut Dated| {
+                    dated.named |= own.is_none() && paused;
+                    dated.own = own;
+                };
                 if !dated.real {
                     let to = LocalDateTime::try_from(to).unwrap();
                     let command = Command::Reschedule { recurrence_id, to };
@@ -833,11 +839,7 @@ impl World {
         let wall = self.date(days + 1).and_hms_opt(6, 15, 0).unwrap();
         let segment = self.last();
         let known = |dated: &Dated| dated.segment == segment && dated.wall == wall;
-        let ended = self
-            .oracle
-            .ended
-            .get(&segment)
-            .is_some_and(|ended| *ended <= wall);
+        let ended = self.oracle.ended.contains_key(&segment);
         if ended || self.oracle.list.iter().any(known) {
             return;
         }
