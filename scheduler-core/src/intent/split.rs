@@ -1,5 +1,7 @@
 //! Splits: from one occurrence on, another segment.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -170,7 +172,9 @@ impl Cut<'_> {
         let map = Rebinding::new(&old.set, at, &bare, bare.start());
         let (deviations, detached) = self.deviations(&map, at, &bare, overrides);
         let set = bare.with_deviations(deviations)?;
-        refuse_overlaps(&old.set, at, &set, &map, self.now)?;
+        let real = self.sessions.iter();
+        let real = real.filter_map(|session| map.to(session.recurrence_id));
+        refuse_overlaps(&old.set, at, &set, &map, &real.collect(), self.now)?;
         let goes_on = Opened {
             id: into,
             series: old.series,
@@ -483,12 +487,14 @@ fn in_zone(start: LocalDateTime, old: &RecurrenceSet, new: &RecurrenceSet) -> Lo
 }
 
 /// Refuses a new segment whose dates changed by hand, or those that stay with the old one, meet
-/// another of its occurrences.
+/// another of its occurrences. Those that have a session are where the session is, which the set
+/// does not say: whoever checks the calendar finds them.
 fn refuse_overlaps(
     old: &RecurrenceSet,
     at: LocalDateTime,
     new: &RecurrenceSet,
     map: &Rebinding,
+    real: &BTreeSet<LocalDateTime>,
     now: DateTime<Utc>,
 ) -> Result<(), IntentError> {
     let bare = new.bare();
@@ -506,6 +512,7 @@ fn refuse_overlaps(
     };
     let stay = old.overridden().filter(|left| left.recurrence_id < at);
     let changed = new.overridden().chain(by_hand).chain(first);
+    let changed = changed.filter(|changed| !real.contains(&changed.recurrence_id));
     for (occurrence, own) in changed
         .map(|occurrence| (occurrence, true))
         .chain(stay.map(|occurrence| (occurrence, false)))
@@ -516,7 +523,9 @@ fn refuse_overlaps(
         };
         let others = new.overlapping(window)?;
         let in_the_way = others.iter().find(|other| {
-            !other.cancelled && !(own && other.recurrence_id == occurrence.recurrence_id)
+            !other.cancelled
+                && !real.contains(&other.recurrence_id)
+                && !(own && other.recurrence_id == occurrence.recurrence_id)
         });
         if let Some(other) = in_the_way {
             return Err(IntentError::Collides {

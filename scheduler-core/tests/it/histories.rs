@@ -241,6 +241,21 @@ impl Oracle {
         }
     }
 
+    /// Sessions made since the change follow what is taken back.
+    fn follow(&mut self, undone: &Self, now: DateTime<Utc>) {
+        for index in 0..self.list.len() {
+            let (wanted, was) = (self.is_wanted(&self.list[index]), &undone.list[index]);
+            let dated = &mut self.list[index];
+            if dated.real && Self::start(dated) > now && !dated.cancelled {
+                dated.off = if wanted == undone.is_wanted(was) {
+                    was.off
+                } else {
+                    !wanted
+                };
+            }
+        }
+    }
+
     fn is_over(dated: &Dated, now: DateTime<Utc>) -> bool {
         dated.real && Self::start(dated) <= now
     }
@@ -971,7 +986,8 @@ impl World {
         match decided {
             Ok(edited) => {
                 self.apply(segment, edited);
-                self.oracle = before;
+                let after = std::mem::replace(&mut self.oracle, before);
+                self.oracle.follow(&after, self.now);
                 self.applied += 1;
             }
             Err(intent::IntentError::Happened { .. } | intent::IntentError::Overtaken { .. }) => {
