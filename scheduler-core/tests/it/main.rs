@@ -18,6 +18,7 @@ mod rfc_examples;
 mod rrule_oracle;
 mod rule_text;
 mod semantics;
+mod series;
 mod set_laws;
 mod text;
 mod windows;
