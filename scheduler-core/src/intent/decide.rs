@@ -1,11 +1,13 @@
-use chrono::{DateTime, Utc};
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::command::{Command, Event, NewIntent};
-use super::state::Intent;
+use super::state::{Intent, IntentState};
 use crate::rule::{RuleError, Warning, nearest_starts};
-use crate::set::{DEVIATIONS_MAX, Lookup};
-use crate::zone::END_OF_ZONE_DATA;
-use crate::{Idempotent, LocalDateTime, RecurrenceSet, Rule};
+use crate::set::{DEVIATIONS_MAX, Lookup, Occurrence, SetError, check_minutes};
+use crate::zone::{END_OF_ZONE_DATA, Resolution};
+use crate::{GapPolicy, Idempotent, LocalDateTime, RecurrenceSet, Rule, Window};
 
 /// Why a command on an intent is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +65,107 @@ pub enum IntentError {
     /// The intent deviates from its rule in too many dates.
     #[error("an intent deviates in at most {DEVIATIONS_MAX} dates")]
     TooManyDeviations,
+    /// Two occurrences of the intent would take place at the same time.
+    #[error("{recurrence_id} would overlap {with}, which starts at {start}")]
+    Collides {
+        /// The occurrence that is changed.
+        recurrence_id: LocalDateTime,
+        /// The one that is in its way.
+        with: LocalDateTime,
+        /// When that starts.
+        start: DateTime<Utc>,
+    },
+    /// The intent is not as the caller last saw it.
+    #[error("version {expected} was expected, it is {actual}")]
+    StaleVersion {
+        /// The version the caller saw.
+        expected: u64,
+        /// The intent's version.
+        actual: u64,
+    },
+    /// The intent's state does not allow it.
+    #[error("cannot {command} an intent that is {}", .state.name())]
+    IllegalState {
+        /// Where the intent stands.
+        state: IntentState,
+        /// What was asked.
+        command: &'static str,
+    },
+    /// A split has to be at an occurrence.
+    #[error("cannot split at {at}: the rule's occurrences are from {first} to {}", LastShown(.last))]
+    SplitOutside {
+        /// Where it was to be split.
+        at: LocalDateTime,
+        /// The first occurrence of the rule.
+        first: LocalDateTime,
+        /// The last, if there is one.
+        last: Option<LocalDateTime>,
+    },
+    /// No rule that starts at the pivot goes on like this one.
+    #[error("cannot split at {at}: no rule that starts there goes on in the same way")]
+    Unsplittable {
+        /// Where it was to be split.
+        at: LocalDateTime,
+    },
+    /// The occurrence is over: its session is finished or has begun.
+    #[error("cannot {command} {recurrence_id}, its session is {state} and starts at {starts_at}")]
+    Finished {
+        /// The occurrence.
+        recurrence_id: LocalDateTime,
+        /// Its session's state.
+        state: &'static str,
+        /// Its session's start.
+        starts_at: DateTime<Utc>,
+        /// What was asked.
+        command: &'static str,
+    },
+    /// Nothing that could be changed is still to come.
+    #[error("nothing is left to {command}, it is {now}")]
+    NothingLeft {
+        /// What was asked.
+        command: &'static str,
+        /// When it was asked.
+        now: DateTime<Utc>,
+    },
+    /// There is no pause to end.
+    #[error("{date} is not paused")]
+    NotPaused {
+        /// The date given.
+        date: NaiveDate,
+    },
+    /// There is no change that has not been undone.
+    #[error("there is no change to undo")]
+    NothingToUndo,
+    /// What was changed has begun to happen.
+    #[error("cannot undo what has begun at {at}, it is {now}")]
+    Happened {
+        /// The first instant of it.
+        at: DateTime<Utc>,
+        /// When it was asked.
+        now: DateTime<Utc>,
+    },
+    /// The change was of an occurrence that has become a session since, or of a segment that was
+    /// changed since.
+    #[error("cannot undo the change of {recurrence_id}: what came of it has been changed since")]
+    Overtaken {
+        /// The first occurrence that was changed.
+        recurrence_id: LocalDateTime,
+    },
+    /// The set that would result is refused.
+    #[error(transparent)]
+    Set(#[from] SetError),
+}
+
+/// The end of a range that may be open.
+struct LastShown<'a>(&'a Option<LocalDateTime>);
+
+impl fmt::Display for LastShown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(last) => last.fmt(f),
+            None => f.write_str("no end"),
+        }
+    }
 }
 
 /// Checks a new intent.
@@ -101,7 +204,8 @@ fn starts_on_itself(set: &RecurrenceSet) -> bool {
 /// What a command does to an intent. The caller has made sure that the occurrence has no session.
 ///
 /// # Errors
-/// [`IntentError`] if there is no such occurrence, or it is past or gone.
+/// [`IntentError`] if there is no such occurrence, it is past or gone, or the change would put two
+/// occurrences of the intent at the same time.
 pub fn decide(
     intent: &Intent,
     command: &Command,
@@ -109,9 +213,17 @@ pub fn decide(
 ) -> Result<Idempotent<Event>, IntentError> {
     let (recurrence_id, name) = match *command {
         Command::Skip { recurrence_id } => (recurrence_id, "skip"),
+        Command::Add { recurrence_id } => (recurrence_id, "add"),
         Command::Reschedule { recurrence_id, .. } => (recurrence_id, "reschedule"),
+        Command::Amend { recurrence_id, .. } => (recurrence_id, "amend"),
         Command::Cancel { recurrence_id } => (recurrence_id, "cancel"),
     };
+    if intent.state == IntentState::Withdrawn {
+        return Err(IntentError::IllegalState {
+            state: intent.state,
+            command: name,
+        });
+    }
     let gone = |was| {
         Err(IntentError::Gone {
             recurrence_id,
@@ -119,40 +231,134 @@ pub fn decide(
             was,
         })
     };
-    let occurrence = match (intent.set.lookup(recurrence_id), command) {
-        (Lookup::NotGenerated, _) => return Err(IntentError::NotGenerated { recurrence_id }),
+    let lookup = intent.set.lookup(recurrence_id);
+    let occurrence = match (lookup, command) {
         (Lookup::Excluded, Command::Skip { .. }) => return Ok(Idempotent::AlreadyApplied),
+        (_, Command::Add { .. }) => return add(intent, recurrence_id, lookup, now),
+        (Lookup::NotGenerated, _) => return Err(IntentError::NotGenerated { recurrence_id }),
         (Lookup::Excluded, _) => return gone("skipped"),
+        (Lookup::Paused, Command::Amend { .. } | Command::Cancel { .. }) => return gone("paused"),
+        (Lookup::Paused, _) => unpaused(&intent.set, recurrence_id)?,
         (Lookup::Occurrence(occurrence), _) => occurrence,
     };
-    let event = match (occurrence.cancelled, command) {
+    let length = occurrence.end - occurrence.start;
+    let (event, start, end) = match (occurrence.cancelled, command) {
         (true, Command::Cancel { .. }) => return Ok(Idempotent::AlreadyApplied),
-        (true, Command::Reschedule { .. }) => return gone("cancelled"),
-        (_, Command::Skip { .. }) => Event::Skipped { recurrence_id },
-        (_, Command::Cancel { .. }) => Event::Cancelled { recurrence_id },
+        (true, Command::Reschedule { .. } | Command::Amend { .. }) => return gone("cancelled"),
         (_, Command::Reschedule { to, .. }) => {
             let (at, _) = intent.set.zone().resolve(*to);
-            if at == occurrence.start {
+            if at == occurrence.start && lookup != Lookup::Paused {
                 return Ok(Idempotent::AlreadyApplied);
             }
             refuse_past(at, now)?;
             refuse_beyond(&intent.set, at)?;
-            Event::Rescheduled {
-                recurrence_id,
-                to: *to,
+            let to = *to;
+            let event = Event::Rescheduled { recurrence_id, to };
+            (event, at, at + length)
+        }
+        (_, Command::Amend { minutes, .. }) => {
+            let minutes = *minutes;
+            check_minutes(minutes)?;
+            let end = occurrence.start + TimeDelta::minutes(i64::from(minutes));
+            if end == occurrence.end {
+                return Ok(Idempotent::AlreadyApplied);
             }
+            let event = Event::Amended {
+                recurrence_id,
+                minutes,
+            };
+            (event, occurrence.start, end)
+        }
+        (_, Command::Cancel { .. }) => {
+            let event = Event::Cancelled { recurrence_id };
+            (event, occurrence.start, occurrence.start)
+        }
+        _ => {
+            let event = Event::Skipped { recurrence_id };
+            (event, occurrence.start, occurrence.start)
         }
     };
     refuse_past(occurrence.start, now)?;
-    let deviations = intent.set.deviations();
-    let deviating = deviations.exclusions.len() + deviations.overrides.len();
-    if deviating + deviations.additions.len() >= DEVIATIONS_MAX {
-        return Err(IntentError::TooManyDeviations);
-    }
+    refuse_collision(intent, recurrence_id, start, end)?;
+    refuse_too_many(intent)?;
     Ok(Idempotent::Applied(event))
 }
 
-fn refuse_beyond(set: &RecurrenceSet, at: DateTime<Utc>) -> Result<(), IntentError> {
+fn add(
+    intent: &Intent,
+    recurrence_id: LocalDateTime,
+    lookup: Lookup,
+    now: DateTime<Utc>,
+) -> Result<Idempotent<Event>, IntentError> {
+    let (mut start, resolution) = intent.set.zone().resolve(recurrence_id);
+    let mut end = intent.set.end_of(start);
+    match lookup {
+        Lookup::Occurrence(occurrence) if !occurrence.cancelled => {
+            return Ok(Idempotent::AlreadyApplied);
+        }
+        Lookup::Occurrence(occurrence) => (start, end) = (occurrence.start, occurrence.end),
+        Lookup::Excluded | Lookup::Paused => {}
+        Lookup::NotGenerated => {
+            let omitted =
+                intent.set.gap_policy() == GapPolicy::Omit && resolution == Resolution::Gap;
+            let deviations = intent.set.deviations();
+            let over = deviations.ends.is_some_and(|ends| ends <= recurrence_id);
+            if omitted || over {
+                return Err(IntentError::NotGenerated { recurrence_id });
+            }
+        }
+    }
+    refuse_past(start, now)?;
+    refuse_beyond(&intent.set, start)?;
+    refuse_collision(intent, recurrence_id, start, end)?;
+    refuse_too_many(intent)?;
+    Ok(Idempotent::Applied(Event::Added { recurrence_id }))
+}
+
+/// A paused occurrence as it would be without the pause.
+fn unpaused(set: &RecurrenceSet, recurrence_id: LocalDateTime) -> Result<Occurrence, IntentError> {
+    match set.without_pauses().lookup(recurrence_id) {
+        Lookup::Occurrence(occurrence) => Ok(occurrence),
+        _ => Err(IntentError::NotGenerated { recurrence_id }),
+    }
+}
+
+/// Other occurrences that have no session. Those that have are before `done_through`, and are not
+/// where the set says: whoever checks the calendar finds them.
+fn refuse_collision(
+    intent: &Intent,
+    recurrence_id: LocalDateTime,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+) -> Result<(), IntentError> {
+    let Ok(window) = Window::new(start, end.min(END_OF_ZONE_DATA)) else {
+        return Ok(());
+    };
+    let others = intent.set.overlapping(window)?;
+    let in_the_way = others.iter().find(|other| {
+        !other.cancelled
+            && other.recurrence_id != recurrence_id
+            && other.start >= intent.done_through
+    });
+    match in_the_way {
+        None => Ok(()),
+        Some(other) => Err(IntentError::Collides {
+            recurrence_id,
+            with: other.recurrence_id,
+            start: other.start,
+        }),
+    }
+}
+
+fn refuse_too_many(intent: &Intent) -> Result<(), IntentError> {
+    if intent.set.deviations().count() >= DEVIATIONS_MAX {
+        Err(IntentError::TooManyDeviations)
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn refuse_beyond(set: &RecurrenceSet, at: DateTime<Utc>) -> Result<(), IntentError> {
     if set.end_of(at) > END_OF_ZONE_DATA {
         Err(IntentError::BeyondZoneData { at })
     } else {
@@ -160,7 +366,7 @@ fn refuse_beyond(set: &RecurrenceSet, at: DateTime<Utc>) -> Result<(), IntentErr
     }
 }
 
-fn refuse_past(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), IntentError> {
+pub(super) fn refuse_past(at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), IntentError> {
     if at < now {
         Err(IntentError::Past { at, now })
     } else {
