@@ -100,7 +100,8 @@ pub fn alternatives(
         let instead = nearest(&ground, candidate, start, around);
         if let Some((starts, _)) = instead {
             let with = (IntentId(Uuid::nil()), due.recurrence_id);
-            proposed.push(busy(&pattern, with, starts));
+            let ends = starts + 60 * i64::from(candidate.set.minutes());
+            proposed.push(busy(&pattern, with, (starts, ends)));
         }
         found.dates.push(Alternative {
             recurrence_id: due.recurrence_id,
@@ -134,15 +135,15 @@ fn beside(pattern: &Pattern, own: &Due, window: Window) -> Result<Vec<Busy>, Set
     let others = near.into_iter().filter(|due| due != own);
     let with = |due: &Due| (IntentId(Uuid::nil()), due.recurrence_id);
     Ok(others
-        .map(|due| busy(pattern, with(&due), due.starts))
+        .map(|due| busy(pattern, with(&due), (due.starts, due.ends)))
         .collect())
 }
 
-fn busy(pattern: &Pattern, with: (IntentId, LocalDateTime), starts: i64) -> Busy {
+fn busy(pattern: &Pattern, with: (IntentId, LocalDateTime), (starts, ends): (i64, i64)) -> Busy {
     Busy {
         with,
         starts,
-        ends: starts + pattern.length(),
+        ends,
         buffers: pattern.buffers,
     }
 }

@@ -392,9 +392,11 @@ fn set(error: &SetError, detail: String) -> Problem {
         SetError::TooManyDeviations => {
             Problem::new(StatusCode::CONFLICT, "too_many_deviations", detail)
         }
-        SetError::EmptyPause { from, until } => Problem::unprocessable("empty_pause", "until", detail)
-            .with("from", from.to_string())
-            .with("until", until.to_string()),
+        SetError::EmptyPause { from, until } => {
+            Problem::unprocessable("empty_pause", "until", detail)
+                .with("from", from.to_string())
+                .with("until", until.to_string())
+        }
         SetError::PausesOverlap { first, second } => {
             Problem::new(StatusCode::CONFLICT, "pauses_overlap", detail)
                 .with("first", first.to_string())
