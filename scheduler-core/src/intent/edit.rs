@@ -1,7 +1,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::command::{Edit, Event, Opened};
-use super::decide::IntentError;
+use super::error::IntentError;
 use super::evolve::{evolve, resumed};
 use super::split::{Cut, amend, reassign, split};
 use super::state::{Intent, IntentState};

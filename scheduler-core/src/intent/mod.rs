@@ -24,16 +24,19 @@
 mod command;
 mod decide;
 mod edit;
+mod error;
 mod evolve;
 mod journal;
 mod rebind;
+mod segment;
 mod split;
 mod state;
 mod undo;
 
 pub use command::{Changes, Command, Edit, Event, NewIntent, Opened, Overrides};
-pub use decide::{IntentError, create, decide};
+pub use decide::{create, decide};
 pub use edit::{Edited, Fate, SessionChange, edit};
+pub use error::IntentError;
 pub use evolve::{created, evolve, opened};
 pub use journal::{Cause, Record, as_of};
 pub use rebind::Rebinding;

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::decide::IntentError;
+use super::error::IntentError;
 use crate::{ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId};
 
 /// A standing booking: who, what, and the set of all its occurrences.

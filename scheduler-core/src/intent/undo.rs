@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::command::Event;
-use super::decide::IntentError;
 use super::edit::Edited;
+use super::error::IntentError;
 use super::journal::{Record, fold};
 use super::rebind::Rebinding;
 use super::split::{Cut, Target, rebound};
@@ -114,7 +114,7 @@ fn without_last<'a>(own: &[&'a Record]) -> Result<(&'a Record, Intent), IntentEr
     }
     let index = last_change(&kept).ok_or(IntentError::NothingToUndo)?;
     let last = kept.remove(index);
-    let before = fold(kept.into_iter()).pop();
+    let before = fold(kept).pop();
     before
         .map(|before| (last, before))
         .ok_or(IntentError::NothingToUndo)

@@ -21,6 +21,7 @@ mod rrule_oracle;
 mod rule_text;
 mod semantics;
 mod series;
+mod series_states;
 mod set_laws;
 mod slot_laws;
 mod text;
