@@ -98,17 +98,19 @@ pub(crate) fn set() -> impl Strategy<Value = RecurrenceSet> {
                 let found = compiled.nth(u64::try_from(n).unwrap()).ok().flatten();
                 found.map(|found| found.recurrence_id)
             };
-            let overrides = changed.into_iter().filter_map(|(n, moved, cancelled, fives)| {
-                let at = nth(n)?;
-                let start = moved.map(|fives| at.plus_seconds(300 * fives).unwrap());
-                let minutes = fives.map(|fives| 5 * fives);
-                let change = Override {
-                    start,
-                    cancelled,
-                    minutes,
-                };
-                Some((at, change))
-            });
+            let overrides = changed
+                .into_iter()
+                .filter_map(|(n, moved, cancelled, fives)| {
+                    let at = nth(n)?;
+                    let start = moved.map(|fives| at.plus_seconds(300 * fives).unwrap());
+                    let minutes = fives.map(|fives| 5 * fives);
+                    let change = Override {
+                        start,
+                        cancelled,
+                        minutes,
+                    };
+                    Some((at, change))
+                });
             let mut deviations = Deviations::default();
             let added = added.into_iter().map(|(day, at)| local(day, at));
             deviations.additions.extend(added);
