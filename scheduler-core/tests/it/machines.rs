@@ -21,6 +21,7 @@ const STATES: [SessionState; 7] = [
     SessionState::Cancelled {
         by: Party::Client,
         late: false,
+        with_intent: false,
     },
     SessionState::Missed,
 ];
