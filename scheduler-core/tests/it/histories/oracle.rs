@@ -150,7 +150,7 @@ impl Oracle {
     /// Whether plan and pauses want it, whatever became of its session.
     pub(super) fn is_wanted(&self, dated: &Dated) -> bool {
         let by_hand = if dated.real {
-            dated.own.is_some()
+            dated.named || dated.own.is_some()
         } else {
             dated.named || dated.own.is_some() || dated.own_minutes.is_some()
         };
@@ -195,6 +195,7 @@ impl Oracle {
                     !wanted
                 };
             }
+            dated.named &= !dated.real;
         }
     }
 

@@ -219,15 +219,22 @@ impl World {
         let number = dated.expect("what becomes real is in the list").number;
         let none = self.numbers.insert(session.id, number);
         assert_eq!(none, None, "an id is given twice");
-        let before = self.before.as_mut().map(|(before, _)| before);
-        for oracle in before.into_iter().chain([&mut self.oracle]) {
-            for dated in &mut oracle.list {
-                if dated.number == number {
-                    dated.real = true;
-                    dated.off = false;
-                    Oracle::settle(dated);
-                }
+        for dated in &mut self.oracle.list {
+            if dated.number == number {
+                (dated.real, dated.off) = (true, false);
+                Oracle::settle(dated);
             }
+        }
+        let before = self
+            .before
+            .iter_mut()
+            .flat_map(|(before, _)| &mut before.list);
+        for dated in before.filter(|dated| dated.number == number) {
+            // If it is taken back, the date is still one that was named.
+            let named = dated.named;
+            (dated.real, dated.off) = (true, false);
+            Oracle::settle(dated);
+            dated.named = named;
         }
         self.sessions.push(session);
     }
