@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::command::{Command, Event, NewIntent};
@@ -41,7 +43,8 @@ fn starts_on_itself(set: &RecurrenceSet) -> bool {
     first.is_some_and(|first| first.recurrence_id == set.start())
 }
 
-/// What a command does to an intent. The caller has made sure that the occurrence has no session.
+/// What a command does to an intent. The caller has made sure that the occurrence has no session;
+/// `known` are the recurrence-ids of the intent's sessions, as the planner has to know them.
 ///
 /// # Errors
 /// [`IntentError`] if there is no such occurrence, it is past or gone, or the change would put two
@@ -49,6 +52,7 @@ fn starts_on_itself(set: &RecurrenceSet) -> bool {
 pub fn decide(
     intent: &Intent,
     command: &Command,
+    known: &BTreeSet<LocalDateTime>,
     now: DateTime<Utc>,
 ) -> Result<Idempotent<Event>, IntentError> {
     let (recurrence_id, name) = match *command {
@@ -74,7 +78,7 @@ pub fn decide(
     let lookup = intent.set.lookup(recurrence_id);
     let occurrence = match (lookup, command) {
         (Lookup::Excluded, Command::Skip { .. }) => return Ok(Idempotent::AlreadyApplied),
-        (_, Command::Add { .. }) => return add(intent, recurrence_id, lookup, now),
+        (_, Command::Add { .. }) => return add(intent, recurrence_id, lookup, known, now),
         (Lookup::NotGenerated, _) => return Err(IntentError::NotGenerated { recurrence_id }),
         (Lookup::Excluded, _) => return gone("skipped"),
         (Lookup::Paused, Command::Amend { .. } | Command::Cancel { .. }) => return gone("paused"),
@@ -119,7 +123,7 @@ pub fn decide(
         }
     };
     refuse_past(occurrence.start, now)?;
-    refuse_collision(intent, recurrence_id, start, end)?;
+    refuse_collision(intent, recurrence_id, known, (start, end))?;
     refuse_too_many(intent)?;
     Ok(Idempotent::Applied(event))
 }
@@ -128,6 +132,7 @@ fn add(
     intent: &Intent,
     recurrence_id: LocalDateTime,
     lookup: Lookup,
+    known: &BTreeSet<LocalDateTime>,
     now: DateTime<Utc>,
 ) -> Result<Idempotent<Event>, IntentError> {
     let (mut start, resolution) = intent.set.zone().resolve(recurrence_id);
@@ -150,7 +155,7 @@ fn add(
     }
     refuse_past(start, now)?;
     refuse_beyond(&intent.set, start)?;
-    refuse_collision(intent, recurrence_id, start, end)?;
+    refuse_collision(intent, recurrence_id, known, (start, end))?;
     refuse_too_many(intent)?;
     Ok(Idempotent::Applied(Event::Added { recurrence_id }))
 }
@@ -163,13 +168,13 @@ fn unpaused(set: &RecurrenceSet, recurrence_id: LocalDateTime) -> Result<Occurre
     }
 }
 
-/// Other occurrences that have no session. Those that have are before `done_through`, and are not
-/// where the set says: whoever checks the calendar finds them.
+/// Other occurrences that have no session. Those that have are not where the set says: whoever
+/// checks the calendar finds them. `done_through` alone does not tell, for a move takes it back.
 fn refuse_collision(
     intent: &Intent,
     recurrence_id: LocalDateTime,
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
+    known: &BTreeSet<LocalDateTime>,
+    (start, end): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<(), IntentError> {
     let Ok(window) = Window::new(start, end.min(END_OF_ZONE_DATA)) else {
         return Ok(());
@@ -179,6 +184,7 @@ fn refuse_collision(
         !other.cancelled
             && other.recurrence_id != recurrence_id
             && other.start >= intent.done_through
+            && !known.contains(&other.recurrence_id)
     });
     match in_the_way {
         None => Ok(()),

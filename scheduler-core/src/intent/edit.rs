@@ -220,8 +220,9 @@ impl Cut<'_> {
     }
 }
 
-/// What becomes of a session by what its set said and says of it. One that was moved by hand stays
-/// in a pause, as an override does.
+/// What becomes of a session, as it was before the edit, by what its set said and says of it. One
+/// that was moved by hand stays in a pause, as an override does, also if the edit brings its rule to
+/// its time.
 pub(super) fn turned(
     session: &Session,
     was: Lookup,

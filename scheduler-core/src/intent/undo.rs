@@ -11,11 +11,11 @@ use super::split::{Cut, Target, rebound};
 use super::state::{Intent, IntentState};
 use crate::pause::midnight;
 use crate::session::Session;
-use crate::{IntentId, LocalDateTime, RecurrenceSet};
+use crate::{IntentId, LocalDateTime, Override, RecurrenceSet};
 
 /// What undoing an intent's last change does. `records` are the journal of its series, in order;
-/// `sessions` are those of the intent, and of the segments that the change opened, that the change
-/// could touch.
+/// `sessions` are those of the intent, and of the segments that the change opened, whose
+/// recurrence-id is in reach of the change or has been overridden, and all that have not begun.
 ///
 /// # Errors
 /// [`IntentError`] if there is no change, something of it has begun since, or what came of it has
@@ -36,7 +36,11 @@ pub fn undo(
         .iter()
         .filter(|record| record.intent == intent.id)
         .collect();
-    let (last, before) = without_last(&own)?;
+    let Past {
+        last,
+        before,
+        made_since,
+    } = without_last(&own)?;
     let own_sessions: Vec<&Session> = sessions
         .iter()
         .filter(|session| session.intent == intent.id)
@@ -52,14 +56,18 @@ pub fn undo(
     }
     refuse_begun_sessions(&own_sessions, from, to, last.at, now)?;
     let mut set = before.set.clone();
-    let mut changes = about.reconciled(&set);
+    let own_ids = own_sessions.iter().map(|session| session.recurrence_id);
+    let mut real: Vec<LocalDateTime> = own_ids.collect();
+    let mut as_it_was = set.clone();
+    let overrides = &mut as_it_was.deviations_mut().overrides;
+    overrides.retain(|at, _| !real.contains(at));
+    overrides.extend(made_since);
+    let mut changes = about.reconciled(&as_it_was);
     let mut withdrawn = Vec::new();
     match &last.event {
         Event::Split { at, into, detached } => {
             let (back, opened) = taken_back(&before, *at, *into, records, sessions, now, last.at)?;
-            for recurrence_id in back.rebound {
-                set.deviations_mut().overrides.remove(&recurrence_id);
-            }
+            real.extend(back.rebound);
             changes.extend(back.changes);
             withdrawn.push(opened);
             for id in detached {
@@ -83,6 +91,11 @@ pub fn undo(
         }
         _ => {}
     }
+    // The journal has the overrides of sessions that came back from a segment that was taken back
+    // before: they were made there, and their rows alone say what they are.
+    for recurrence_id in real {
+        set.deviations_mut().overrides.remove(&recurrence_id);
+    }
     Ok(Edited {
         event: Event::Undone {
             set: Box::new(set),
@@ -95,8 +108,18 @@ pub fn undo(
     })
 }
 
-/// The last change that has not been undone, and the intent without it.
-fn without_last<'a>(own: &[&'a Record]) -> Result<(&'a Record, Intent), IntentError> {
+/// What an undo goes back over.
+struct Past<'a> {
+    /// The last change that has not been undone.
+    last: &'a Record,
+    /// The intent without it.
+    before: Intent,
+    /// The overrides, at the time of the change, of occurrences that became sessions since. They
+    /// have left the set, and say whether a pause that comes back leaves the session alone.
+    made_since: Vec<(LocalDateTime, Override)>,
+}
+
+fn without_last<'a>(own: &[&'a Record]) -> Result<Past<'a>, IntentError> {
     let mut kept: Vec<&Record> = Vec::new();
     let changes = |record: &Record| {
         !matches!(
@@ -114,10 +137,25 @@ fn without_last<'a>(own: &[&'a Record]) -> Result<(&'a Record, Intent), IntentEr
     }
     let index = last_change(&kept).ok_or(IntentError::NothingToUndo)?;
     let last = kept.remove(index);
-    let before = fold(kept).pop();
-    before
-        .map(|before| (last, before))
-        .ok_or(IntentError::NothingToUndo)
+    let since = kept[index..]
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::Materialized { recurrence_ids, .. } => Some(recurrence_ids),
+            _ => None,
+        });
+    let then = fold(kept[..index].iter().copied()).pop();
+    let then = then.ok_or(IntentError::NothingToUndo)?;
+    let overrides = &then.set.deviations().overrides;
+    let made_since = since
+        .flatten()
+        .filter_map(|at| overrides.get(at).map(|changed| (*at, *changed)))
+        .collect();
+    let before = fold(kept).pop().ok_or(IntentError::NothingToUndo)?;
+    Ok(Past {
+        last,
+        before,
+        made_since,
+    })
 }
 
 /// The recurrence-ids that an event is about, `[from, to)`.

@@ -1,5 +1,7 @@
 //! Pauses, refusals and the journal of a series, by name.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use scheduler_core::intent::{
     self, Cause, Changes, Command, Edit, Event, Fate, IntentError, NewIntent, Overrides, Record,
@@ -149,7 +151,7 @@ fn what_cannot_be_is_refused_with_its_values() {
     assert_eq!(error, IntentError::NotGenerated { recurrence_id });
     let to = at("2026-03-12T18:00:00");
     let command = Command::Reschedule { recurrence_id, to };
-    let error = intent::decide(&intent, &command, utc(NOW)).unwrap_err();
+    let error = intent::decide(&intent, &command, &BTreeSet::new(), utc(NOW)).unwrap_err();
     assert_eq!(error, IntentError::NotGenerated { recurrence_id });
     let (from, until) = (date("2026-03-10"), date("2026-03-09"));
     let error = refused(
@@ -202,10 +204,11 @@ fn two_occurrences_of_an_intent_never_share_an_instant() {
             to: at("2026-03-17T18:00:00"),
         },
     );
-    let collides = |command: &Command| match intent::decide(&moved, command, utc(NOW)) {
-        Err(IntentError::Collides { with, .. }) => with,
-        other => panic!("{command:?}: {other:?}"),
-    };
+    let collides =
+        |command: &Command| match intent::decide(&moved, command, &BTreeSet::new(), utc(NOW)) {
+            Err(IntentError::Collides { with, .. }) => with,
+            other => panic!("{command:?}: {other:?}"),
+        };
     let recurrence_id = at("2026-03-23T18:00:00");
     for to in [
         "2026-03-17T17:11:00",
@@ -226,11 +229,22 @@ fn two_occurrences_of_an_intent_never_share_an_instant() {
         recurrence_id,
         minutes,
     };
-    let error = intent::decide(&moved, &amend(minutes), utc(NOW)).unwrap_err();
+    let error = intent::decide(&moved, &amend(minutes), &BTreeSet::new(), utc(NOW)).unwrap_err();
     assert_eq!(error, IntentError::Set(SetError::Minutes { minutes }));
     assert!(
-        intent::decide(&moved, &amend(24 * 60), utc(NOW)).is_ok(),
+        intent::decide(&moved, &amend(24 * 60), &BTreeSet::new(), utc(NOW)).is_ok(),
         "touching is not overlapping"
+    );
+    // What has a session is where the session is, even if the planner must look back for another.
+    let recurrence_id = at("2026-03-23T18:00:00");
+    let to = at("2026-03-16T18:20:00");
+    let onto = Command::Reschedule { recurrence_id, to };
+    assert_eq!(collides(&onto), at("2026-03-16T18:00:00"));
+    let known = BTreeSet::from([at("2026-03-16T18:00:00")]);
+    let decided = intent::decide(&moved, &onto, &known, utc(NOW)).unwrap();
+    assert_eq!(
+        decided,
+        Idempotent::Applied(Event::Rescheduled { recurrence_id, to })
     );
     // All of them moved onto the one that was moved by hand.
     let error = refused(&moved, &[], &all(later("2026-03-03T18:10:00")), NOW);

@@ -168,14 +168,19 @@ impl Oracle {
 
     /// Applies an edit, and has the sessions follow that have not begun.
     pub(super) fn edit(&mut self, now: DateTime<Utc>, change: impl FnOnce(&mut Self)) {
-        let was: Vec<bool> = self
+        let was: Vec<(bool, Option<NaiveDateTime>)> = self
             .list
             .iter()
-            .map(|dated| self.is_wanted(dated))
+            .map(|dated| (self.is_wanted(dated), dated.own))
             .collect();
         change(self);
-        for (index, was) in was.into_iter().enumerate() {
-            let wanted = self.is_wanted(&self.list[index]);
+        for (index, (was, own)) in was.into_iter().enumerate() {
+            // One that somebody has moved is not called off because the rule now comes to its time.
+            let as_moved = Dated {
+                own,
+                ..self.list[index].clone()
+            };
+            let wanted = self.is_wanted(&as_moved);
             let dated = &mut self.list[index];
             if dated.real && Self::start(dated) > now && wanted != was && !dated.cancelled {
                 dated.off = !wanted;

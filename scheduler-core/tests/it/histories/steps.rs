@@ -90,7 +90,9 @@ impl World {
         change(found);
         let own = found.own.is_some() || found.own_minutes.is_some() || found.cancelled;
         found.named &= own || self.oracle.paused(dated);
-        match intent::decide(&self.segments[dated.segment], command, self.now) {
+        let intent = &self.segments[dated.segment];
+        let known = self.known(intent.id);
+        match intent::decide(intent, command, &known, self.now) {
             Ok(Idempotent::Applied(event)) => {
                 self.happen(dated.segment, event);
                 let before = std::mem::replace(&mut self.oracle, after);
@@ -468,6 +470,20 @@ impl World {
             self.numbers.len(),
             "an appointment has two sessions"
         );
+        for session in &self.sessions {
+            let mut own = self
+                .segments
+                .iter()
+                .filter(|known| known.id == session.intent);
+            let overridden = own.any(|intent| {
+                let overrides = &intent.set.deviations().overrides;
+                overrides.contains_key(&session.recurrence_id)
+            });
+            assert!(
+                !overridden,
+                "a session has an override beside it after {step:?}"
+            );
+        }
         let segments = self.segments.clone();
         assert_eq!(intent::as_of(&self.records, self.now), segments);
         self.seen.push((self.now, segments));

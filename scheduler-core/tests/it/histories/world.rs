@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::intent::{self, Cause, Edited, Event, Intent, Record};
 use scheduler_core::materialize::plan;
 use scheduler_core::session::{self, Party, Session, SessionState};
-use scheduler_core::{Idempotent, LocalDateTime, SessionId, Window, zone};
+use scheduler_core::{Idempotent, IntentId, LocalDateTime, SessionId, Window, zone};
 use uuid::Uuid;
 
 use super::oracle::{Booking, Oracle};
@@ -146,7 +146,12 @@ impl World {
             let virtuals = virtuals.iter().filter(|occurrence| {
                 !occurrence.cancelled && !real.contains(&(intent.id, occurrence.recurrence_id))
             });
-            shown.extend(virtuals.map(|occurrence| {
+            let virtuals: Vec<_> = virtuals.collect();
+            let missing = virtuals
+                .iter()
+                .find(|occurrence| occurrence.start < self.now);
+            assert_eq!(missing, None, "it has begun and was never planned");
+            shown.extend(virtuals.into_iter().map(|occurrence| {
                 (
                     occurrence.start,
                     occurrence.end,
@@ -159,15 +164,16 @@ impl World {
         shown
     }
 
+    pub(super) fn known(&self, intent: IntentId) -> BTreeSet<LocalDateTime> {
+        let own = self.sessions.iter();
+        let own = own.filter(|session| session.intent == intent);
+        own.map(|session| session.recurrence_id).collect()
+    }
+
     pub(super) fn tick(&mut self) {
         for index in 0..self.segments.len() {
             let intent = self.segments[index].clone();
-            let known: BTreeSet<LocalDateTime> = self
-                .sessions
-                .iter()
-                .filter(|session| session.intent == intent.id)
-                .map(|session| session.recurrence_id)
-                .collect();
+            let known = self.known(intent.id);
             let planned = plan(&intent, &known, self.now, HORIZON).unwrap();
             for occurrence in &planned.sessions {
                 self.make_real(
