@@ -122,7 +122,6 @@ impl Weekly {
                     Override {
                         start,
                         cancelled: *cancelled,
-                        ..Override::default()
                     },
                 )
             })
@@ -139,7 +138,6 @@ impl Weekly {
                 .map(|position| at(*position))
                 .collect(),
             overrides,
-            ..Deviations::default()
         }
     }
 

@@ -77,8 +77,7 @@ fn touch_virtual(
         Touch::Cancel => intent::Command::Cancel { recurrence_id },
         Touch::Reschedule(to) => intent::Command::Reschedule { recurrence_id, to },
     };
-    let known = view.known(intent.id);
-    let Idempotent::Applied(event) = intent::decide(intent, &command, &known, now)? else {
+    let Idempotent::Applied(event) = intent::decide(intent, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
     if let Touch::Reschedule(to) = touch {

@@ -262,7 +262,6 @@ pub async fn live_sessions_do_not_overlap(store: Arc<dyn Store>) {
             SessionState::Cancelled {
                 by: Party::Client,
                 late: true,
-                with_intent: false,
             },
         ),
     ] {
