@@ -9,13 +9,14 @@ mod bad_input;
 mod clinic;
 mod crash;
 mod credits;
-
 mod database;
+mod erased;
 mod idempotency;
 mod main_job;
 mod messages;
 mod on_postgres;
 mod operations;
+mod plans;
 mod process;
 mod processes;
 mod properties;

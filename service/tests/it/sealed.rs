@@ -1,7 +1,6 @@
-//! What is known of people: nowhere in the clear, opened in its own row only, gone once it is erased.
+//! What is known of people: nowhere in the clear, opened in its own row only, by keys that can be exchanged.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -13,18 +12,18 @@ use standing::vault::{self, Erased, KeyFile, Vault};
 use store::{PAGE_MAX, Page};
 use tokio::task::JoinSet;
 
-use crate::backend::cluster;
 use crate::clinic::Clinic;
 use crate::database::Database;
+use crate::erased::holding;
 
-const NAME: &str = "Zebulon Quartermain";
-const EMAIL: &str = "zebulon.quartermain@example.org";
+pub(crate) const NAME: &str = "Zebulon Quartermain";
+pub(crate) const EMAIL: &str = "zebulon.quartermain@example.org";
 
-async fn open() -> Clinic {
+pub(crate) async fn open() -> Clinic {
     Clinic::at("2026-03-02T08:00:00Z").await
 }
 
-async fn register(clinic: &Clinic, name: &str, email: Option<&str>) -> String {
+pub(crate) async fn register(clinic: &Clinic, name: &str, email: Option<&str>) -> String {
     let client = json!({ "name": name, "email": email, "zone": "Europe/London" });
     let client = clinic.post("/clients", client).await;
     client["id"].as_str().unwrap().to_owned()
@@ -35,46 +34,14 @@ fn elsewhere(clinic: &Clinic) -> Vault {
     Vault::open(&key_file(clinic)).unwrap()
 }
 
-fn key_file(clinic: &Clinic) -> PathBuf {
+pub(crate) fn key_file(clinic: &Clinic) -> PathBuf {
     clinic.folder.path().join("standing.keys")
 }
 
-async fn deks(clinic: &Clinic, owner: &str) -> Vec<WrappedDek> {
+pub(crate) async fn deks(clinic: &Clinic, owner: &str) -> Vec<WrappedDek> {
     let owner = owner.parse().unwrap();
     let store = &clinic.app.store;
     store.deks(ClinicId::FIRST, &[owner]).await.unwrap()
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
-}
-
-/// How many files below a folder hold these bytes. They are read as copies that another process
-/// makes: to close a file of an SQLite database is to let go of all locks that one's process has on it.
-fn holding(folder: &Path, needle: &[u8]) -> usize {
-    let copies = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp")
-        .args(["-r", "--"])
-        .args([folder, copies.path()])
-        .stderr(Stdio::null()) // sockets, and files that go meanwhile
-        .status();
-    copied.unwrap();
-    files_holding(copies.path(), needle)
-}
-
-fn files_holding(folder: &Path, needle: &[u8]) -> usize {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let holds = entries.map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files_holding(&path, needle)
-        } else {
-            usize::from(contains(&std::fs::read(&path).unwrap(), needle))
-        }
-    });
-    holds.sum()
 }
 
 #[tokio::test]
@@ -391,152 +358,6 @@ async fn a_rotation_that_broke_off_goes_on() {
         clinic.get(&format!("/clients/{}", ids[0])).await["name"],
         "Person 0"
     );
-}
-
-#[tokio::test]
-async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
-    let clinic = open().await;
-    let id = register(&clinic, NAME, Some(EMAIL)).await;
-    let kept = register(&clinic, "Kept", None).await;
-    let wrapped = deks(&clinic, &id).await[0].wrapped.clone();
-    let kept_key = deks(&clinic, &kept).await[0].wrapped.clone();
-    let (folder, files) = match &clinic.database {
-        Location::Sqlite(file) => (clinic.folder.path(), file.parent().unwrap().to_owned()),
-        Location::Postgres(_) => match cluster().await.files() {
-            Ok(files) => (clinic.folder.path(), files),
-            Err(_) => {
-                println!("the server's files are not ours to read: they are not searched");
-                return;
-            }
-        },
-    };
-    let mut database = Database::open(&clinic).await;
-    if let Location::Postgres(_) = clinic.database {
-        database
-            .execute("ALTER SYSTEM SET wal_recycle = off")
-            .await
-            .unwrap();
-        database.execute("SELECT pg_reload_conf()").await.unwrap();
-    }
-    assert!(
-        holding(&files, &wrapped) > 0,
-        "else the search proves nothing"
-    );
-
-    // The binary does it, with the service at work on the same database.
-    let standing = |arguments: &[&str]| {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_standing"));
-        run.args(["--log", "error", "keys"])
-            .args(arguments)
-            .arg("--database");
-        match &clinic.database {
-            Location::Sqlite(path) => run.arg(path),
-            Location::Postgres(url) => run.arg(url),
-        };
-        run.current_dir(folder)
-            .env("STANDING_KEYS", key_file(&clinic));
-        let output = run.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (
-            text(output.stdout) + &text(output.stderr),
-            output.status.success(),
-        )
-    };
-    clinic
-        .post(
-            &format!("/clients/{id}/legal-hold"),
-            json!({ "held": true }),
-        )
-        .await;
-    let (said, content) = standing(&["erase-client", &id]);
-    assert!(!content && said.contains("legal hold"), "{said}");
-    assert!(!folder.join("standing.erased").exists());
-    clinic
-        .post(
-            &format!("/clients/{id}/legal-hold"),
-            json!({ "held": false }),
-        )
-        .await;
-    let shown = clinic.get(&format!("/clients/{id}")).await;
-    assert_eq!(shown["legal_hold"], false);
-    let (said, content) = standing(&["erase-client", &id]);
-    assert!(content && said.contains("is erased"), "{said}");
-
-    let shown = clinic.get(&format!("/clients/{id}")).await;
-    assert_eq!(
-        (&shown["name"], &shown["email"]),
-        (&Value::Null, &Value::Null)
-    );
-    let looked = json!({ "email": EMAIL });
-    let looked = clinic
-        .post_as(&clinic.admin, "/clients/lookup", &looked)
-        .await;
-    assert_eq!(looked.status, StatusCode::NOT_FOUND);
-    assert_eq!(
-        clinic.get(&format!("/clients/{kept}")).await["name"],
-        "Kept"
-    );
-    let change = json!({ "name": "Back" });
-    let path = format!("/clients/{id}/person");
-    let refused = clinic.post_as(&clinic.admin, &path, &change).await;
-    assert_eq!(refused.body["code"], "erased");
-
-    assert_eq!(holding(&files, &wrapped), 0);
-    let dump = dump_without_keys(&clinic).await;
-    let hex: String = kept_key.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(!contains(&dump, &kept_key) && !contains(&dump, hex.as_bytes()));
-    assert!(contains(&dump, kept.as_bytes()) || contains(&dump, uuid(&kept).as_bytes()));
-
-    // After a restore the list erases whoever was.
-    let list = std::fs::read_to_string(folder.join("standing.erased")).unwrap();
-    assert_eq!(list.lines().count(), 1);
-    let (said, content) = standing(&["erase-client", "--replay", "standing.erased"]);
-    assert!(content && said.contains("is erased already"), "{said}");
-    let (said, content) = standing(&["verify"]);
-    assert!(
-        content && said.contains("1 people, 1 keys unwrap, 1 values open"),
-        "{said}"
-    );
-}
-
-fn uuid(text: &str) -> uuid::Uuid {
-    text.parse().unwrap()
-}
-
-/// A dump by the commands that the README gives.
-async fn dump_without_keys(clinic: &Clinic) -> Vec<u8> {
-    match &clinic.database {
-        Location::Sqlite(_) => {
-            let copy = clinic.folder.path().join("copy.db");
-            let mut database = Database::open(clinic).await;
-            let into = format!("VACUUM INTO '{}'", copy.display());
-            database.execute(&into).await.unwrap();
-            let mut database = Database::at(&Location::Sqlite(copy.clone())).await;
-            let without =
-                "PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON; DELETE FROM dek; VACUUM";
-            database.execute(without).await.unwrap();
-            std::fs::read(copy).unwrap()
-        }
-        Location::Postgres(url) => {
-            let installed = std::fs::read_dir("/usr/lib/postgresql")
-                .into_iter()
-                .flatten();
-            let newest = installed.map(|entry| entry.unwrap().path()).max();
-            let program = newest.map(|version| version.join("bin/pg_dump"));
-            let program = program.filter(|program| program.exists());
-            let program = program.unwrap_or_else(|| PathBuf::from("pg_dump"));
-            let dump = Command::new(program)
-                .args(["--exclude-table-data=dek", url])
-                .output()
-                .unwrap();
-            assert!(
-                dump.status.success(),
-                "{}",
-                String::from_utf8_lossy(&dump.stderr)
-            );
-            dump.stdout
-        }
-    }
 }
 
 #[tokio::test]
