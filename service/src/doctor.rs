@@ -211,7 +211,8 @@ async fn holds(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreErro
         .filter(|session| session.state == SessionState::Scheduled);
     let mut odd: BTreeSet<HoldId> = scheduled.map(hold_of).collect();
     let count = odd.len();
-    for client in ledger::accounts(store, clinic).await? {
+    let accounts = store.accounts().await?.into_iter();
+    for (_, client) in accounts.filter(|(of, _)| *of == clinic) {
         if let Some(account) = store.account(clinic, client).await? {
             for open in account.holds() {
                 if !odd.remove(&open.id) {

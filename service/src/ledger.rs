@@ -7,7 +7,7 @@ use clinic::ClinicId;
 use ledger_core::{Account, AccountId, BrokenAt, Corrupt, Entry, Head, fold, verify_anchored};
 use scheduler_core::ClientId;
 use serde::{Deserialize, Serialize};
-use store::{PAGE_MAX, Page, Store, StoreError};
+use store::{PAGE_MAX, Store, StoreError};
 use uuid::Uuid;
 
 /// A head that was kept: the chain of its account must pass through it for ever.
@@ -74,8 +74,8 @@ pub struct Audit {
     pub defects: Vec<(ClinicId, ClientId, Defect)>,
 }
 
-/// Verifies all accounts, those that only have entries, and those that heads were kept of. `progress` is told after
-/// each how many are done.
+/// Verifies all accounts, those that only have entries, and those that heads were kept of. `progress`
+/// is told after each how many are done.
 ///
 /// # Errors
 /// What the store says.
@@ -195,25 +195,6 @@ fn check(
         Err(Defect::Differs {
             seq: snapshot.seq(),
         })
-    }
-}
-
-/// The clients of a clinic: each has an account.
-///
-/// # Errors
-/// What the store says.
-pub async fn accounts(store: &dyn Store, clinic: ClinicId) -> Result<Vec<ClientId>, StoreError> {
-    let mut all: Vec<ClientId> = Vec::new();
-    loop {
-        let page = Page {
-            after: all.last().map(|id| id.0),
-            limit: PAGE_MAX,
-        };
-        let clients = store.clients(clinic, page).await?;
-        if clients.is_empty() {
-            return Ok(all);
-        }
-        all.extend(clients.iter().map(|client| client.id));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is erased is gone: from the database, from its files, and from dumps.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,28 +20,27 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     let kept = register(&clinic, "Kept", None).await;
     let wrapped = deks(&clinic, &id).await[0].wrapped.clone();
     let kept_key = deks(&clinic, &kept).await[0].wrapped.clone();
-    let (folder, files) = match &clinic.database {
-        Location::Sqlite(file) => (clinic.folder.path(), file.parent().unwrap().to_owned()),
-        Location::Postgres(_) => match cluster().await.files() {
-            Ok(files) => (clinic.folder.path(), files),
-            Err(_) => {
-                println!("the server's files are not ours to read: they are not searched");
-                return;
-            }
-        },
+    let folder = clinic.folder.path();
+    let files = match &clinic.database {
+        Location::Sqlite(file) => Some(file.parent().unwrap().to_owned()),
+        Location::Postgres(_) => cluster().await.files().ok(),
     };
-    let mut database = Database::open(&clinic).await;
-    if let Location::Postgres(_) = clinic.database {
-        database
-            .execute("ALTER SYSTEM SET wal_recycle = off")
-            .await
-            .unwrap();
-        database.execute("SELECT pg_reload_conf()").await.unwrap();
+    match &files {
+        None => {
+            let said = "The server's files are not ours to read: they are not searched.\n";
+            let _shown = std::io::stderr().write_all(said.as_bytes());
+        }
+        Some(files) => {
+            let mut database = Database::open(&clinic).await;
+            if let Location::Postgres(_) = clinic.database {
+                let keep_no_old_logs = "ALTER SYSTEM SET wal_recycle = off";
+                database.execute(keep_no_old_logs).await.unwrap();
+                database.execute("SELECT pg_reload_conf()").await.unwrap();
+            }
+            let found = holding(files, &wrapped);
+            assert!(found > 0, "else the search proves nothing");
+        }
     }
-    assert!(
-        holding(&files, &wrapped) > 0,
-        "else the search proves nothing"
-    );
 
     // The binary does it, with the service at work on the same database.
     let standing = |arguments: &[&str]| {
@@ -100,7 +100,9 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     let refused = clinic.post_as(&clinic.admin, &path, &change).await;
     assert_eq!(refused.body["code"], "erased");
 
-    assert_eq!(holding(&files, &wrapped), 0);
+    if let Some(files) = &files {
+        assert_eq!(holding(files, &wrapped), 0);
+    }
     let dump = dump_without_keys(&clinic).await;
     let hex: String = kept_key.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(!contains(&dump, &kept_key) && !contains(&dump, hex.as_bytes()));
