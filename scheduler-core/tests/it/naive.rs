@@ -256,11 +256,12 @@ fn weekday_passes(parts: &Parts, named: &Named) -> bool {
             i64::from(length - date.ordinal()),
         )
     };
-    // A number counts in the month or year of the interval; what left it has none there.
-    let inside = if in_month {
-        (date.year(), date.month()) == (named.year, named.month)
-    } else {
-        date.year() == named.year
+    // A number counts in a month or year of the interval: SKIP=FORWARD, which comes first (RFC 7529
+    // §4.1), may take a date to the next of a year's months, but past the interval it has none.
+    let inside = match parts.freq {
+        Freq::Monthly => (date.year(), date.month()) == (named.year, named.month),
+        _ if in_month => date.year() == named.year && parts.by_month.contains(&date.month()),
+        _ => date.year() == named.year,
     };
     parts.by_day.iter().any(|(nth, weekday)| {
         date.weekday().num_days_from_monday() == *weekday

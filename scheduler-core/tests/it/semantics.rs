@@ -160,6 +160,26 @@ fn a_skipped_day_of_the_month_is_not_given_twice() {
     assert_eq!(days, ["1229", "1231", "0129", "0130", "0131"]);
 }
 
+/// SKIP comes before BYDAY (RFC 7529 §4.1): 31 November is 1 December when weekdays are counted, in
+/// the months that the rule names. December is not one of them in the second rule.
+#[test]
+fn a_weekday_is_counted_in_the_month_that_skip_gave() {
+    for (months, expected) in [
+        ("11,12", &["2025-12-01T09:00:00", "2031-12-01T09:00:00"][..]),
+        ("11", &[]),
+    ] {
+        let rule = format!(
+            "RSCALE=GREGORIAN;SKIP=FORWARD;FREQ=YEARLY;BYMONTH={months};BYMONTHDAY=31;BYDAY=1MO;\
+             UNTIL=20350101"
+        );
+        let found: Vec<String> = all(&set("2023-01-01T09:00:00", "Europe/London", &rule))
+            .iter()
+            .map(|at| at.recurrence_id.to_string())
+            .collect();
+        assert_eq!(found, expected, "{months}");
+    }
+}
+
 #[test]
 fn until_is_inclusive_in_all_its_forms() {
     for (until, count) in [
