@@ -7,7 +7,7 @@ use crate::set::{Occurrence, RecurrenceSet, SetError};
 use crate::whole::{Ruled, Whole};
 use crate::window::ceiling;
 use crate::zone::END_OF_ZONE_DATA;
-use crate::{GapPolicy, LocalDateTime, Window, Zone};
+use crate::{GapPolicy, Window, Zone};
 
 use chrono::{DateTime, Utc};
 
@@ -17,9 +17,9 @@ use chrono::{DateTime, Utc};
 /// memory beside them; what it cannot hold is boxed. Compiling it takes about a hundred nanoseconds,
 /// and COUNT and UNTIL have become a last occurrence by then.
 ///
-/// It runs over one sequence: what rule and additions generate, without the exclusions, as
-/// instants in order, each instant once. An [`Instance`] of it is addressed by its recurrence-id.
-/// Overrides do not change the sequence; [`overlapping`](Self::overlapping) applies them.
+/// It runs over one sequence: what rule and additions generate, up to the set's end, without the
+/// exclusions and what pauses cover, as instants in order, each instant once. An [`Instance`] of it is addressed by its recurrence-id.
+/// Overrides do not change the sequence, not even where a pause covers them; [`overlapping`](Self::overlapping) applies them.
 ///
 /// | question | method |
 /// |---|---|
@@ -113,16 +113,17 @@ impl Compiled {
     #[must_use]
     pub fn new(set: &RecurrenceSet) -> Self {
         let rules = set.rules();
-        let steady = set.deviations().is_empty() && set.gap_policy() == GapPolicy::Shift;
+        let steady = set.deviations().are_dates_empty() && set.gap_policy() == GapPolicy::Shift;
+        let begins = set.deviations().ends.is_none_or(|ends| set.start() < ends);
         match rules {
-            [] if steady => Self(Body::Plain(once(set))),
+            [] if steady && begins => Self(Body::Plain(once(set))),
             [rule] if steady => Self::of_one(set, rule),
             _ => Self(Body::Whole(Box::new(Whole::new(set)))),
         }
     }
 
     fn of_one(set: &RecurrenceSet, rule: &Rule) -> Self {
-        let ruled = compile_rule(rule, set.start());
+        let ruled = compile_rule(rule, set);
         match ruled.shape {
             Shape::Single {
                 days,
@@ -190,7 +191,7 @@ impl Compiled {
         }
     }
 
-    /// The length of every occurrence.
+    /// The length of every occurrence that no override gives another.
     #[must_use]
     pub fn minutes(&self) -> u32 {
         match &self.0 {
@@ -339,9 +340,9 @@ fn once(set: &RecurrenceSet) -> Plain {
     }
 }
 
-/// Compiles one rule. An UNTIL with Z is an instant and becomes the end; the others cut
-/// wall times.
-pub(crate) fn compile_rule(rule: &Rule, start: LocalDateTime) -> Ruled {
+/// Compiles one rule of a set. An UNTIL with Z is an instant and becomes the end; the others, and
+/// the end of the set, cut wall times.
+pub(crate) fn compile_rule(rule: &Rule, set: &RecurrenceSet) -> Ruled {
     let mut end = END_OF_ZONE_DATA.timestamp();
     let wall = match rule.end() {
         End::Until(Until::Instant(until)) => {
@@ -351,10 +352,12 @@ pub(crate) fn compile_rule(rule: &Rule, start: LocalDateTime) -> Ruled {
         End::Until(until) => Some(wall_until(until)),
         _ => None,
     };
-    Ruled {
-        shape: Expansion::through(rule, start, wall).into_shape(),
-        end,
-    }
+    let shape = Expansion::through(rule, set.start(), wall).into_shape();
+    let shape = match set.deviations().ends {
+        Some(ends) => shape.until(to_wall(ends) - 1),
+        None => shape,
+    };
+    Ruled { shape, end }
 }
 
 #[inline]

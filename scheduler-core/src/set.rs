@@ -1,14 +1,16 @@
 //! The recurrence set: one standing appointment, and the occurrences it means.
 //!
 //! The set is built up in this order (RFC 5545 §3.8.5, RFC 8984 §4.3): rule, additions,
-//! exclusions, overrides. It never holds an occurrence; it computes them.
+//! exclusions, pauses, overrides: what comes later is stronger. Its end, if it has one, cuts all of
+//! them. It never holds an occurrence; it computes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::compiled::{Compiled, Sequence};
+use crate::pause::{Pause, PausedSlot};
 use crate::rule::Rule;
 use crate::whole::Whole;
 use crate::zone::{END_OF_ZONE_DATA, GapPolicy, Resolution, Zone};
@@ -98,6 +100,12 @@ pub struct Deviations {
     /// Occurrences that happen otherwise, by recurrence-id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<LocalDateTime, Override>,
+    /// Stretches of dates on which nothing takes place, in order and apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
+    /// Nothing is an occurrence from this recurrence-id on, whatever else is said here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<LocalDateTime>,
 }
 
 /// How one occurrence differs from what the rule says of it (RFC 8984 §4.3.5).
@@ -107,6 +115,9 @@ pub struct Override {
     /// It starts at this wall time of the set's zone instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<LocalDateTime>,
+    /// It lasts this long instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<u32>,
     /// It does not take place, and is still shown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelled: bool,
@@ -119,7 +130,7 @@ pub struct Occurrence {
     pub recurrence_id: LocalDateTime,
     /// When it starts in effect.
     pub start: DateTime<Utc>,
-    /// When it ends: exactly the set's minutes after its start.
+    /// When it ends: exactly its minutes after its start.
     pub end: DateTime<Utc>,
     /// What the zone's clock changes did to its start.
     pub resolution: Resolution,
@@ -136,7 +147,9 @@ pub enum Lookup {
     Occurrence(Occurrence),
     /// It was generated and then excluded.
     Excluded,
-    /// The set never generated it.
+    /// It was generated, and a pause covers it.
+    Paused,
+    /// The set never generated it, or has ended before it.
     NotGenerated,
 }
 
@@ -164,13 +177,59 @@ pub enum SetError {
     /// The set would deviate in more dates than a set can.
     #[error("a set deviates in at most {DEVIATIONS_MAX} dates")]
     TooManyDeviations,
+    /// A pause that ends before it begins, or holds no date.
+    #[error("a pause must end after it begins, this one is from {from} to {until}")]
+    EmptyPause {
+        /// Its first date.
+        from: NaiveDate,
+        /// The first date after it, as given.
+        until: NaiveDate,
+    },
+    /// Two pauses that share a date, or are not in order.
+    #[error("the pause from {second} begins before the one from {first} is over")]
+    PausesOverlap {
+        /// The first date of the earlier one.
+        first: NaiveDate,
+        /// The first date of the other.
+        second: NaiveDate,
+    },
 }
 
 impl Deviations {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.additions.is_empty() && self.exclusions.is_empty() && self.overrides.is_empty()
+        self.are_dates_empty() && self.ends.is_none()
+    }
+
+    /// Whether there are none but the end.
+    pub(crate) fn are_dates_empty(&self) -> bool {
+        self.additions.is_empty()
+            && self.exclusions.is_empty()
+            && self.overrides.is_empty()
+            && self.pauses.is_empty()
+    }
+
+    /// How many dates and stretches of dates deviate.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.additions.len() + self.exclusions.len() + self.overrides.len() + self.pauses.len()
+    }
+
+    /// The pause that covers a recurrence-id.
+    #[must_use]
+    pub fn pause_of(&self, recurrence_id: LocalDateTime) -> Option<&Pause> {
+        self.pauses.iter().find(|pause| pause.covers(recurrence_id))
+    }
+}
+
+/// # Errors
+/// [`SetError::Minutes`] unless `minutes` is from 1 to [`MINUTES_MAX`].
+pub(crate) fn check_minutes(minutes: u32) -> Result<(), SetError> {
+    if (1..=MINUTES_MAX).contains(&minutes) {
+        Ok(())
+    } else {
+        Err(SetError::Minutes { minutes })
     }
 }
 
@@ -180,9 +239,7 @@ impl RecurrenceSet {
     /// # Errors
     /// [`SetError::Minutes`] unless `minutes` is from 1 to [`MINUTES_MAX`].
     pub fn new(start: LocalDateTime, zone: Zone, minutes: u32) -> Result<Self, SetError> {
-        if !(1..=MINUTES_MAX).contains(&minutes) {
-            return Err(SetError::Minutes { minutes });
-        }
+        check_minutes(minutes)?;
         Ok(Self {
             start,
             zone,
@@ -230,14 +287,57 @@ impl RecurrenceSet {
     /// The same set, deviating from its rule in these dates.
     ///
     /// # Errors
-    /// [`SetError::TooManyDeviations`].
+    /// [`SetError::TooManyDeviations`]; [`SetError::EmptyPause`] and [`SetError::PausesOverlap`];
+    /// [`SetError::Minutes`] of an override.
     pub fn with_deviations(self, deviations: Deviations) -> Result<Self, SetError> {
-        let count =
-            deviations.additions.len() + deviations.exclusions.len() + deviations.overrides.len();
-        if count > DEVIATIONS_MAX {
+        if deviations.count() > DEVIATIONS_MAX {
             return Err(SetError::TooManyDeviations);
         }
+        Pause::check(&deviations.pauses)?;
+        let lengths = deviations.overrides.values();
+        for minutes in lengths.filter_map(|changed| changed.minutes) {
+            check_minutes(minutes)?;
+        }
         Ok(Self { deviations, ..self })
+    }
+
+    /// The same set as it takes up its therapist's time: a pause that keeps the slot frees none.
+    #[must_use]
+    pub fn occupying(&self) -> Self {
+        let mut set = self.clone();
+        let pauses = &mut set.deviations.pauses;
+        pauses.retain(|pause| pause.slot == PausedSlot::Freed);
+        set
+    }
+
+    /// The same set without its pauses.
+    #[must_use]
+    pub fn without_pauses(&self) -> Self {
+        let mut set = self.clone();
+        set.deviations.pauses.clear();
+        set
+    }
+
+    /// What its rules alone generate, up to its end.
+    pub(crate) fn bare(&self) -> Self {
+        let deviations = Deviations {
+            ends: self.deviations.ends,
+            ..Deviations::default()
+        };
+        Self {
+            deviations,
+            rules: self.rules.clone(),
+            ..*self
+        }
+    }
+
+    /// What its rules and additions generate, up to its end, excluded and paused or not.
+    pub(crate) fn generating(&self) -> Self {
+        let mut set = self.bare();
+        set.deviations
+            .additions
+            .clone_from(&self.deviations.additions);
+        set
     }
 
     /// The wall time of the start.
@@ -258,7 +358,7 @@ impl RecurrenceSet {
         self.gap
     }
 
-    /// The length of every occurrence.
+    /// The length of every occurrence that no override gives another.
     #[must_use]
     pub fn minutes(&self) -> u32 {
         self.minutes
@@ -352,11 +452,12 @@ impl RecurrenceSet {
         }
         match self.deviations.overrides.get(&recurrence_id) {
             Some(changed) => Lookup::Occurrence(self.as_overridden(recurrence_id, *changed)),
+            None if self.deviations.pause_of(recurrence_id).is_some() => Lookup::Paused,
             None => Lookup::Occurrence(self.as_generated(&instance)),
         }
     }
 
-    /// When an occurrence of this set that starts at `start` ends.
+    /// When an occurrence of this set that starts at `start` ends, unless an override says more.
     #[must_use]
     pub fn end_of(&self, start: DateTime<Utc>) -> DateTime<Utc> {
         start + self.length()
@@ -382,7 +483,7 @@ impl RecurrenceSet {
         Occurrence {
             recurrence_id,
             start,
-            end: self.end_of(start),
+            end: start + TimeDelta::minutes(i64::from(changed.minutes.unwrap_or(self.minutes))),
             resolution,
             moved: start != self.zone.resolve(recurrence_id).0,
             cancelled: changed.cancelled,
@@ -390,7 +491,10 @@ impl RecurrenceSet {
     }
 
     pub(crate) fn overridden(&self) -> impl Iterator<Item = Occurrence> + '_ {
+        let ends = self.deviations.ends;
         let overrides = self.deviations.overrides.iter();
-        overrides.map(|(recurrence_id, changed)| self.as_overridden(*recurrence_id, *changed))
+        overrides
+            .filter(move |(recurrence_id, _)| ends.is_none_or(|ends| **recurrence_id < ends))
+            .map(|(recurrence_id, changed)| self.as_overridden(*recurrence_id, *changed))
     }
 }

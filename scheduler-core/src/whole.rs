@@ -1,11 +1,12 @@
 //! The sequence of a set that is more than one plain rule: several rules, several times a day,
-//! additions, exclusions, overrides.
+//! additions, exclusions, pauses, overrides.
 
 use chrono::DateTime;
 
 use crate::compiled::compile_rule;
 use crate::epoch::{Wall, to_wall};
 use crate::instances::{Instance, Zoned};
+use crate::pause::Stretch;
 use crate::rule::Shape;
 use crate::set::{Occurrence, RecurrenceSet};
 use crate::zone::{END_OF_ZONE_DATA, Resolution};
@@ -24,8 +25,9 @@ pub(crate) struct Whole {
     exclusions: Vec<LocalDateTime>,
     /// The instants that additions have and no rule has.
     added: Vec<i64>,
-    /// The instants that were generated and then excluded.
+    /// The instants that were generated and then excluded, and are not paused.
     removed: Vec<i64>,
+    pauses: Vec<Stretch>,
     /// The occurrences with an override, by recurrence-id.
     pub(crate) overridden: Vec<Occurrence>,
 }
@@ -40,17 +42,18 @@ pub(crate) struct Ruled {
 impl Whole {
     pub(crate) fn new(set: &RecurrenceSet) -> Self {
         let mut whole = Self::empty(set);
-        let start = set.start();
-        whole.rules = set
-            .rules()
-            .iter()
-            .map(|rule| compile_rule(rule, start))
-            .collect();
+        let rules = set.rules().iter();
+        whole.rules = rules.map(|rule| compile_rule(rule, set)).collect();
         let deviations = set.deviations();
+        let pauses = deviations.pauses.iter();
+        whole.pauses = pauses
+            .map(|pause| Stretch::new(*pause, whole.zone))
+            .collect();
         let mut additions: Vec<LocalDateTime> = deviations.additions.iter().copied().collect();
         if set.rules().is_empty() {
-            additions.push(start);
+            additions.push(set.start());
         }
+        additions.retain(|at| deviations.ends.is_none_or(|ends| *at < ends));
         let additions = additions.into_iter().filter_map(|at| whole.resolve(at));
         let mut additions: Vec<Instance> = additions.collect();
         additions.sort_unstable_by_key(order);
@@ -65,7 +68,9 @@ impl Whole {
         let mut removed: Vec<i64> = whole
             .exclusions
             .iter()
-            .filter_map(|at| Some(whole.generated(*at)?.unix))
+            .filter_map(|at| whole.generated(*at))
+            .filter(|found| whole.pause_of(found).is_none())
+            .map(|found| found.unix)
             .collect();
         removed.sort_unstable();
         whole.removed = removed;
@@ -90,6 +95,7 @@ impl Whole {
             exclusions: Vec::new(),
             added: Vec::new(),
             removed: Vec::new(),
+            pauses: Vec::new(),
             overridden: Vec::new(),
         }
     }
@@ -130,8 +136,8 @@ impl Whole {
     /// The one rule, if there is nothing else.
     #[inline]
     pub(crate) fn steady(&self) -> Option<Zoned<'_>> {
-        match (&*self.rules, &*self.additions, &*self.exclusions) {
-            ([ruled], [], []) => Some(self.zoned_rule(ruled)),
+        match (&*self.rules, &*self.additions) {
+            ([ruled], []) if self.leaves_nothing_out() => Some(self.zoned_rule(ruled)),
             _ => None,
         }
     }
@@ -168,6 +174,20 @@ impl Whole {
         self.generated_next(latest)
     }
 
+    /// Whether nothing that is generated is left out.
+    #[inline]
+    fn leaves_nothing_out(&self) -> bool {
+        self.exclusions.is_empty() && self.pauses.is_empty()
+    }
+
+    fn is_left_out(&self, instance: &Instance) -> bool {
+        self.is_excluded(instance) || self.pause_of(instance).is_some()
+    }
+
+    fn pause_of(&self, instance: &Instance) -> Option<&Stretch> {
+        self.pauses.iter().find(|pause| pause.covers(instance))
+    }
+
     fn is_excluded(&self, instance: &Instance) -> bool {
         self.exclusions
             .binary_search(&instance.recurrence_id)
@@ -184,18 +204,26 @@ impl Whole {
 
     pub(crate) fn next(&self, unix: i64) -> Option<Instance> {
         let mut found = self.generated_next(unix)?;
-        while self.is_excluded(&found) {
-            found = self.generated_next(found.unix + 1)?;
+        loop {
+            let from = match self.pause_of(&found) {
+                Some(pause) => pause.after(found.unix),
+                None if self.is_excluded(&found) => found.unix + 1,
+                None => return Some(found),
+            };
+            found = self.generated_next(from)?;
         }
-        Some(found)
     }
 
     pub(crate) fn prev(&self, unix: i64) -> Option<Instance> {
         let mut found = self.generated_prev(unix)?;
-        while self.is_excluded(&found) {
-            found = self.generated_prev(found.unix)?;
+        loop {
+            let before = match self.pause_of(&found) {
+                Some(pause) => pause.before(found.unix),
+                None if self.is_excluded(&found) => found.unix,
+                None => return Some(found),
+            };
+            found = self.generated_prev(before)?;
         }
-        Some(found)
     }
 
     pub(crate) fn rank(&self, unix: i64) -> u64 {
@@ -205,9 +233,35 @@ impl Whole {
             self.run(i64::MIN / 2, unix, |_| count += 1);
             return count;
         }
-        let before = |list: &[i64]| list.partition_point(|at| *at < unix) as u64;
+        let pauses = self.pauses.iter();
+        let paused: u64 = pauses.map(|pause| self.paused_before(pause, unix)).sum();
+        self.generated_rank(unix) - count_before(&self.removed, unix) - paused
+    }
+
+    /// How many instances one rule and the additions generate before an instant.
+    fn generated_rank(&self, unix: i64) -> u64 {
         let ruled: u64 = self.zoned().map(|zoned| zoned.rank(unix)).sum();
-        ruled + before(&self.added) - before(&self.removed)
+        ruled + count_before(&self.added, unix)
+    }
+
+    /// How many of them a pause covers: those near its edges one by one.
+    fn paused_before(&self, pause: &Stretch, unix: i64) -> u64 {
+        let one_by_one = |from: i64, to: i64| {
+            let mut count = 0;
+            let mut next = self.generated_next(from);
+            while let Some(found) = next.filter(|found| found.unix < to.min(unix)) {
+                count += u64::from(pause.covers(&found));
+                next = self.generated_next(found.unix + 1);
+            }
+            count
+        };
+        if unix <= pause.from {
+            return 0;
+        }
+        let (low, high) = (pause.low.min(unix), pause.high.min(unix));
+        one_by_one(pause.from, pause.low)
+            + (self.generated_rank(high) - self.generated_rank(low))
+            + one_by_one(pause.high, pause.to)
     }
 
     pub(crate) fn nth(&self, n: u64) -> Option<Instance> {
@@ -237,11 +291,11 @@ impl Whole {
     pub(crate) fn run(&self, from: i64, to: i64, mut f: impl FnMut(Instance)) {
         if let ([ruled], []) = (&*self.rules, &*self.additions) {
             let zoned = self.zoned_rule(ruled);
-            if self.exclusions.is_empty() {
+            if self.leaves_nothing_out() {
                 return zoned.run(from, to, f);
             }
             return zoned.run(from, to, |found| {
-                if !self.is_excluded(&found) {
+                if !self.is_left_out(&found) {
                     f(found);
                 }
             });
@@ -255,6 +309,9 @@ impl Whole {
 
     /// Whether anything is generated at or after the end of the zone data, a wall time.
     pub(crate) fn goes_on(&self, wall: Wall) -> bool {
+        if self.pauses.iter().any(Stretch::is_open) {
+            return false;
+        }
         let end = END_OF_ZONE_DATA.timestamp();
         let endless = self.rules.iter().filter(|ruled| ruled.end == end);
         endless
@@ -262,6 +319,10 @@ impl Whole {
             .any(|civil| civil.next(wall).is_some())
             || self.additions.iter().any(|addition| addition.unix >= end)
     }
+}
+
+fn count_before(instants: &[i64], unix: i64) -> u64 {
+    instants.partition_point(|at| *at < unix) as u64
 }
 
 fn within_zone_data(instance: &Instance) -> bool {

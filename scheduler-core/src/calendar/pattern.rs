@@ -108,10 +108,14 @@ pub(crate) struct Pattern {
     pub(crate) life: Option<(i64, i64)>,
     /// The starts of additions and overrides.
     pub(crate) extras: Vec<i64>,
+    /// The longest of its occurrences, in minutes: dates may have a length of their own.
+    longest: u32,
 }
 
 impl Pattern {
     pub(crate) fn new(set: &RecurrenceSet, buffers: Buffers) -> Self {
+        // A pause that keeps the slot keeps it from others.
+        let set = &set.occupying();
         let compiled = set.compile();
         let zone = set.zone();
         let before = buffers.seconds().0;
@@ -122,7 +126,7 @@ impl Pattern {
                 .map(|beat| vec![beat]),
             None => {
                 let rules = set.rules().iter();
-                let shapes = rules.map(|rule| compile_rule(rule, set.start()).shape);
+                let shapes = rules.map(|rule| compile_rule(rule, set).shape);
                 shapes
                     .map(|shape| shape.civil().beat(before, length))
                     .collect()
@@ -140,12 +144,15 @@ impl Pattern {
             .chain(set.overridden().map(|moved| moved.start.timestamp()))
             .collect();
         extras.sort_unstable();
+        let overrides = set.deviations().overrides.values();
+        let lengths = overrides.filter_map(|changed| changed.minutes);
         Self {
             compiled,
             buffers,
             beats,
             life,
             extras,
+            longest: lengths.fold(set.minutes(), u32::max),
         }
     }
 
@@ -153,14 +160,14 @@ impl Pattern {
         self.compiled.zone()
     }
 
-    /// The length of an occurrence, in seconds.
+    /// The length of the longest occurrence, in seconds: how far back one reaches at most.
     pub(crate) fn length(&self) -> i64 {
-        60 * i64::from(self.compiled.minutes())
+        60 * i64::from(self.longest)
     }
 
-    /// The length of a block, in seconds.
+    /// The length of the longest block, in seconds.
     pub(crate) fn block(&self) -> i64 {
-        block_length(self.compiled.minutes(), self.buffers)
+        block_length(self.longest, self.buffers)
     }
 
     /// What takes place and starts in `from..to`, by start; nothing from the end of the zone data

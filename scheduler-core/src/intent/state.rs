@@ -1,5 +1,7 @@
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
+use super::error::IntentError;
 use crate::{ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId};
 
 /// A standing booking: who, what, and the set of all its occurrences.
@@ -9,6 +11,8 @@ pub struct Intent {
     pub id: IntentId,
     /// The id of the series' first segment.
     pub series: IntentId,
+    /// The segment that this one was split from.
+    pub continues: Option<IntentId>,
     /// Whose time it takes.
     pub therapist: TherapistId,
     /// Whom it is for.
@@ -17,12 +21,45 @@ pub struct Intent {
     pub service: ServiceId,
     /// When.
     pub set: RecurrenceSet,
+    /// Whether it goes on, and where.
+    pub state: IntentState,
     /// Every occurrence that starts, in effect, before this instant has been planned.
     pub done_through: DateTime<Utc>,
     /// When the planner has to look at it next; `None` if never.
     pub next_due_at: Option<DateTime<Utc>>,
     /// Raised by every change that a person makes. The planner guards on it and does not raise it.
     pub version: u64,
+}
+
+/// Whether an intent goes on. What it still means is in its set, whatever the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum IntentState {
+    /// It does, as far as its rule goes.
+    #[default]
+    Active,
+    /// It was ended.
+    Ended,
+    /// Another segment has what followed.
+    Continued {
+        /// That segment.
+        by: IntentId,
+    },
+    /// The change that made it was undone. It means nothing.
+    Withdrawn,
+}
+
+impl IntentState {
+    /// Its name, as stored and shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Ended => "ended",
+            Self::Continued { .. } => "continued",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 impl Intent {
@@ -34,5 +71,17 @@ impl Intent {
     pub fn sessions_known_from(&self) -> LocalDateTime {
         let local = self.set.zone().local(self.done_through);
         local.plus_seconds(-48 * 3600).unwrap_or(LocalDateTime::MIN)
+    }
+
+    /// Checks that it is as the caller last saw it.
+    ///
+    /// # Errors
+    /// [`IntentError::StaleVersion`].
+    pub fn expect_version(&self, expected: u64) -> Result<(), IntentError> {
+        if expected == self.version {
+            return Ok(());
+        }
+        let actual = self.version;
+        Err(IntentError::StaleVersion { expected, actual })
     }
 }

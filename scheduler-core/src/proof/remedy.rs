@@ -66,18 +66,20 @@ pub fn remedied(
         if !known.insert(recurrence_id) {
             return Err(RemedyError::Twice { recurrence_id });
         }
-        match set.lookup(recurrence_id) {
-            Lookup::Occurrence(occurrence) if !occurrence.cancelled => {}
+        let length = match set.lookup(recurrence_id) {
+            Lookup::Occurrence(occurrence) if !occurrence.cancelled => {
+                occurrence.end - occurrence.start
+            }
             Lookup::NotGenerated => return Err(RemedyError::NotGenerated { recurrence_id }),
             _ => return Err(RemedyError::Gone { recurrence_id }),
-        }
+        };
         match remedy {
             Remedy::Skip => {
                 deviations.overrides.remove(&recurrence_id);
                 deviations.exclusions.insert(recurrence_id);
             }
             Remedy::MoveTo(to) => {
-                if set.end_of(set.zone().resolve(to).0) > END_OF_ZONE_DATA {
+                if set.zone().resolve(to).0 + length > END_OF_ZONE_DATA {
                     return Err(RemedyError::BeyondZoneData { to });
                 }
                 deviations.overrides.entry(recurrence_id).or_default().start = Some(to);

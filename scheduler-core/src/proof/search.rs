@@ -21,7 +21,9 @@ pub(super) struct Search<'a> {
     candidate: Pattern,
     /// The same without buffers: hours and blackouts are not about them.
     bare: Pattern,
-    /// The first start that is not over at the beginning, and the first that is too late.
+    /// The beginning: what is over by then is not compared.
+    from: i64,
+    /// The first start that may not be over at the beginning, and the first that is too late.
     span: (i64, i64),
     reach: i64,
     calendar: &'a Calendar,
@@ -43,11 +45,10 @@ impl<'a> Search<'a> {
         let pattern = Pattern::new(candidate.set, candidate.buffers);
         let blocks = calendar.kept().iter().map(|kept| kept.pattern.block());
         let longest = blocks.max().unwrap_or(0).max(pattern.block());
+        let from = candidate.from.timestamp();
         Self {
-            span: (
-                candidate.from.timestamp() - bare.length() + 1,
-                ceiling(until),
-            ),
+            from,
+            span: (from - bare.length() + 1, ceiling(until)),
             reach: pattern.block() + longest,
             candidate: pattern,
             bare,
@@ -100,11 +101,14 @@ impl<'a> Search<'a> {
     /// The candidate's occurrences that start in a stretch and take place, by start.
     fn own(&mut self, (from, to): (i64, i64)) -> Result<Vec<Due>, SetError> {
         if to - from <= LONG_SECONDS {
-            return self.candidate.starting_in(from, to, &mut self.budget);
+            let mut found = self.candidate.starting_in(from, to, &mut self.budget)?;
+            found.retain(|due| due.ends > self.from);
+            return Ok(found);
         }
         if self.life.is_none() {
             let (from, to) = self.span;
-            let life = self.candidate.starting_in(from, to, &mut self.budget)?;
+            let mut life = self.candidate.starting_in(from, to, &mut self.budget)?;
+            life.retain(|due| due.ends > self.from);
             self.life = Some(life);
         }
         let life = self.life.as_deref().unwrap_or_default();
@@ -187,6 +191,9 @@ impl<'a> Search<'a> {
             for (index, due) in own.iter().enumerate().skip(first) {
                 while own[begin].starts <= due.starts - self.reach {
                     begin += 1;
+                }
+                if due.ends <= self.from {
+                    continue;
                 }
                 let (starts, _) = self.block(due);
                 for earlier in &own[begin..index] {

@@ -70,7 +70,7 @@ impl Shape {
     }
 
     /// The same shape without what is after `last`, or empty if that is all.
-    fn until(mut self, last: Wall) -> Self {
+    pub(crate) fn until(mut self, last: Wall) -> Self {
         let Some(last) = self.civil().prev(last) else {
             return Self::Empty;
         };

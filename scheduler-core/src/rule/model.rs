@@ -36,6 +36,12 @@ impl Rule {
         self.interval
     }
 
+    /// The same rule with another end.
+    #[must_use]
+    pub fn with_end(self, end: End) -> Self {
+        Self { end, ..self }
+    }
+
     /// COUNT, UNTIL or neither.
     #[must_use]
     pub fn end(&self) -> End {

@@ -2,6 +2,27 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::state::{CaseReason, Party};
+use crate::{IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
+
+/// The occurrence that a session is, and what it says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    /// The segment.
+    pub intent: IntentId,
+    /// The occurrence.
+    pub recurrence_id: LocalDateTime,
+    /// Whose time it takes.
+    pub therapist: TherapistId,
+    /// What it is.
+    pub service: ServiceId,
+    /// The zone of the recurrence-id.
+    pub zone: Zone,
+    /// The first instant.
+    pub starts_at: DateTime<Utc>,
+    /// The first instant after it.
+    pub ends_at: DateTime<Utc>,
+}
 
 /// What may be asked of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +48,17 @@ pub enum Command {
         /// Whether the cancellation policy calls that late.
         late: bool,
     },
+    /// Call it off with its intent's occurrences, so that it comes back with them.
+    CallOff {
+        /// Who does.
+        by: Party,
+        /// Whether the cancellation policy calls that late.
+        late: bool,
+    },
+    /// Bring back what was called off with its intent's occurrences. It has no credit yet.
+    Reopen,
+    /// Make it an occurrence of the segment that continues, or continued, its own.
+    Rebind(Binding),
     /// It took place.
     Complete,
     /// The client did not come.
@@ -54,6 +86,15 @@ pub enum Event {
         by: Party,
         late: bool,
     },
+    CalledOff {
+        by: Party,
+        late: bool,
+    },
+    Reopened,
+    Rebound {
+        from: Binding,
+        to: Binding,
+    },
     Completed,
     NoShow,
 }
@@ -67,6 +108,9 @@ impl Command {
             Self::OpenCase { .. } => "open a case for",
             Self::Reschedule { .. } => "reschedule",
             Self::Cancel { .. } => "cancel",
+            Self::CallOff { .. } => "call off",
+            Self::Reopen => "reopen",
+            Self::Rebind(_) => "rebind",
             Self::Complete => "complete",
             Self::NoShow => "mark as no-show",
         }

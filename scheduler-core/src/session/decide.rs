@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::command::{Command, Event};
+use super::command::{Binding, Command, Event};
 use super::state::{Party, Session, SessionState};
 use crate::Idempotent;
 use crate::zone::END_OF_ZONE_DATA;
@@ -67,7 +67,9 @@ pub fn decide(
         (Scheduled, Command::Fund)
         | (Completed, Command::Complete)
         | (NoShow, Command::NoShow)
-        | (Cancelled { .. }, Command::Cancel { .. }) => return Ok(Idempotent::AlreadyApplied),
+        | (Cancelled { .. }, Command::Cancel { .. } | Command::CallOff { .. }) => {
+            return Ok(Idempotent::AlreadyApplied);
+        }
         (Case { reason }, Command::OpenCase { reason: again }) if reason == *again => {
             return Ok(Idempotent::AlreadyApplied);
         }
@@ -84,6 +86,23 @@ pub fn decide(
                 by: *by,
                 late: *late,
             }
+        }
+        (
+            Scheduled | Unfunded | Case { .. } | Cancelled { .. },
+            Command::CallOff { .. } | Command::Rebind(_) | Command::Reopen,
+        ) if started => return Err(already_started(session, command, now)),
+        (Scheduled | Unfunded | Case { .. }, Command::CallOff { by, late }) => Event::CalledOff {
+            by: *by,
+            late: *late,
+        },
+        (
+            Cancelled {
+                with_intent: true, ..
+            },
+            Command::Reopen,
+        ) => Event::Reopened,
+        (Scheduled | Unfunded | Case { .. } | Cancelled { .. }, Command::Rebind(to)) => {
+            return rebind(session, *to, now);
         }
         (Scheduled | Unfunded, Command::Complete | Command::NoShow) if !started => {
             return Err(SessionError::NotStarted {
@@ -128,6 +147,25 @@ fn reschedule(
         starts_at,
         ends_at,
     }))
+}
+
+fn rebind(
+    session: &Session,
+    to: Binding,
+    now: DateTime<Utc>,
+) -> Result<Idempotent<Event>, SessionError> {
+    let from = session.binding();
+    let starts_at = to.starts_at;
+    if from == to {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    if starts_at <= now {
+        return Err(SessionError::IntoThePast { starts_at, now });
+    }
+    if to.ends_at > END_OF_ZONE_DATA {
+        return Err(SessionError::BeyondZoneData { starts_at });
+    }
+    Ok(Idempotent::Applied(Event::Rebound { from, to }))
 }
 
 fn already_started(session: &Session, command: &Command, now: DateTime<Utc>) -> SessionError {

@@ -1,5 +1,6 @@
 use super::command::Event;
 use super::state::{Session, SessionState};
+use crate::zone::TZDB;
 
 /// The session after an event.
 #[must_use]
@@ -13,7 +14,41 @@ pub fn evolve(session: Session, event: &Event) -> Session {
     match *event {
         Event::Funded => with_state(SessionState::Scheduled),
         Event::CaseOpened { reason } => with_state(SessionState::Case { reason }),
-        Event::Cancelled { by, late } => with_state(SessionState::Cancelled { by, late }),
+        Event::Cancelled { by, late } => with_state(SessionState::Cancelled {
+            by,
+            late,
+            with_intent: false,
+        }),
+        Event::CalledOff { by, late } => with_state(SessionState::Cancelled {
+            by,
+            late,
+            with_intent: true,
+        }),
+        // A new life: its messages and its hold are not those of the last one.
+        Event::Reopened => Session {
+            state: SessionState::Unfunded,
+            slot_version: session.slot_version + 1,
+            hold_generation: session.hold_generation + 1,
+            version,
+            ..session
+        },
+        Event::Rebound { to, .. } => {
+            let same = session.therapist == to.therapist
+                && (session.starts_at, session.ends_at) == (to.starts_at, to.ends_at);
+            Session {
+                intent: to.intent,
+                recurrence_id: to.recurrence_id,
+                therapist: to.therapist,
+                service: to.service,
+                zone: to.zone,
+                starts_at: to.starts_at,
+                ends_at: to.ends_at,
+                tzdb: TZDB.to_owned(),
+                slot_version: session.slot_version + u32::from(!same),
+                version,
+                ..session
+            }
+        }
         Event::Completed => with_state(SessionState::Completed),
         Event::NoShow => with_state(SessionState::NoShow),
         Event::Rescheduled {

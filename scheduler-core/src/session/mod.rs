@@ -8,7 +8,10 @@
 //!      +-------+-------+
 //!              v
 //!          cancelled                missed   (was past before it was planned)
+//!              |
+//!              +--> unfunded   (reopened, if it was called off with its intent's occurrences)
 //! ```
+//! A split of the intent rebinds what is still to come to another segment, whatever its state.
 //! `completed`, `no_show`, `cancelled` and `missed` are finished.
 
 mod command;
@@ -16,7 +19,7 @@ mod decide;
 mod evolve;
 mod state;
 
-pub use command::{Command, Event};
+pub use command::{Binding, Command, Event};
 pub use decide::{SessionError, decide};
 pub use evolve::evolve;
 pub use state::{CaseReason, Party, Session, SessionState};

@@ -1,12 +1,13 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::command::Binding;
 use crate::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
 
 /// An occurrence that was made real. Its row alone is the truth of its time and state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Assigned once, never changed.
+    /// Assigned once, never changed, also when it becomes an occurrence of another segment.
     pub id: SessionId,
     /// The intent it is an occurrence of.
     pub intent: IntentId,
@@ -61,6 +62,10 @@ pub enum SessionState {
         by: Party,
         /// Whether that was inside the late window of the cancellation policy.
         late: bool,
+        /// Whether it went with its intent's occurrences, by a pause, an end or a split. Then, and
+        /// only then, it reopens when they are restored.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        with_intent: bool,
     },
     /// It was already past when it was first planned, after an outage.
     Missed,
@@ -89,6 +94,20 @@ pub enum Party {
 }
 
 impl Session {
+    /// The occurrence that it is, as it is.
+    #[must_use]
+    pub fn binding(&self) -> Binding {
+        Binding {
+            intent: self.intent,
+            recurrence_id: self.recurrence_id,
+            therapist: self.therapist,
+            service: self.service,
+            zone: self.zone,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+        }
+    }
+
     /// Whether it starts at another instant than its recurrence-id means.
     #[must_use]
     pub fn is_moved(&self) -> bool {
@@ -102,6 +121,12 @@ impl SessionState {
     #[must_use]
     pub fn is_live(self) -> bool {
         matches!(self, Self::Scheduled | Self::Unfunded)
+    }
+
+    /// Whether it is over in a way that only a correction changes.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::NoShow | Self::Missed)
     }
 
     /// Its name, as stored and shown.

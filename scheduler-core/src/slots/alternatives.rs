@@ -47,7 +47,7 @@ pub struct Alternatives {
 ///
 /// The proposals are free beside each other and beside all dates of the series, moved or not, so
 /// that any of them can be taken. Booking window and step are not asked of the series' own dates;
-/// length and buffers are the candidate's.
+/// lengths and buffers are the candidate's.
 ///
 /// # Errors
 /// [`SetError`] if it is beyond what a set or a calendar can compute.
@@ -59,9 +59,7 @@ pub fn alternatives(
     now: DateTime<Utc>,
     count: usize,
 ) -> Result<Alternatives, SetError> {
-    let policy = policy
-        .lasting(candidate.set.minutes())
-        .with_buffers(candidate.buffers);
+    let policy = policy.with_buffers(candidate.buffers);
     let pattern = Pattern::new(candidate.set, candidate.buffers);
     let dates = first_dates(&pattern, candidate.from, count.min(DATES_ASKED_MAX))?;
     let mut proposed: Vec<Busy> = Vec::new();
@@ -74,6 +72,9 @@ pub fn alternatives(
         let start = instant(due.starts);
         let around = Window::new(start - REACH, (start + REACH).min(END_OF_ZONE_DATA));
         let around = around.map_err(|_| SetError::BeyondZoneData { end: start })?;
+        let length = due.ends - due.starts;
+        let minutes = u32::try_from(length / 60).unwrap_or(u32::MAX);
+        let policy = policy.lasting(minutes);
         let mut ground = Ground::new(calendar, availability, policy, now, around)?;
         let mut obstacles = ground.obstacles(start);
         obstacles.retain(|obstacle| {
@@ -100,7 +101,7 @@ pub fn alternatives(
         let instead = nearest(&ground, candidate, start, around);
         if let Some((starts, _)) = instead {
             let with = (IntentId(Uuid::nil()), due.recurrence_id);
-            proposed.push(busy(&pattern, with, starts));
+            proposed.push(busy(&pattern, with, (starts, starts + length)));
         }
         found.dates.push(Alternative {
             recurrence_id: due.recurrence_id,
@@ -116,9 +117,11 @@ pub fn alternatives(
 fn first_dates(pattern: &Pattern, from: DateTime<Utc>, count: usize) -> Result<Vec<Due>, SetError> {
     let mut dates = Vec::new();
     let mut budget = COMPARED_MAX;
-    let mut from = from.timestamp() - pattern.length() + 1;
+    let begin = from.timestamp();
+    let mut from = begin - pattern.length() + 1;
     while dates.len() < count && from < END_OF_ZONE_DATA.timestamp() {
-        dates.extend(pattern.starting_in(from, from + YEAR_SECONDS, &mut budget)?);
+        let near = pattern.starting_in(from, from + YEAR_SECONDS, &mut budget)?;
+        dates.extend(near.into_iter().filter(|due| due.ends > begin));
         from += YEAR_SECONDS;
     }
     dates.truncate(count);
@@ -134,15 +137,15 @@ fn beside(pattern: &Pattern, own: &Due, window: Window) -> Result<Vec<Busy>, Set
     let others = near.into_iter().filter(|due| due != own);
     let with = |due: &Due| (IntentId(Uuid::nil()), due.recurrence_id);
     Ok(others
-        .map(|due| busy(pattern, with(&due), due.starts))
+        .map(|due| busy(pattern, with(&due), (due.starts, due.ends)))
         .collect())
 }
 
-fn busy(pattern: &Pattern, with: (IntentId, LocalDateTime), starts: i64) -> Busy {
+fn busy(pattern: &Pattern, with: (IntentId, LocalDateTime), (starts, ends): (i64, i64)) -> Busy {
     Busy {
         with,
         starts,
-        ends: starts + pattern.length(),
+        ends,
         buffers: pattern.buffers,
     }
 }

@@ -65,7 +65,12 @@ const MINUTES: [u32; 14] = [
 type Five = u32;
 
 pub(crate) fn set() -> impl Strategy<Value = RecurrenceSet> {
-    let changed = (0..40_usize, prop::option::of(-600..600_i64), any::<bool>());
+    let changed = (
+        0..40_usize,
+        prop::option::of(-600..600_i64),
+        any::<bool>(),
+        prop::option::of(1..60_u32),
+    );
     let when = (0..500_i64, select(&MINUTES[..]), select(&ZONES[..]));
     let length: BoxedStrategy<Five> = prop_oneof![6 => 1..24_u32, 1 => 24..289_u32].boxed();
     let rules = vec(select(&RULES[..]), 0..3);
@@ -93,11 +98,19 @@ pub(crate) fn set() -> impl Strategy<Value = RecurrenceSet> {
                 let found = compiled.nth(u64::try_from(n).unwrap()).ok().flatten();
                 found.map(|found| found.recurrence_id)
             };
-            let overrides = changed.into_iter().filter_map(|(n, moved, cancelled)| {
-                let at = nth(n)?;
-                let start = moved.map(|fives| at.plus_seconds(300 * fives).unwrap());
-                Some((at, Override { start, cancelled }))
-            });
+            let overrides = changed
+                .into_iter()
+                .filter_map(|(n, moved, cancelled, fives)| {
+                    let at = nth(n)?;
+                    let start = moved.map(|fives| at.plus_seconds(300 * fives).unwrap());
+                    let minutes = fives.map(|fives| 5 * fives);
+                    let change = Override {
+                        start,
+                        cancelled,
+                        minutes,
+                    };
+                    Some((at, change))
+                });
             let mut deviations = Deviations::default();
             let added = added.into_iter().map(|(day, at)| local(day, at));
             deviations.additions.extend(added);

@@ -1,5 +1,7 @@
 //! The two machines: every state against every command, and the intent's own refusals.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::intent::{self, Intent, IntentError, NewIntent};
 use scheduler_core::session::{
@@ -21,6 +23,7 @@ const STATES: [SessionState; 7] = [
     SessionState::Cancelled {
         by: Party::Client,
         late: false,
+        with_intent: false,
     },
     SessionState::Missed,
 ];
@@ -220,20 +223,24 @@ fn an_occurrence_that_is_gone_says_what_it_was() {
     let cancel = intent::Command::Cancel { recurrence_id };
     let to = "2026-03-10T18:00:00".parse().unwrap();
     let reschedule = intent::Command::Reschedule { recurrence_id, to };
-    let apply =
-        |intent: Intent, command: &intent::Command| match intent::decide(&intent, command, now)
-            .unwrap()
-        {
-            Idempotent::Applied(event) => intent::evolve(intent, &event),
-            Idempotent::AlreadyApplied => panic!("{command:?} was applied already"),
-        };
+    let apply = |intent: Intent, command: &intent::Command| match intent::decide(
+        &intent,
+        command,
+        &BTreeSet::new(),
+        now,
+    )
+    .unwrap()
+    {
+        Idempotent::Applied(event) => intent::evolve(intent, &event),
+        Idempotent::AlreadyApplied => panic!("{command:?} was applied already"),
+    };
     let skipped = apply(weekly(), &skip);
     assert_eq!(
-        intent::decide(&skipped, &skip, now),
+        intent::decide(&skipped, &skip, &BTreeSet::new(), now),
         Ok(Idempotent::AlreadyApplied)
     );
     for command in [&cancel, &reschedule] {
-        let refused = intent::decide(&skipped, command, now);
+        let refused = intent::decide(&skipped, command, &BTreeSet::new(), now);
         assert!(
             matches!(refused, Err(IntentError::Gone { was: "skipped", .. })),
             "{refused:?}"
@@ -241,10 +248,10 @@ fn an_occurrence_that_is_gone_says_what_it_was() {
     }
     let cancelled = apply(weekly(), &cancel);
     assert_eq!(
-        intent::decide(&cancelled, &cancel, now),
+        intent::decide(&cancelled, &cancel, &BTreeSet::new(), now),
         Ok(Idempotent::AlreadyApplied)
     );
-    let refused = intent::decide(&cancelled, &reschedule, now);
+    let refused = intent::decide(&cancelled, &reschedule, &BTreeSet::new(), now);
     assert!(
         matches!(
             refused,

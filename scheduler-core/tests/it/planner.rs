@@ -125,7 +125,7 @@ proptest! {
         let recurrence_id = later[which % later.len()].recurrence_id;
         let to = ticked.set.zone().local(now + TimeDelta::hours(hour));
         let command = Command::Reschedule { recurrence_id, to };
-        let decided = intent::decide(&ticked, &command, now);
+        let decided = intent::decide(&ticked, &command, &BTreeSet::new(), now);
         let Ok(Idempotent::Applied(event)) = decided else {
             return Err(TestCaseError::reject("not generated"));
         };

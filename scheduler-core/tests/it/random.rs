@@ -122,6 +122,7 @@ impl Weekly {
                     Override {
                         start,
                         cancelled: *cancelled,
+                        ..Override::default()
                     },
                 )
             })
@@ -138,6 +139,7 @@ impl Weekly {
                 .map(|position| at(*position))
                 .collect(),
             overrides,
+            ..Deviations::default()
         }
     }
 

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 use proptest::sample::select;
 use scheduler_core::rule::{Expansion, Rule};
 use scheduler_core::set::{Deviations, Lookup};
 use scheduler_core::{
-    Instance, LocalDateTime, Occurrence, Override, RecurrenceSet, Window, for_each_due,
+    Instance, LocalDateTime, Occurrence, Override, Pause, PausedSlot, RecurrenceSet, Window,
+    for_each_due,
 };
 
 use crate::expansion_laws::cases;
@@ -51,6 +52,7 @@ fn generated(set: &RecurrenceSet, tz: Tz, through: LocalDateTime) -> BTreeMap<i6
     }
     let mut all: Vec<_> = walls
         .into_iter()
+        .filter(|wall| set.deviations().ends.is_none_or(|ends| *wall < ends))
         .map(|wall| (resolve(tz, wall.naive()), wall))
         .map(|((at, skipped), wall)| (at.timestamp(), skipped, wall))
         .collect();
@@ -87,6 +89,12 @@ fn shown(occurrence: &Occurrence) -> Shown {
     )
 }
 
+fn is_paused(set: &RecurrenceSet, wall: LocalDateTime) -> bool {
+    let date = wall.naive().date();
+    let mut pauses = set.deviations().pauses.iter();
+    pauses.any(|pause| date >= pause.from && pause.until.is_none_or(|until| date < until))
+}
+
 fn expected(
     set: &RecurrenceSet,
     tz: Tz,
@@ -98,15 +106,22 @@ fn expected(
     let plain = kept
         .iter()
         .filter(|(_, wall)| {
-            !deviations.exclusions.contains(wall) && !deviations.overrides.contains_key(wall)
+            !deviations.exclusions.contains(wall)
+                && !deviations.overrides.contains_key(wall)
+                && !is_paused(set, **wall)
         })
         .map(|(at, wall)| (*at, at + length, *wall, false, false));
-    let overridden = deviations.overrides.iter().map(|(wall, changed)| {
+    let standing = deviations.overrides.iter();
+    let standing = standing.filter(|(wall, _)| deviations.ends.is_none_or(|ends| **wall < ends));
+    let overridden = standing.map(|(wall, changed)| {
         let starts_at = |wall: LocalDateTime| resolve(tz, wall.naive()).0.timestamp();
         let starts = starts_at(changed.start.unwrap_or(*wall));
         (
             starts,
-            starts + length,
+            starts
+                + changed
+                    .minutes
+                    .map_or(length, |minutes| i64::from(minutes) * 60),
             *wall,
             starts != starts_at(*wall),
             changed.cancelled,
@@ -120,6 +135,23 @@ fn expected(
     all
 }
 
+/// Pauses one after the other: how many days until each, and how many it lasts.
+fn pauses(mut date: NaiveDate, rests: &[(u64, Option<u64>)]) -> Vec<Pause> {
+    let mut pauses = Vec::new();
+    for (gap, days) in rests {
+        let from = date + Days::new(*gap);
+        let until = days.map(|days| from + Days::new(days));
+        pauses.push(Pause {
+            from,
+            until,
+            slot: PausedSlot::Freed,
+        });
+        let Some(until) = until else { break };
+        date = until;
+    }
+    pauses
+}
+
 proptest! {
     #![proptest_config(cases(400))]
 
@@ -131,7 +163,9 @@ proptest! {
         minutes in select(vec![15u32, 50, 180, 1440]),
         added in proptest::collection::btree_set(0i64..800, 0..8),
         excluded in proptest::collection::btree_set(0i64..800, 0..12),
-        moved in proptest::collection::btree_map(0i64..800, (proptest::option::of(0i64..800), any::<bool>()), 0..8),
+        moved in proptest::collection::btree_map(0i64..800, (proptest::option::of(0i64..800), any::<bool>(), proptest::option::of(1u32..=1440)), 0..8),
+        rests in proptest::collection::vec((0u64..4, proptest::option::weighted(0.9, 1u64..4)), 0..3),
+        ends in proptest::option::weighted(0.3, 0i64..800),
         cut in (0i64..9 * 96, 1i64..700),
     ) {
         let tz: Tz = zone.parse().unwrap();
@@ -139,8 +173,8 @@ proptest! {
         let start = LocalDateTime::try_from(change - TimeDelta::days(4) + TimeDelta::minutes(15 * quarter)).unwrap();
         // Deviations lie on quarters of hours from the start on, where rules are too.
         let near = |number: i64| start.plus_seconds(900 * number).unwrap();
-        let overrides = moved.iter().map(|(wall, (to, cancelled))| {
-            (near(*wall), Override { start: to.map(near), cancelled: *cancelled })
+        let overrides = moved.iter().map(|(wall, (to, cancelled, minutes))| {
+            (near(*wall), Override { start: to.map(near), cancelled: *cancelled, minutes: *minutes })
         });
         let set = RecurrenceSet::new(start, zone.parse().unwrap(), minutes).unwrap()
             .with_rules(rules.iter().map(|rule| rule.parse::<Rule>().unwrap()).collect()).unwrap()
@@ -148,6 +182,8 @@ proptest! {
                 additions: added.into_iter().map(near).collect(),
                 exclusions: excluded.into_iter().map(near).collect(),
                 overrides: overrides.collect(),
+                pauses: pauses(start.date(), &rests),
+                ends: ends.map(near),
             }).unwrap();
         let kept = generated(&set, tz, near(1600));
         let first = change.and_utc().timestamp() - 5 * 86_400;
@@ -167,7 +203,7 @@ proptest! {
         let sequence: Vec<(i64, LocalDateTime)> = kept
             .iter()
             .map(|(at, wall)| (*at, *wall))
-            .filter(|(at, wall)| *at < first + 10 * 86_400 && !set.deviations().exclusions.contains(wall))
+            .filter(|(at, wall)| *at < first + 10 * 86_400 && !set.deviations().exclusions.contains(wall) && !is_paused(&set, *wall))
             .collect();
         let life = Window::new(at(first - 86_400), at(first + 10 * 86_400)).unwrap();
         let pair = |instance: Instance| (instance.unix, instance.recurrence_id);
@@ -189,6 +225,11 @@ proptest! {
             let was_generated = kept.values().any(|kept| kept == wall);
             prop_assert_eq!(lookup == Lookup::Excluded, was_generated);
             prop_assert_eq!(lookup == Lookup::NotGenerated, !was_generated);
+        }
+        for wall in kept.values().filter(|wall| is_paused(&set, **wall)) {
+            let deviations = set.deviations();
+            let shown = deviations.exclusions.contains(wall) || deviations.overrides.contains_key(wall);
+            prop_assert_eq!(set.lookup(*wall) == Lookup::Paused, !shown);
         }
         let next = set.first_from(window.start(), |_| true).map(|found| shown(&found));
         let wanted = expected_first(&set, tz, &kept, window.start());

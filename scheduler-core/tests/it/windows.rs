@@ -177,7 +177,7 @@ fn moved_in_is_in_moved_out_is_out_and_straddling_is_in() {
     let at = |text: &str| text.parse::<LocalDateTime>().unwrap();
     let moved = |to: &str| Override {
         start: Some(at(to)),
-        cancelled: false,
+        ..Override::default()
     };
     let deviations = Deviations {
         overrides: [

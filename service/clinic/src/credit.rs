@@ -151,6 +151,9 @@ pub(crate) fn follow(
     let released = match *event {
         Event::Cancelled {
             by: Party::Client, ..
+        }
+        | Event::CalledOff {
+            by: Party::Client, ..
         } => ReleaseReason::Cancelled,
         Event::NoShow => ReleaseReason::NoShow,
         _ => ReleaseReason::ClinicCancelled,
@@ -165,19 +168,28 @@ pub(crate) fn follow(
     let command = match *event {
         Event::Completed => Command::Use { hold },
         Event::NoShow => by_rule(cancellation.no_show, ForfeitReason::NoShow),
-        Event::Cancelled { late: true, .. } => {
+        Event::Cancelled { late: true, .. } | Event::CalledOff { late: true, .. } => {
             by_rule(cancellation.late_cancel, ForfeitReason::LateCancel)
         }
-        Event::Cancelled { late: false, .. } => Command::Release {
+        Event::Cancelled { late: false, .. } | Event::CalledOff { late: false, .. } => {
+            Command::Release {
+                hold,
+                reason: released,
+            }
+        }
+        Event::Rebound { from, to } if from.starts_at != to.starts_at => Command::Reschedule {
             hold,
-            reason: released,
+            slot_version: session.slot_version + 1,
+            to: to.starts_at,
         },
         Event::Rescheduled { starts_at, .. } => Command::Reschedule {
             hold,
             slot_version: session.slot_version + 1,
             to: starts_at,
         },
-        Event::Funded | Event::CaseOpened { .. } => return Ok(None),
+        Event::Funded | Event::CaseOpened { .. } | Event::Reopened | Event::Rebound { .. } => {
+            return Ok(None);
+        }
     };
     let posting = Posting::of(account).post(&view.entries, &command, now)?;
     let by_clinic = matches!(

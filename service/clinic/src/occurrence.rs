@@ -77,7 +77,8 @@ fn touch_virtual(
         Touch::Cancel => intent::Command::Cancel { recurrence_id },
         Touch::Reschedule(to) => intent::Command::Reschedule { recurrence_id, to },
     };
-    let Idempotent::Applied(event) = intent::decide(intent, &command, now)? else {
+    let known = view.known(intent.id);
+    let Idempotent::Applied(event) = intent::decide(intent, &command, &known, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
     if let Touch::Reschedule(to) = touch {

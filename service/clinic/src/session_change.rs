@@ -28,6 +28,13 @@ pub(crate) fn commit(
         Event::CaseOpened { .. } => ("session_case_opened", None),
         Event::Rescheduled { .. } => ("session_rescheduled", Some(NotificationKind::Rescheduled)),
         Event::Cancelled { .. } => ("session_cancelled", Some(NotificationKind::Cancelled)),
+        Event::CalledOff { .. } => ("session_called_off", Some(NotificationKind::Cancelled)),
+        Event::Reopened => ("session_reopened", None),
+        Event::Rebound { from, to } => {
+            let moved = from.starts_at != to.starts_at;
+            let told = moved.then_some(NotificationKind::Rescheduled);
+            ("session_rebound", told)
+        }
         Event::Completed => ("session_completed", None),
         Event::NoShow => ("session_no_show", None),
     };

@@ -131,7 +131,7 @@ fn virtually(
 
 fn of_session(session: &Session) -> OccurrenceBody {
     let (by, late) = match session.state {
-        SessionState::Cancelled { by, late } => (Some(by), Some(late)),
+        SessionState::Cancelled { by, late, .. } => (Some(by), Some(late)),
         _ => (None, None),
     };
     let held = session.state == SessionState::Scheduled;

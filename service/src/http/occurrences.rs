@@ -168,7 +168,7 @@ async fn load(
     let body = match intent.set.lookup(at) {
         Lookup::Occurrence(occurrence) => body(&Item::Virtual { intent, occurrence }),
         Lookup::Excluded => skipped(intent, at),
-        Lookup::NotGenerated => {
+        Lookup::Paused | Lookup::NotGenerated => {
             return Err(Problem::not_found("occurrence").with("recurrence_id", at.to_string()));
         }
     };

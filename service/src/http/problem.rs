@@ -287,6 +287,60 @@ fn intent(error: IntentError, detail: String) -> Problem {
             .with("command", command)
             .with("state", was),
         IntentError::TooManyDeviations => conflict("too_many_deviations"),
+        IntentError::Set(error) => set(&error, detail),
+        error => edit(&error, &detail),
+    }
+}
+
+/// Why an edit of a series is refused.
+fn edit(error: &IntentError, detail: &str) -> Problem {
+    let conflict = |code| Problem::new(StatusCode::CONFLICT, code, detail);
+    match error {
+        IntentError::Collides {
+            recurrence_id,
+            with,
+            start,
+        } => conflict("collides")
+            .with("recurrence_id", recurrence_id.to_string())
+            .with("with", with.to_string())
+            .with("at", instant(*start)),
+        IntentError::StaleVersion { expected, actual } => {
+            Problem::new(StatusCode::PRECONDITION_FAILED, "stale_version", detail)
+                .with("expected", *expected)
+                .with("actual", *actual)
+        }
+        IntentError::SplitOutside { at, first, last } => {
+            Problem::unprocessable("split_outside", "at", detail)
+                .with("at", at.to_string())
+                .with("first", first.to_string())
+                .with("last", json!(last))
+        }
+        IntentError::Unsplittable { at } => {
+            Problem::unprocessable("unsplittable", "at", detail).with("at", at.to_string())
+        }
+        IntentError::NotPaused { date } => conflict("not_paused").with("date", date.to_string()),
+        IntentError::NothingLeft { .. } => conflict("nothing_left"),
+        IntentError::NothingToUndo => conflict("nothing_to_undo"),
+        IntentError::Happened { at, now } => conflict("happened")
+            .with("at", instant(*at))
+            .with("now", instant(*now)),
+        IntentError::Overtaken { recurrence_id } => {
+            conflict("overtaken").with("recurrence_id", recurrence_id.to_string())
+        }
+        IntentError::IllegalState { state, command } => conflict("illegal_state")
+            .with("state", state.name())
+            .with("command", *command),
+        IntentError::Finished {
+            recurrence_id,
+            state,
+            starts_at,
+            command,
+        } => conflict("illegal_state")
+            .with("recurrence_id", recurrence_id.to_string())
+            .with("state", *state)
+            .with("starts_at", instant(*starts_at))
+            .with("command", *command),
+        _ => conflict("refused"),
     }
 }
 
@@ -337,6 +391,16 @@ fn set(error: &SetError, detail: String) -> Problem {
         SetError::TooManyRules => Problem::unprocessable("invalid_rule", "rule", detail),
         SetError::TooManyDeviations => {
             Problem::new(StatusCode::CONFLICT, "too_many_deviations", detail)
+        }
+        SetError::EmptyPause { from, until } => {
+            Problem::unprocessable("empty_pause", "until", detail)
+                .with("from", from.to_string())
+                .with("until", until.to_string())
+        }
+        SetError::PausesOverlap { first, second } => {
+            Problem::new(StatusCode::CONFLICT, "pauses_overlap", detail)
+                .with("first", first.to_string())
+                .with("second", second.to_string())
         }
     }
 }

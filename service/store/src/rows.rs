@@ -10,7 +10,7 @@ use clinic::{
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
 use scheduler_core::availability::{Hours, WeeklyHours};
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, IntentState};
 use scheduler_core::session::Session;
 use scheduler_core::set::Deviations;
 use scheduler_core::{
@@ -90,7 +90,7 @@ pub fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<
     serde_json::from_str(text).map_err(|source| StoreError::corrupt(what, source))
 }
 
-/// The stored form of additions, exclusions and overrides.
+/// The stored form of additions, exclusions, overrides, pauses and the end.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] if they have no JSON form, which they have.
@@ -374,6 +374,9 @@ pub fn intent(row: &impl Columns) -> Result<Intent, StoreError> {
     Ok(Intent {
         id: IntentId(id(row, "id")?),
         series: IntentId(id(row, "series_id")?),
+        // No command of the service splits or ends an intent yet, so no column says so.
+        continues: None,
+        state: IntentState::Active,
         therapist: TherapistId(id(row, "therapist_id")?),
         client: ClientId(id(row, "client_id")?),
         service: ServiceId(id(row, "service_id")?),

@@ -10,7 +10,7 @@ use clinic::{
 };
 use ledger_core::{Account, AccountId, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, IntentState};
 use scheduler_core::session::{Session, SessionState};
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, SessionId, TherapistId, Zone,
@@ -141,6 +141,8 @@ pub(crate) fn intent(
     Intent {
         id: intent_id(n),
         series: intent_id(n),
+        continues: None,
+        state: IntentState::Active,
         therapist,
         client,
         service: SERVICE,

@@ -41,6 +41,7 @@ pub async fn everything_comes_back_as_it_went(store: Arc<dyn Store>) {
         SessionState::Cancelled {
             by: Party::Therapist,
             late: true,
+            with_intent: true,
         },
         SessionState::Missed,
     ];

@@ -262,6 +262,7 @@ pub async fn live_sessions_do_not_overlap(store: Arc<dyn Store>) {
             SessionState::Cancelled {
                 by: Party::Client,
                 late: true,
+                with_intent: false,
             },
         ),
     ] {
