@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use super::state::{Intent, IntentState};
 use crate::rule::Rule;
 use crate::{
-    ClientId, GapPolicy, IntentId, LocalDateTime, Pause, RecurrenceSet, ServiceId, TherapistId,
-    Zone,
+    ClientId, GapPolicy, IntentId, LocalDateTime, Pause, RecurrenceSet, ServiceId, SessionId,
+    TherapistId, Zone,
 };
 
 /// An intent that does not exist yet.
@@ -183,6 +183,20 @@ impl Opened {
     }
 }
 
+/// A session that a split took along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taken {
+    /// Which.
+    pub session: SessionId,
+    /// Its recurrence-id in the segment that it left.
+    pub recurrence_id: LocalDateTime,
+    /// Its first instant, and the first after it, before the split.
+    pub was: (DateTime<Utc>, DateTime<Utc>),
+    /// The same after it.
+    pub is: (DateTime<Utc>, DateTime<Utc>),
+}
+
 /// What happened to an intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -230,6 +244,10 @@ pub enum Event {
         /// The intents that dates changed by hand have become.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         detached: Vec<IntentId>,
+        /// The sessions that went along. Where the other rule comes to a time that one was moved
+        /// to, nothing else would tell that it had been moved.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sessions: Vec<Taken>,
     },
     /// Its last change was undone. This is what it was before, but for what was planned since.
     Undone {

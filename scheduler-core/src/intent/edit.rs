@@ -207,12 +207,10 @@ impl Cut<'_> {
     pub(super) fn reconciled(self, after: &RecurrenceSet) -> Vec<SessionChange> {
         let fate = |session: &&Session| {
             let at = session.recurrence_id;
-            let fate = turned(
-                session,
-                self.intent.set.lookup(at),
-                after.lookup(at),
-                self.now,
-            )?;
+            let moved = session.is_moved();
+            let was = takes_place(self.intent.set.lookup(at), moved);
+            let is = takes_place(after.lookup(at), moved);
+            let fate = turned(session, was, is, self.now)?;
             let session = session.id;
             Some(SessionChange { session, fate })
         };
@@ -220,32 +218,28 @@ impl Cut<'_> {
     }
 }
 
-/// What becomes of a session, as it was before the edit, by what its set said and says of it. One
-/// that was moved by hand stays in a pause, as an override does, also if the edit brings its rule to
-/// its time.
-pub(super) fn turned(
-    session: &Session,
-    was: Lookup,
-    is: Lookup,
-    now: DateTime<Utc>,
-) -> Option<Fate> {
-    let takes_place = |lookup| match lookup {
-        Lookup::Occurrence(occurrence) => !occurrence.cancelled,
-        Lookup::Paused => session.is_moved(),
-        Lookup::Excluded | Lookup::NotGenerated => false,
-    };
-    if session.starts_at <= now || takes_place(was) == takes_place(is) {
+/// What becomes of a session when it took place by its set (`was`), and does by another (`is`).
+pub(super) fn turned(session: &Session, was: bool, is: bool, now: DateTime<Utc>) -> Option<Fate> {
+    if session.starts_at <= now || was == is {
         return None;
     }
     match session.state {
-        SessionState::Scheduled | SessionState::Unfunded | SessionState::Case { .. }
-            if !takes_place(is) =>
-        {
+        SessionState::Scheduled | SessionState::Unfunded | SessionState::Case { .. } if !is => {
             Some(Fate::CallOff)
         }
         SessionState::Cancelled {
             with_intent: true, ..
-        } if takes_place(is) => Some(Fate::Reopen),
+        } if is => Some(Fate::Reopen),
         _ => None,
+    }
+}
+
+/// Whether a session takes place by what a set says of it. One that was moved by hand stays in a
+/// pause, as an override does.
+pub(super) fn takes_place(lookup: Lookup, moved: bool) -> bool {
+    match lookup {
+        Lookup::Occurrence(occurrence) => !occurrence.cancelled,
+        Lookup::Paused => moved,
+        Lookup::Excluded | Lookup::NotGenerated => false,
     }
 }

@@ -33,7 +33,7 @@ mod split;
 mod state;
 mod undo;
 
-pub use command::{Changes, Command, Edit, Event, NewIntent, Opened, Overrides};
+pub use command::{Changes, Command, Edit, Event, NewIntent, Opened, Overrides, Taken};
 pub use decide::{create, decide};
 pub use edit::{Edited, Fate, SessionChange, edit};
 pub use error::IntentError;

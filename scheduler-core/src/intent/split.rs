@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::command::{Changes, Event, NewIntent, Opened, Overrides};
+use super::command::{Changes, Event, NewIntent, Opened, Overrides, Taken};
 use super::decide::{create, refuse_past};
-use super::edit::{Edited, Fate, SessionChange, turned};
+use super::edit::{Edited, Fate, SessionChange, takes_place, turned};
 use super::error::IntentError;
 use super::rebind::Rebinding;
 use super::segment::segment;
@@ -193,6 +193,7 @@ impl Cut<'_> {
             at,
             into,
             detached: detached.iter().map(|opened| opened.id).collect(),
+            sessions: self.taken(&sessions),
         };
         Ok(Idempotent::Applied(Edited {
             event,
@@ -267,6 +268,24 @@ impl Cut<'_> {
         (deviations, detached)
     }
 
+    /// The sessions that are bound to another segment.
+    fn taken(self, changes: &[SessionChange]) -> Vec<Taken> {
+        let taken = |change: &SessionChange| {
+            let Fate::Rebind(to) = change.fate else {
+                return None;
+            };
+            let mut sessions = self.sessions.iter();
+            let session = sessions.find(|session| session.id == change.session)?;
+            Some(Taken {
+                session: session.id,
+                recurrence_id: session.recurrence_id,
+                was: (session.starts_at, session.ends_at),
+                is: (to.starts_at, to.ends_at),
+            })
+        };
+        changes.iter().filter_map(taken).collect()
+    }
+
     /// What becomes of the sessions from the cut on.
     fn rebound(
         self,
@@ -282,6 +301,7 @@ impl Cut<'_> {
             service: new.service,
             set: &new.set,
             regular: choice == Overrides::Drop,
+            taken: &[],
         };
         for session in self.sessions {
             if session.recurrence_id >= at && !self.is_over(session) {
@@ -300,9 +320,12 @@ pub(super) struct Target<'a> {
     pub(super) set: &'a RecurrenceSet,
     /// Whether sessions lose a time and a length of their own.
     pub(super) regular: bool,
+    /// The sessions that come back, as they were.
+    pub(super) taken: &'a [Taken],
 }
 
-/// What becomes of one session that has not begun. A time or a length of its own stays.
+/// What becomes of one session that has not begun. A time or a length of its own stays, and what a
+/// split had taken along becomes what it was.
 pub(super) fn rebound(
     session: &Session,
     old: &RecurrenceSet,
@@ -314,23 +337,35 @@ pub(super) fn rebound(
         session: session.id,
         fate,
     };
-    let was = old.lookup(session.recurrence_id);
-    let Some(recurrence_id) = map.to(session.recurrence_id) else {
-        let gone = turned(session, was, Lookup::NotGenerated, now);
+    let moved = session.is_moved();
+    let was = takes_place(old.lookup(session.recurrence_id), moved);
+    let taken = target
+        .taken
+        .iter()
+        .find(|taken| taken.session == session.id);
+    let recurrence_id = match taken {
+        Some(taken) => Some(taken.recurrence_id),
+        None => map.to(session.recurrence_id),
+    };
+    let Some(recurrence_id) = recurrence_id else {
+        let gone = turned(session, was, false, now);
         return gone.map(change).into_iter().collect();
     };
     let (regular, _) = target.set.zone().resolve(recurrence_id);
     let length = session.ends_at - session.starts_at;
     let usual = length == TimeDelta::minutes(i64::from(old.minutes()));
-    let starts_at = if session.is_moved() && !target.regular {
-        session.starts_at
-    } else {
-        regular
-    };
-    let ends_at = if usual || target.regular {
-        target.set.end_of(starts_at)
-    } else {
-        starts_at + length
+    let (starts_at, ends_at) = match taken {
+        Some(taken) => taken.was,
+        None => {
+            let stays = moved && !target.regular;
+            let starts_at = if stays { session.starts_at } else { regular };
+            let ends_at = if usual || target.regular {
+                target.set.end_of(starts_at)
+            } else {
+                starts_at + length
+            };
+            (starts_at, ends_at)
+        }
     };
     let binding = Binding {
         intent: target.id,
@@ -341,8 +376,14 @@ pub(super) fn rebound(
         starts_at,
         ends_at,
     };
+    let moved = if taken.is_some() {
+        starts_at != regular
+    } else {
+        moved
+    };
+    let is = takes_place(target.set.lookup(recurrence_id), moved);
     let mut changes = vec![change(Fate::Rebind(binding))];
-    changes.extend(turned(session, was, target.set.lookup(recurrence_id), now).map(change));
+    changes.extend(turned(session, was, is, now).map(change));
     changes
 }
 

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::command::Event;
-use super::edit::Edited;
+use super::command::{Event, Taken};
+use super::edit::{Edited, Fate, SessionChange};
 use super::error::IntentError;
 use super::journal::{Record, fold};
 use super::rebind::Rebinding;
@@ -65,11 +65,23 @@ pub fn undo(
     let mut changes = about.reconciled(&as_it_was);
     let mut withdrawn = Vec::new();
     match &last.event {
-        Event::Split { at, into, detached } => {
-            let (back, opened) = taken_back(&before, *at, *into, records, sessions, now, last.at)?;
-            real.extend(back.rebound);
-            changes.extend(back.changes);
-            withdrawn.push(opened);
+        Event::Split {
+            at,
+            into,
+            detached,
+            sessions: taken,
+        } => {
+            let back = Back {
+                at: *at,
+                into: *into,
+                taken,
+                since: last.at,
+                now,
+            };
+            let (returned, returning) = back.sessions(&before, records, sessions)?;
+            real.extend(returned);
+            changes.extend(returning);
+            withdrawn.push(*into);
             for id in detached {
                 let overtaken = IntentError::Overtaken { recurrence_id: *at };
                 if sessions.iter().any(|session| session.intent == *id) {
@@ -254,46 +266,60 @@ fn unchanged(records: &[Record], id: IntentId) -> Option<Intent> {
     fold(own).pop()
 }
 
-/// What comes back from the segment that a split opened.
-struct Back {
-    changes: Vec<super::edit::SessionChange>,
-    /// The recurrence-ids, in the old segment, of sessions that come back.
-    rebound: Vec<LocalDateTime>,
-}
-
-fn taken_back(
-    before: &Intent,
+/// The segment that a split opened, as it is taken back.
+struct Back<'a> {
     at: LocalDateTime,
     into: IntentId,
-    records: &[Record],
-    sessions: &[Session],
-    now: DateTime<Utc>,
+    taken: &'a [Taken],
     since: DateTime<Utc>,
-) -> Result<(Back, IntentId), IntentError> {
-    let opened = unchanged(records, into);
-    let opened = opened.ok_or(IntentError::Overtaken { recurrence_id: at })?;
-    refuse_begun(&opened.set, LocalDateTime::MIN, None, since, now)?;
-    let there: Vec<&Session> = sessions
-        .iter()
-        .filter(|session| session.intent == into)
-        .collect();
-    refuse_begun_sessions(&there, LocalDateTime::MIN, None, since, now)?;
-    let map = Rebinding::new(&opened.set, LocalDateTime::MIN, &before.set, at);
-    let target = Target {
-        id: before.id,
-        therapist: before.therapist,
-        service: before.service,
-        set: &before.set,
-        regular: false,
-    };
-    let mut back = Back {
-        changes: Vec::new(),
-        rebound: Vec::new(),
-    };
-    for session in there {
-        back.rebound.extend(map.to(session.recurrence_id));
-        let changes = rebound(session, &opened.set, &map, &target, now);
-        back.changes.extend(changes);
+    now: DateTime<Utc>,
+}
+
+impl Back<'_> {
+    /// The recurrence-ids, in the old segment, of the sessions that come back, and what becomes of
+    /// them.
+    fn sessions(
+        &self,
+        before: &Intent,
+        records: &[Record],
+        sessions: &[Session],
+    ) -> Result<(Vec<LocalDateTime>, Vec<SessionChange>), IntentError> {
+        let Self { since, now, .. } = *self;
+        let overtaken = |recurrence_id| IntentError::Overtaken { recurrence_id };
+        let opened = unchanged(records, self.into).ok_or(overtaken(self.at))?;
+        refuse_begun(&opened.set, LocalDateTime::MIN, None, since, now)?;
+        let there = sessions.iter();
+        let there: Vec<&Session> = there.filter(|known| known.intent == self.into).collect();
+        refuse_begun_sessions(&there, LocalDateTime::MIN, None, since, now)?;
+        let map = Rebinding::new(&opened.set, LocalDateTime::MIN, &before.set, self.at);
+        let target = Target {
+            id: before.id,
+            therapist: before.therapist,
+            service: before.service,
+            set: &before.set,
+            regular: false,
+            taken: self.taken,
+        };
+        let mut returned = Vec::new();
+        let mut changes = Vec::new();
+        for session in there {
+            let taken = self.taken.iter().find(|taken| taken.session == session.id);
+            if let Some(taken) = taken {
+                if (session.starts_at, session.ends_at) != taken.is {
+                    return Err(overtaken(session.recurrence_id));
+                }
+                let (at, _) = taken.was;
+                if at <= now {
+                    return Err(IntentError::Happened { at, now });
+                }
+            }
+            for change in rebound(session, &opened.set, &map, &target, now) {
+                if let Fate::Rebind(to) = change.fate {
+                    returned.push(to.recurrence_id);
+                }
+                changes.push(change);
+            }
+        }
+        Ok((returned, changes))
     }
-    Ok((back, into))
 }

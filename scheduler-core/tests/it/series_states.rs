@@ -398,6 +398,7 @@ fn records_are_stored_in_one_form() {
         at: at("2026-03-09T18:00:00"),
         into: INTO,
         detached: Vec::new(),
+        sessions: Vec::new(),
     };
     let paused = Event::Paused {
         pause: pause("2026-03-09", None),
