@@ -303,18 +303,18 @@ impl Back<'_> {
         let mut returned = Vec::new();
         let mut changes = Vec::new();
         for session in there {
-            let taken = self.taken.iter().find(|taken| taken.session == session.id);
-            if let Some(taken) = taken {
-                if (session.starts_at, session.ends_at) != taken.is {
-                    return Err(overtaken(session.recurrence_id));
-                }
-                let (at, _) = taken.was;
-                if at <= now {
-                    return Err(IntentError::Happened { at, now });
-                }
+            let mut taken = self.taken.iter();
+            if taken.any(|taken| {
+                taken.session == session.id && taken.is != (session.starts_at, session.ends_at)
+            }) {
+                return Err(overtaken(session.recurrence_id));
             }
             for change in rebound(session, &opened.set, &map, &target, now) {
                 if let Fate::Rebind(to) = change.fate {
+                    if to.starts_at <= now {
+                        let at = to.starts_at;
+                        return Err(IntentError::Happened { at, now });
+                    }
                     returned.push(to.recurrence_id);
                 }
                 changes.push(change);

@@ -304,6 +304,8 @@ impl World {
                 };
                 self.touch(dated, &command, |dated| {
                     dated.own_minutes = Some(minutes).filter(|own| *own != dated.minutes);
+                    // The usual length again does not take a date back into a pause.
+                    dated.named |= dated.own_minutes.is_none() && paused;
                 });
             }
             _ => {}
