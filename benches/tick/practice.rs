@@ -237,6 +237,7 @@ async fn book(
         minutes: None,
         rule: Some("FREQ=DAILY;COUNT=100".parse()?),
         gap: GapPolicy::Shift,
+        resolutions: Vec::new(),
     };
     let scope = booking::scope(&wanted)?;
     let decide = Box::new(move |view: &_| booking::book(view, wanted, principal, now));

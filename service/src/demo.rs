@@ -411,6 +411,7 @@ impl Filler<'_> {
             minutes: None,
             rule: rule.map(str::parse).transpose()?,
             gap: GapPolicy::Shift,
+            resolutions: Vec::new(),
         };
         let scope = booking::scope(&new)?;
         let (principal, now) = (self.principal, self.now);
@@ -425,15 +426,11 @@ impl Filler<'_> {
         at: LocalDateTime,
         wanted: Touch,
     ) -> anyhow::Result<()> {
-        let around = match wanted {
-            Touch::Reschedule(to) => Some(clinic::occurrence::window_around(to)?),
-            Touch::Skip | Touch::Cancel => None,
-        };
+        let (principal, now) = (self.principal, self.now);
         let scope = Scope::Occurrence {
             address: Address::Occurrence(intent, at),
-            around,
+            around: wanted.reach(now)?,
         };
-        let (principal, now) = (self.principal, self.now);
         let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, None, now));
         self.write(scope, decide).await?;
         Ok(())

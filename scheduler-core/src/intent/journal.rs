@@ -2,21 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::command::Event;
 use super::evolve::evolve;
 use super::state::Intent;
 use crate::IntentId;
 
-/// Who changed something, and why: an id and a code. Names and reasons in words are elsewhere.
+/// Who changed something, and why: in codes. Names and reasons in words are elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cause {
-    /// The person, or the job, that did it.
-    pub actor: Uuid,
-    /// The code of the reason.
-    pub reason: String,
+    /// The person, or the job, that did it: what the embedding application calls it.
+    pub actor: String,
+    /// The code of the reason, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// One line of the journal: what happened to which intent, when, by whom and why.

@@ -9,7 +9,6 @@ use scheduler_core::intent::{
 use scheduler_core::session::{self, Party, Session, SessionError, SessionState};
 use scheduler_core::set::{Lookup, SetError};
 use scheduler_core::{Idempotent, IntentId, Pause, PausedSlot};
-use uuid::Uuid;
 
 use crate::series::{
     ID, INTO, NOW, all, at, booked, date, edited, later, mondays, pause, refused, session, split,
@@ -309,8 +308,8 @@ fn a_finished_session_cannot_be_edited() {
 
 fn record(intent: IntentId, at: &str, event: Event) -> Record {
     let cause = Cause {
-        actor: Uuid::from_u128(9),
-        reason: "asked".to_owned(),
+        actor: "admin/9".to_owned(),
+        reason: Some("asked".to_owned()),
     };
     Record {
         intent,

@@ -257,7 +257,7 @@ pub(crate) fn credited(
     let account = view.account()?;
     let client = ClientId(account.id().0);
     let mut changes = Vec::new();
-    let funded = fund_waiting(view, posting, None, now, &mut changes)?;
+    let funded = fund_waiting(view, posting, &[], now, &mut changes)?;
     let journal = Journal::new(Subject::Entry(client, key), account.seq() + 1, kind)
         .with_body(json!({ "funded": funded }));
     Ok(Idempotent::Applied(Commit {

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use scheduler_core::calendar::calendar;
-use scheduler_core::conflict::clashes;
-use scheduler_core::intent::{self, NewIntent};
+use scheduler_core::intent::{self, Event, NewIntent};
+use scheduler_core::proof::{Remedy, remedied};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{
     ClientId, GapPolicy, IntentId, LocalDateTime, RecurrenceSet, Rule, ServiceId, TherapistId,
@@ -14,8 +13,9 @@ use scheduler_core::{
 use serde_json::json;
 
 use crate::access::{Action, Principal, Resource, Role, allow};
+use crate::free::Ground;
 use crate::people::Service;
-use crate::policy::{CHECKED, intent_due_at};
+use crate::policy::{MOVED_MAX, intent_due_at};
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Scope, Subject, View};
 
 /// A booking to be made.
@@ -39,6 +39,8 @@ pub struct NewBooking {
     pub rule: Option<Rule>,
     /// What becomes of wall times that the zone skips.
     pub gap: GapPolicy,
+    /// What is to become of dates that are not free.
+    pub resolutions: Vec<(LocalDateTime, Remedy)>,
 }
 
 /// What making a booking has to see.
@@ -73,7 +75,8 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
         });
     }
     view.client()?;
-    let (therapist, service) = (view.therapist()?, view.service()?);
+    view.therapist()?;
+    let service = view.service()?;
     let new = NewIntent {
         id: wanted.id,
         therapist: wanted.therapist,
@@ -83,28 +86,14 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
     };
     intent::create(&new, now)?;
 
-    let (start, _) = new.set.zone().resolve(new.set.start());
-    let window = checked_window(start)?;
-    let times = new.set.overlapping(window)?;
-    let calendar = calendar(&view.intents, &view.sessions, window)?;
-    Refusal::check_clashes(
-        clashes(&times, &calendar, &therapist.hours),
-        window,
-        principal,
-    )?;
+    let certificate = Ground::new(view, &[], &[])?.proof(&new.set, principal, now)?;
 
-    let mut intent = intent::created(new, now);
+    let opened = intent::opened(new, now);
+    let mut intent = opened.clone().intent();
     intent.next_due_at = intent_due_at(&intent, &BTreeSet::new(), now);
     let journal = Journal::new(Subject::Intent(intent.id), intent.version, "intent_created")
-        .with_body(json!({
-            "therapist": intent.therapist,
-            "client": intent.client,
-            "service": intent.service,
-            "starts_local": intent.set.start(),
-            "zone": intent.set.zone(),
-            "minutes": intent.set.minutes(),
-            "rule": intent.set.rule(),
-        }));
+        .with_body(json!({ "certificate": certificate }))
+        .of(&intent, Event::Created(Box::new(opened)));
     Ok(Idempotent::Applied(Commit {
         journal: Some(journal),
         changes: vec![Change::NewIntent(intent)],
@@ -125,15 +114,16 @@ fn set(
         });
     }
     let set = RecurrenceSet::new(wanted.start, wanted.zone, minutes)?.with_gap_policy(wanted.gap);
-    Ok(match wanted.rule {
+    let set = match wanted.rule {
         Some(rule) => set.with_rule(rule),
         None => set,
-    })
+    };
+    Ok(remedied(&set, &wanted.resolutions)?)
 }
 
-/// The window in which a booking that starts at `start` is checked.
+/// The window in which sessions can be in the way of a booking that starts at `start`: dates may be
+/// moved to before it.
 fn checked_window(start: DateTime<Utc>) -> Result<Window, Refusal> {
-    let end = (start + CHECKED).min(END_OF_ZONE_DATA);
-    Window::new(start, end)
+    Window::new(start - MOVED_MAX, END_OF_ZONE_DATA)
         .map_err(|_| Refusal::Set(scheduler_core::set::SetError::BeyondZoneData { end: start }))
 }

@@ -1,9 +1,10 @@
 //! What a decision wants stored, all of it or nothing.
 
-use ledger_core::{Account, Entry, Key};
-use scheduler_core::intent::Intent;
+use ledger_core::{Account, Entry, Key, ReasonCode};
+use scheduler_core::intent::{Event, Intent};
 use scheduler_core::session::Session;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::notification::{Message, Notification};
@@ -58,6 +59,8 @@ pub enum Change {
     NewSession(Session),
     /// A session that changed.
     Session(Session),
+    /// A session that became an occurrence of another segment, and perhaps changed besides.
+    Rebound(Session),
     /// New entries of a ledger account, and the account after them.
     Ledger {
         /// The account after the entries.
@@ -82,6 +85,30 @@ pub struct Journal {
     pub kind: &'static str,
     /// The particulars.
     pub body: Value,
+    /// What happened to the intents of a series, if anything did.
+    pub history: Option<History>,
+}
+
+/// What one command did to the intents of a series. The lines of all commands together are the
+/// series, as it is and as it was at any instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// Which series.
+    pub series: IntentId,
+    /// The code of the reason, if one was given.
+    pub reason: Option<ReasonCode>,
+    /// What happened, in order.
+    pub events: Vec<Happened>,
+}
+
+/// What happened to one segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Happened {
+    /// Which.
+    pub intent: IntentId,
+    /// What.
+    pub event: Event,
 }
 
 impl Journal {
@@ -93,6 +120,25 @@ impl Journal {
             version,
             kind,
             body: Value::Null,
+            history: None,
+        }
+    }
+
+    /// The same line with what happened to one intent.
+    #[must_use]
+    pub fn of(self, intent: &Intent, event: Event) -> Self {
+        let intent_id = intent.id;
+        let history = History {
+            series: intent.series,
+            reason: None,
+            events: vec![Happened {
+                intent: intent_id,
+                event,
+            }],
+        };
+        Self {
+            history: Some(history),
+            ..self
         }
     }
 

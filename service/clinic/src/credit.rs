@@ -99,6 +99,11 @@ impl Posting {
         }
     }
 
+    /// Whether there are any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The change that stores them, if there are any.
     pub(crate) fn changed(self) -> Option<Change> {
         (!self.entries.is_empty()).then(|| self.into_change())
@@ -138,15 +143,18 @@ pub fn session_keys(session: &Session) -> Vec<Key> {
 /// What an event that ends a session, or moves it, means for the credit held for it.
 pub(crate) fn follow(
     view: &View,
+    posting: Posting,
     session: &Session,
     event: &Event,
     now: DateTime<Utc>,
-) -> Result<Option<Posting>, Refusal> {
-    let account = view.account()?;
+) -> Result<Posting, Refusal> {
     let hold = hold_of(session);
-    let Some(open) = account.hold(hold) else {
-        return Ok(None);
+    let Some(open) = posting.account.hold(hold) else {
+        return Ok(posting);
     };
+    // A hold without a credit sets none free.
+    let freed = open.allocation.first().filter(|_| open.clawed_by.is_none());
+    let freed = freed.map(|part| part.lot);
     let cancellation = view.service()?.cancellation;
     let released = match *event {
         Event::Cancelled {
@@ -188,10 +196,12 @@ pub(crate) fn follow(
             to: starts_at,
         },
         Event::Funded | Event::CaseOpened { .. } | Event::Reopened | Event::Rebound { .. } => {
-            return Ok(None);
+            return Ok(posting);
         }
     };
-    let posting = Posting::of(account).post(&view.entries, &command, now)?;
+    let Some(posting) = posting.clone().post(&view.entries, &command, now)? else {
+        return Ok(posting);
+    };
     let by_clinic = matches!(
         command,
         Command::Release {
@@ -199,14 +209,12 @@ pub(crate) fn follow(
             ..
         }
     );
-    // A hold without a credit sets none free.
-    let freed = open.allocation.first().filter(|_| open.clawed_by.is_none());
-    match (posting, freed) {
-        (Some(posting), Some(part)) if by_clinic => {
+    match freed {
+        Some(lot) if by_clinic => {
             let until = now + TimeDelta::days(cancellation.grace_days.into());
-            posting.extend(hold, part.lot, until, now).map(Some)
+            posting.extend(hold, lot, until, now)
         }
-        (posting, _) => Ok(posting),
+        _ => Ok(posting),
     }
 }
 

@@ -64,7 +64,8 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
         intent.version,
         "sessions_materialized",
     )
-    .with_body(json!({ "through": after.done_through, "sessions": planned }));
+    .with_body(json!({ "sessions": planned }))
+    .of(intent, plan.event);
     let mut changes = vec![Change::Intent(after)];
     changes.append(&mut rows);
     changes.extend(posting.changed());
@@ -93,7 +94,7 @@ pub fn fund(view: &View, now: DateTime<Utc>) -> Decision {
     match session::decide(waiting, &command, now)? {
         Idempotent::AlreadyApplied => Ok(Idempotent::AlreadyApplied),
         Idempotent::Applied(event) => {
-            let commit = commit(view, &event, Some(posting), now)?;
+            let commit = commit(view, &event, posting, now)?;
             Ok(Idempotent::Applied(commit))
         }
     }

@@ -13,6 +13,7 @@ pub mod booking;
 pub mod commit;
 pub mod credit;
 pub mod follow_up;
+mod free;
 pub mod horizon;
 pub mod notification;
 pub mod occurrence;
@@ -23,12 +24,13 @@ pub mod policy;
 pub mod refusal;
 pub mod registration;
 pub mod scope;
+pub mod series;
 mod session_change;
 pub mod settlement;
 pub mod subscription;
 
 pub use access::{Actor, ClinicId, Principal, Role};
-pub use commit::{Change, Commit, Journal, Subject};
+pub use commit::{Change, Commit, Happened, History, Journal, Subject};
 pub use notification::{Message, MessageState, Notification, NotificationKind, Recipient};
 pub use people::{
     Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, Therapist, WaivedBy,

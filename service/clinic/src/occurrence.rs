@@ -4,16 +4,15 @@
 //! the session is changed, and the credit held for it follows.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use scheduler_core::calendar::calendar;
-use scheduler_core::conflict::clashes;
-use scheduler_core::intent::{self, Intent};
-use scheduler_core::session::{self, Party, Session};
-use scheduler_core::set::{Lookup, Occurrence};
-use scheduler_core::{LocalDateTime, Window};
-use serde_json::json;
+use scheduler_core::intent;
+use scheduler_core::session::{self, Party, Session, SessionError};
+use scheduler_core::set::Lookup;
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{IntentId, LocalDateTime, Window};
 
 use crate::access::{Action, Principal};
-use crate::credit::follow;
+use crate::credit::{Posting, follow};
+use crate::free::Ground;
 use crate::policy::{free_until, intent_due_at, is_late};
 use crate::session_change::commit;
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
@@ -23,24 +22,40 @@ use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, Vie
 pub enum Touch {
     /// Another time, as wall time in the intent's zone.
     Reschedule(LocalDateTime),
+    /// Another length, in minutes.
+    Amend(u32),
+    /// Have this date: one that was left out, called off or paused, or one more.
+    Add,
     /// Leave the date out, with nothing in its place. A session is cancelled.
     Skip,
     /// Call it off, visibly.
     Cancel,
 }
 
-/// The calendar that a move to this wall time needs, in whatever zone it is meant.
-///
-/// # Errors
-/// [`Refusal::Invalid`] at the ends of the calendar.
-pub fn window_around(to: LocalDateTime) -> Result<Window, Refusal> {
-    let at = to.naive().and_utc();
-    let reach = TimeDelta::days(4);
-    Window::new(at - reach, at + reach).map_err(|_| Refusal::Invalid {
-        field: "starts_local",
-        value: to.to_string(),
-        expected: "a time within the calendar",
-    })
+impl Touch {
+    /// The part of the calendar that it needs, if it takes time.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] at the ends of the calendar.
+    pub fn reach(self, now: DateTime<Utc>) -> Result<Option<Window>, Refusal> {
+        let window = match self {
+            Self::Skip | Self::Cancel => return Ok(None),
+            // In whatever zone it is meant.
+            Self::Reschedule(to) => {
+                let at = to.naive().and_utc();
+                let reach = TimeDelta::days(4);
+                Window::new(at - reach, at + reach).map_err(|_| to.to_string())
+            }
+            Self::Amend(_) | Self::Add => {
+                Window::new(now, END_OF_ZONE_DATA).map_err(|_| now.to_string())
+            }
+        };
+        window.map(Some).map_err(|value| Refusal::Invalid {
+            field: "starts_local",
+            value,
+            expected: "a time within the calendar",
+        })
+    }
 }
 
 /// Changes one occurrence. `recurrence_id` names it; with a session in view, the session is meant.
@@ -76,26 +91,38 @@ fn touch_virtual(
         Touch::Skip => intent::Command::Skip { recurrence_id },
         Touch::Cancel => intent::Command::Cancel { recurrence_id },
         Touch::Reschedule(to) => intent::Command::Reschedule { recurrence_id, to },
+        Touch::Amend(minutes) => intent::Command::Amend {
+            recurrence_id,
+            minutes,
+        },
+        Touch::Add => intent::Command::Add { recurrence_id },
     };
     let known = view.known(intent.id);
     let Idempotent::Applied(event) = intent::decide(intent, &command, &known, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
-    if let Touch::Reschedule(to) = touch {
-        if let Lookup::Occurrence(occurrence) = intent.set.lookup(recurrence_id) {
-            refuse_late(view, occurrence.start, principal.party(), now)?;
-        }
-        refuse_taken(view, intent, recurrence_id, to, principal)?;
-    }
     let mut after = intent::evolve(intent.clone(), &event);
+    if let Touch::Reschedule(_) = touch
+        && let Lookup::Occurrence(occurrence) = intent.set.lookup(recurrence_id)
+    {
+        refuse_late(view, occurrence.start, principal.party(), now)?;
+    }
+    if let Touch::Reschedule(_) | Touch::Amend(_) | Touch::Add = touch
+        && let Lookup::Occurrence(wanted) = after.set.lookup(recurrence_id)
+    {
+        let (start, end) = (wanted.start, wanted.end);
+        refuse_taken(view, (intent.id, recurrence_id), start, end, principal, now)?;
+    }
     after.next_due_at = intent_due_at(&after, &view.known(after.id), now);
     let kind = match touch {
         Touch::Skip => "occurrence_skipped",
         Touch::Cancel => "occurrence_cancelled",
         Touch::Reschedule(_) => "occurrence_rescheduled",
+        Touch::Amend(_) => "occurrence_amended",
+        Touch::Add => "occurrence_added",
     };
     let subject = Subject::Occurrence(intent.id, recurrence_id);
-    let journal = Journal::new(subject, after.version, kind).with_body(json!({ "event": event }));
+    let journal = Journal::new(subject, after.version, kind).of(intent, event);
     Ok(Idempotent::Applied(Commit {
         journal: Some(journal),
         changes: vec![Change::Intent(after)],
@@ -124,15 +151,32 @@ fn touch_session(
                 ends_at: starts_at + (session.ends_at - session.starts_at),
             }
         }
+        Touch::Amend(minutes) => session::Command::Reschedule {
+            starts_at: session.starts_at,
+            ends_at: session.starts_at + TimeDelta::minutes(i64::from(minutes)),
+        },
+        Touch::Add if session.state.is_live() => return Ok(Idempotent::AlreadyApplied),
+        // What was called off comes back only with its intent, or by an undo.
+        Touch::Add => {
+            return Err(Refusal::Session(SessionError::IllegalState {
+                state: session.state,
+                command: "add",
+            }));
+        }
     };
     let Idempotent::Applied(event) = session::decide(session, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
-    if let Touch::Reschedule(to) = touch {
+    if let session::Event::Rescheduled {
+        starts_at, ends_at, ..
+    } = event
+    {
+        let address = (session.intent, session.recurrence_id);
         refuse_late(view, session.starts_at, principal.party(), now)?;
-        refuse_taken(view, view.intent()?, session.recurrence_id, to, principal)?;
+        refuse_taken(view, address, starts_at, ends_at, principal, now)?;
     }
-    let posting = follow(view, session, &event, now)?;
+    let posting = Posting::of(view.account()?);
+    let posting = follow(view, posting, session, &event, now)?;
     Ok(Idempotent::Applied(commit(view, &event, posting, now)?))
 }
 
@@ -153,23 +197,12 @@ fn refuse_late(
 
 fn refuse_taken(
     view: &View,
-    intent: &Intent,
-    recurrence_id: LocalDateTime,
-    to: LocalDateTime,
+    address: (IntentId, LocalDateTime),
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
     principal: Principal,
+    now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    let window = window_around(to)?;
-    let (start, resolution) = intent.set.zone().resolve(to);
-    let wanted = Occurrence {
-        recurrence_id,
-        start,
-        end: intent.set.end_of(start),
-        resolution,
-        moved: true,
-        cancelled: false,
-    };
-    let mut calendar = calendar(&view.intents, &view.sessions, window)?;
-    calendar.retain(|item| item.address() != (intent.id, recurrence_id));
-    let hours = &view.therapist()?.hours;
-    Refusal::check_clashes(clashes(&[wanted], &calendar, hours), window, principal)
+    let found = Ground::new(view, &[], &[])?.clashes_of_one(address, start, end, now)?;
+    Refusal::check_clashes(found, principal)
 }

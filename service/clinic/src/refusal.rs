@@ -2,15 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use ledger_core::{Key, Period};
-use scheduler_core::Window;
-use scheduler_core::conflict::Clash;
 use scheduler_core::intent::IntentError;
+use scheduler_core::proof::{Found, RemedyError};
 use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
+use scheduler_core::slots::Alternatives;
 
 use crate::MessageState;
-use crate::access::{Principal, Role};
-use crate::policy::CLASHES_LISTED_MAX;
 
 /// A decision against a command. Nothing is stored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -40,17 +38,22 @@ pub enum Refusal {
         expected: &'static str,
     },
     /// The time is not free.
-    #[error("the times asked for are not free: {count} clashes")]
+    #[error("{dates} of the times asked for are not free: {count} clashes")]
     Clash {
         /// How many clashes were found in all.
         count: usize,
+        /// How many times have any.
+        dates: usize,
         /// The first of them, by time.
-        clashes: Vec<Clash>,
-        /// How far was looked.
-        checked_through: DateTime<Utc>,
+        clashes: Vec<Found>,
+        /// What could be done about the first dates of a booking.
+        alternatives: Option<Alternatives>,
         /// Whether the caller may know what they are with.
         disclosed: bool,
     },
+    /// The resolutions that a booking comes with cannot be applied.
+    #[error(transparent)]
+    Remedy(#[from] RemedyError),
     /// A client wants to move a session inside its late window.
     #[error("a client reschedules until {free_until}, it is {now}")]
     TooLateToReschedule {
@@ -133,25 +136,5 @@ impl Refusal {
             Some(expected) if expected != actual => Err(Self::Stale { expected, actual }),
             _ => Ok(()),
         }
-    }
-
-    /// # Errors
-    /// [`Refusal::Clash`] if there is any.
-    pub fn check_clashes(
-        mut clashes: Vec<Clash>,
-        checked: Window,
-        principal: Principal,
-    ) -> Result<(), Self> {
-        if clashes.is_empty() {
-            return Ok(());
-        }
-        let count = clashes.len();
-        clashes.truncate(CLASHES_LISTED_MAX);
-        Err(Self::Clash {
-            count,
-            clashes,
-            checked_through: checked.end(),
-            disclosed: principal.role == Role::Admin,
-        })
     }
 }

@@ -8,7 +8,7 @@ use crate::plan::{Plan, PlanId, Subscription};
 use crate::{Message, Refusal};
 use chrono::{DateTime, Utc};
 use ledger_core::{Account, Entry, Key};
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
@@ -61,6 +61,19 @@ pub enum Scope {
         address: Address,
         /// Where it is to be moved to, roughly.
         around: Option<Window>,
+    },
+    /// A series to be edited at one of its segments: the parties, all its segments and sessions, the
+    /// account with the entries of those that are still to come, and everything of therapist and
+    /// client that can stand in the way in the window.
+    Series {
+        /// The segment.
+        intent: IntentId,
+        /// Who is to have it, if somebody else.
+        therapist: Option<TherapistId>,
+        /// From the present on, as far as conflicts are looked for.
+        window: Window,
+        /// Whether its history is needed.
+        history: bool,
     },
     /// A client's account: with the service that is named, the entries of these keys, and the
     /// client's unfunded sessions.
@@ -182,6 +195,10 @@ pub struct View {
     pub plan: Option<Plan>,
     /// The intent of the scope.
     pub intent: Option<Intent>,
+    /// The other segments of its series.
+    pub segments: Vec<Intent>,
+    /// The history of its series.
+    pub records: Vec<Record>,
     /// The session of the scope.
     pub session: Option<Session>,
     /// The client's account.

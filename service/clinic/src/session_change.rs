@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn commit(
     view: &View,
     event: &Event,
-    posting: Option<Posting>,
+    posting: Posting,
     now: DateTime<Utc>,
 ) -> Result<Commit, Refusal> {
     let before = view.session()?;
@@ -43,10 +43,7 @@ pub(crate) fn commit(
     let (id, version) = (session.id, session.version);
     let mut changes = vec![Change::Session(session)];
     changes.extend(told);
-    let funded = match posting {
-        Some(posting) => fund_waiting(view, posting, Some(id), now, &mut changes)?,
-        None => Vec::new(),
-    };
+    let funded = fund_waiting(view, posting, &[id], now, &mut changes)?;
     let journal = Journal::new(subject, version, kind)
         .with_body(json!({ "session": id, "event": event, "funded": funded }));
     Ok(Commit {
@@ -55,20 +52,24 @@ pub(crate) fn commit(
     })
 }
 
-/// Holds credits for the client's sessions that wait for one, earliest first, but for the session
-/// that is changed itself. Adds the rows, the ledger's included, and names the sessions.
+/// Holds credits for the client's sessions that wait for one, earliest first, but for those that
+/// are changed themselves, if anything was posted. Adds the rows, the ledger's included, and names
+/// the sessions.
 pub(crate) fn fund_waiting(
     view: &View,
     mut posting: Posting,
-    changed: Option<SessionId>,
+    changed: &[SessionId],
     now: DateTime<Utc>,
     changes: &mut Vec<Change>,
 ) -> Result<Vec<SessionId>, Refusal> {
     let mut funded = Vec::new();
+    if posting.is_empty() {
+        return Ok(funded);
+    }
     for waiting in view
         .waiting
         .iter()
-        .filter(|waiting| Some(waiting.id) != changed)
+        .filter(|waiting| !changed.contains(&waiting.id))
     {
         let (next, held) = posting.hold(waiting, now)?;
         posting = next;

@@ -6,7 +6,7 @@ use scheduler_core::session;
 use serde_json::json;
 
 use crate::access::{Action, Role};
-use crate::credit::{follow, give_back};
+use crate::credit::{Posting, follow, give_back};
 use crate::session_change::{commit, fund_waiting};
 use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Subject, View, WaivedBy};
 
@@ -40,7 +40,8 @@ pub fn settle(
     let Idempotent::Applied(event) = session::decide(session, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
-    let posting = follow(view, session, &event, now)?;
+    let posting = Posting::of(view.account()?);
+    let posting = follow(view, posting, session, &event, now)?;
     Ok(Idempotent::Applied(commit(view, &event, posting, now)?))
 }
 
@@ -72,7 +73,7 @@ pub fn waive(
         return Ok(Idempotent::AlreadyApplied);
     };
     let mut changes = Vec::new();
-    let funded = fund_waiting(view, posting, None, now, &mut changes)?;
+    let funded = fund_waiting(view, posting, &[], now, &mut changes)?;
     let subject = Subject::Occurrence(session.intent, session.recurrence_id);
     let journal = Journal::new(subject, session.version, "forfeit_waived").with_body(json!({
         "session": session.id,

@@ -33,7 +33,7 @@ pub(super) struct OccurrenceBody {
     materialized: bool,
     /// The session's id, once it is one.
     session_id: Option<Uuid>,
-    /// virtual, cancelled or skipped before it is a session; then scheduled, unfunded, case,
+    /// virtual, cancelled, skipped or paused before it is a session; then scheduled, unfunded, case,
     /// completed, no_show, cancelled or missed.
     state: String,
     /// Who cancelled it: client, therapist or clinic.
@@ -90,11 +90,11 @@ pub(super) fn body(item: &Item<'_>) -> OccurrenceBody {
     }
 }
 
-/// A date that was left out.
-pub(super) fn skipped(intent: &Intent, at: LocalDateTime) -> OccurrenceBody {
+/// A date that was left out, or on which the booking rests.
+pub(super) fn without(intent: &Intent, at: LocalDateTime, state: &str) -> OccurrenceBody {
     let (start, how) = intent.set.zone().resolve(at);
     OccurrenceBody {
-        state: "skipped".to_owned(),
+        state: state.to_owned(),
         resolution: Some(resolution(how).to_owned()),
         ..virtually(intent, at, start, intent.set.end_of(start))
     }

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use store::{Decide, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, Written};
 use uuid::Uuid;
 
+use super::preview::{Instead, nothing, preview};
 use super::problem::Problem;
 use crate::{App, random};
 
@@ -96,9 +97,28 @@ pub(super) struct Command<T> {
     /// The version that `If-Match` names.
     pub(super) expected: Option<u64>,
     idempotency: Option<Idempotency>,
+    /// Whether it is only tried (`dry_run=true`).
+    dry_run: bool,
 }
 
 impl<T> Command<T> {
+    /// Writes, or shows what would be written.
+    pub(super) async fn send(
+        &self,
+        app: &App,
+        request: &store::Request,
+        scope: Scope,
+        decide: Decide<'_>,
+    ) -> Result<Written, Instead> {
+        match app.write(request, scope, decide).await? {
+            Written::DryRun(commit) => {
+                Err(preview(app, request.clinic, &commit, request.at).await?)
+            }
+            Written::Unchanged if request.dry_run => Err(nothing()),
+            written => Ok(written),
+        }
+    }
+
     /// Writes, and tells what was written about as `taken` takes it: now, or when the same request
     /// was first made.
     pub(super) async fn write<S>(
@@ -108,8 +128,8 @@ impl<T> Command<T> {
         scope: Scope,
         decide: Decide<'_>,
         taken: impl Fn(&Subject) -> Option<S>,
-    ) -> Result<(Written, S), Problem> {
-        let written = app.write(request, scope, decide).await?;
+    ) -> Result<(Written, S), Instead> {
+        let written = self.send(app, request, scope, decide).await?;
         let found = match &written {
             Written::Committed { subject, .. } => subject.as_ref().and_then(taken),
             Written::Replayed(about) => taken(about),
@@ -128,6 +148,7 @@ impl<T> Command<T> {
     pub(super) fn request(&self, app: &App) -> store::Request {
         store::Request {
             idempotency: self.idempotency.clone(),
+            dry_run: self.dry_run,
             ..store::Request::of(self.caller.0, app.clock.now())
         }
     }
@@ -142,7 +163,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
         let bytes = read(body).await?;
         let expected = expected_version(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
+        let dry_run = dry_run(parts.uri.query())?;
         let idempotency = match key {
+            // What stores nothing can be asked again.
+            Some(_) if dry_run => None,
             Some(key) => {
                 // Keyed, because it stays in the journal for ever and is made of what may be a name.
                 let hash = request_hash(&parts, expected, &bytes);
@@ -156,7 +180,20 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
             body: parse(&bytes)?,
             expected,
             idempotency,
+            dry_run,
         })
+    }
+}
+
+/// Whether a command is only to be tried. It knows no other parameter.
+fn dry_run(query: Option<&str>) -> Result<bool, Problem> {
+    match query {
+        None | Some("" | "dry_run=false") => Ok(false),
+        Some("dry_run=true") => Ok(true),
+        Some(other) => {
+            let detail = "a command takes dry_run=true or dry_run=false, and nothing else";
+            Err(Problem::malformed("malformed_query", "dry_run", detail).with("value", other))
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
 use super::personal_data::email_index;
+use super::preview::Instead;
 use super::problem::Problem;
 use crate::people::{self, Opened};
 use crate::{App, random};
@@ -64,7 +65,7 @@ pub(super) struct ClientBody {
 async fn register(
     State(app): State<App>,
     command: Command<NewClient>,
-) -> Result<Done<(StatusCode, Json<ClientBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<ClientBody>)>, Instead> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "page")?;

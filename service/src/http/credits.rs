@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::answer::{Done, List};
 use super::caller::{Caller, Command};
 use super::params::{Id, Params, limit, reason, vendor_id};
+use super::preview::Instead;
 use super::problem::Problem;
 use super::services::MoneyBody;
 use crate::{App, random};
@@ -119,7 +120,7 @@ async fn grant(
     State(app): State<App>,
     Id(id): Id,
     command: Command<NewCredits>,
-) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
     let new = &command.body;
     let what = ByHand::Grant {
         id: random::id(app.clock.now()),
@@ -143,7 +144,7 @@ async fn purchase(
     State(app): State<App>,
     Id(id): Id,
     command: Command<NewPurchase>,
-) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
     let new = &command.body;
     let what = ByHand::Purchase {
         service: ServiceId(new.service_id),
@@ -161,7 +162,7 @@ async fn adjust(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Adjustment>,
-) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
     let new = &command.body;
     let what = ByHand::Adjust {
         id: random::id(app.clock.now()),
@@ -181,7 +182,7 @@ async fn reverse(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Reversal>,
-) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
     let new = &command.body;
     let entry: Key = new.key.parse().map_err(|error: ledger_core::BadKey| {
         Problem::unprocessable("invalid_value", "key", error.to_string())
@@ -198,7 +199,7 @@ async fn enter<T>(
     command: &Command<T>,
     client: ClientId,
     what: ByHand,
-) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
     let principal = command.caller.0;
     command
         .caller
@@ -207,7 +208,7 @@ async fn enter<T>(
     let (expected, now) = (command.expected, request.at);
     let (scope, key) = (what.scope(client), what.key());
     let decide = Box::new(move |view: &_| by_hand(view, &what, principal, expected, now));
-    let written = app.write(&request, scope, decide).await?;
+    let written = command.send(&app, &request, scope, decide).await?;
     entered(app, command, written, key).await
 }
 
@@ -217,7 +218,7 @@ pub(super) async fn entered<T>(
     command: &Command<T>,
     written: Written,
     key: Key,
-) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
     let (status, key) = match &written {
         Written::Committed {
             subject: Some(Subject::Entry(_, key)),

@@ -3,12 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
 use clinic::Subject;
 use clinic::access::{Action, Resource};
 use clinic::booking::{self, NewBooking};
-use scheduler_core::intent::Intent;
-use scheduler_core::{ClientId, GapPolicy, IntentId, Rule, ServiceId, TherapistId};
+use scheduler_core::intent::{Intent, IntentState};
+use scheduler_core::proof::Remedy;
+use scheduler_core::{
+    ClientId, GapPolicy, IntentId, LocalDateTime, PausedSlot, Rule, ServiceId, TherapistId,
+};
 use serde::{Deserialize, Serialize};
 use store::Whose;
 use utoipa::{IntoParams, ToSchema};
@@ -20,7 +25,9 @@ use super::answer::{Done, List, Versioned};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, local, zone};
+use super::preview::Instead;
 use super::problem::{Problem, rule as rule_problem};
+use super::series::SlotBody;
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -49,11 +56,23 @@ struct NewIntentBody {
     /// What becomes of wall times that the zone skips: shifted forward, if not given.
     #[serde(default)]
     gap: GapBody,
+    /// What is to become of dates that are not free, as a clash proposes it. All or nothing.
+    #[serde(default)]
+    resolutions: Vec<ResolutionBody>,
+}
+
+/// What is to become of one date of a booking that is not free.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ResolutionBody {
+    recurrence_id: String,
+    /// The wall time it takes place at instead. If not given, it is left out.
+    starts_local: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum GapBody {
+pub(super) enum GapBody {
     /// Moved forward by the length of the gap.
     #[default]
     Shift,
@@ -61,11 +80,28 @@ enum GapBody {
     Omit,
 }
 
+impl From<GapBody> for GapPolicy {
+    fn from(body: GapBody) -> Self {
+        match body {
+            GapBody::Shift => Self::Shift,
+            GapBody::Omit => Self::Omit,
+        }
+    }
+}
+
+/// A standing booking: one segment of a series.
 #[derive(Debug, Serialize, ToSchema)]
-struct IntentBody {
+pub(super) struct IntentBody {
     id: Uuid,
     /// The id of the series' first segment.
     series_id: Uuid,
+    /// The segment that it was split from.
+    continues_id: Option<Uuid>,
+    /// active, ended, continued (by another segment) or withdrawn (the change that made it was
+    /// undone).
+    state: String,
+    /// The segment that has what followed.
+    continued_by: Option<Uuid>,
     therapist_id: Uuid,
     client_id: Uuid,
     service_id: Uuid,
@@ -74,13 +110,28 @@ struct IntentBody {
     minutes: u32,
     rule: Option<String>,
     gap: GapBody,
+    /// Dates that the rule does not have.
+    additions: Vec<String>,
     /// Recurrence-ids that were skipped.
     exclusions: Vec<String>,
-    /// Virtual occurrences that were moved or cancelled.
+    /// Stretches of dates on which nothing takes place.
+    pauses: Vec<PauseBody>,
+    /// Virtual occurrences that were moved, changed or cancelled.
     overrides: Vec<OverrideBody>,
+    /// The first recurrence-id that is no more, if it was cut off.
+    ends_local: Option<String>,
     /// When the next session will be made.
     next_due_at: Option<DateTime<Utc>>,
     version: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IntentPause)]
+struct PauseBody {
+    from: NaiveDate,
+    /// The first date after it; null until further notice.
+    until: Option<NaiveDate>,
+    slot: SlotBody,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -88,6 +139,8 @@ struct OverrideBody {
     recurrence_id: String,
     /// The wall time it was moved to.
     starts_local: Option<String>,
+    /// Its own length.
+    minutes: Option<u32>,
     cancelled: bool,
 }
 
@@ -99,7 +152,7 @@ struct OverrideBody {
 async fn create(
     State(app): State<App>,
     command: Command<NewIntentBody>,
-) -> Result<Done<Versioned<IntentBody>>, Problem> {
+) -> Result<Done<Versioned<IntentBody>>, Instead> {
     let principal = command.caller.0;
     let clinic = principal.clinic;
     let given = &command.body;
@@ -118,10 +171,8 @@ async fn create(
         zone: zone(&given.zone)?,
         minutes: given.minutes,
         rule,
-        gap: match given.gap {
-            GapBody::Shift => GapPolicy::Shift,
-            GapBody::Omit => GapPolicy::Omit,
-        },
+        gap: given.gap.into(),
+        resolutions: resolutions(&given.resolutions)?,
     };
     let scope = booking::scope(&new)?;
     let now = request.at;
@@ -225,7 +276,19 @@ async fn occurrences(
     .await
 }
 
-fn body(intent: &Intent) -> IntentBody {
+fn resolutions(given: &[ResolutionBody]) -> Result<Vec<(LocalDateTime, Remedy)>, Problem> {
+    let one = |body: &ResolutionBody| {
+        let at = local("resolutions.recurrence_id", &body.recurrence_id)?;
+        let remedy = match &body.starts_local {
+            None => Remedy::Skip,
+            Some(to) => Remedy::MoveTo(local("resolutions.starts_local", to)?),
+        };
+        Ok((at, remedy))
+    };
+    given.iter().map(one).collect()
+}
+
+pub(super) fn body(intent: &Intent) -> IntentBody {
     let set = &intent.set;
     let deviations = set.deviations();
     let overrides = deviations
@@ -234,11 +297,27 @@ fn body(intent: &Intent) -> IntentBody {
         .map(|(at, changed)| OverrideBody {
             recurrence_id: at.to_string(),
             starts_local: changed.start.map(|start| start.to_string()),
+            minutes: changed.minutes,
             cancelled: changed.cancelled,
         });
+    let pauses = deviations.pauses.iter().map(|pause| PauseBody {
+        from: pause.from,
+        until: pause.until,
+        slot: match pause.slot {
+            PausedSlot::Kept => SlotBody::Kept,
+            PausedSlot::Freed => SlotBody::Freed,
+        },
+    });
+    let texts = |times: &BTreeSet<LocalDateTime>| times.iter().map(ToString::to_string).collect();
     IntentBody {
         id: intent.id.0,
         series_id: intent.series.0,
+        continues_id: intent.continues.map(|id| id.0),
+        state: intent.state.name().to_owned(),
+        continued_by: match intent.state {
+            IntentState::Continued { by } => Some(by.0),
+            _ => None,
+        },
         therapist_id: intent.therapist.0,
         client_id: intent.client.0,
         service_id: intent.service.0,
@@ -250,11 +329,10 @@ fn body(intent: &Intent) -> IntentBody {
             GapPolicy::Shift => GapBody::Shift,
             GapPolicy::Omit => GapBody::Omit,
         },
-        exclusions: deviations
-            .exclusions
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        additions: texts(&deviations.additions),
+        exclusions: texts(&deviations.exclusions),
+        pauses: pauses.collect(),
+        ends_local: deviations.ends.map(|ends| ends.to_string()),
         overrides: overrides.collect(),
         next_due_at: intent.next_due_at,
         version: intent.version,

@@ -16,6 +16,7 @@ use super::answer::{Done, List, Versioned};
 use super::caller::{Caller, Command};
 use super::occurrences::Nothing;
 use super::params::{Params, limit};
+use super::preview::Instead;
 use super::problem::Problem;
 use crate::App;
 
@@ -95,14 +96,16 @@ async fn replay_one(
     State(app): State<App>,
     path: Result<Path<u64>, axum::extract::rejection::PathRejection>,
     command: Command<Nothing>,
-) -> Result<Done<Versioned<MessageBody>>, Problem> {
+) -> Result<Done<Versioned<MessageBody>>, Instead> {
     let Ok(Path(seq)) = path else {
-        return Err(Problem::not_found("message"));
+        return Err(Problem::not_found("message").into());
     };
     let request = command.request(&app);
     let (principal, expected, now) = (command.caller.0, command.expected, request.at);
     let decide = Box::new(move |view: &_| replay(view, principal, expected, now));
-    let written = app.write(&request, Scope::Message(seq), decide).await?;
+    let written = command
+        .send(&app, &request, Scope::Message(seq), decide)
+        .await?;
     let message = app.store.message(principal.clinic, seq).await?;
     let message = message.ok_or_else(|| Problem::not_found("message"))?;
     let answer = Versioned::ok(message.attempts.into(), body(&message));

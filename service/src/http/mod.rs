@@ -13,7 +13,9 @@ mod occurrences;
 mod params;
 mod personal_data;
 mod plans;
+mod preview;
 mod problem;
+mod series;
 mod services;
 mod sessions;
 mod statement;
@@ -39,7 +41,7 @@ pub use problem::Problem;
 #[openapi(
     info(
         title = "Standing",
-        description = "Standing appointments: one row of intent, sessions just in time, credits on a ledger.\n\nEvery POST takes an `Idempotency-Key`: the same key with the same request is done once and answered again. Bodies carry a `version`, which is also the `ETag`; `If-Match` refuses a command on any other version with 412. What is not yours is not found."
+        description = "Standing appointments: one row of intent, sessions just in time, credits on a ledger.\n\nEvery POST takes an `Idempotency-Key`: the same key with the same request is done once and answered again. Bodies carry a `version`, which is also the `ETag`; `If-Match` refuses a command on any other version with 412. `?dry_run=true` on a command answers with the difference it would make, and stores nothing. What is not yours is not found."
     ),
     security(("token" = [])),
     components(schemas(problem::ProblemBody)),
@@ -62,6 +64,7 @@ pub fn router(app: App) -> Router {
                     .merge(credits::routes())
                     .merge(statement::routes())
                     .merge(intents::routes())
+                    .merge(series::routes())
                     .merge(occurrences::routes())
                     .merge(sessions::routes())
                     .merge(messages::routes()),

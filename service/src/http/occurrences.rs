@@ -1,7 +1,7 @@
 //! Occurrences, virtual or not: shown alike, changed alike.
 
 use axum::extract::State;
-use clinic::occurrence::{Touch, touch, window_around};
+use clinic::occurrence::{Touch, touch};
 use clinic::{Address, Scope};
 use scheduler_core::calendar::Item;
 use scheduler_core::intent::Intent;
@@ -15,9 +15,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, Versioned};
-use super::calendar::{OccurrenceBody, body, skipped};
+use super::calendar::{OccurrenceBody, body, without};
 use super::caller::{Caller, Command};
 use super::params::{OccurrenceId, local};
+use super::preview::Instead;
 use super::problem::Problem;
 use crate::App;
 
@@ -27,6 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reschedule))
         .routes(routes!(skip))
         .routes(routes!(cancel))
+        .routes(routes!(amend))
+        .routes(routes!(add))
 }
 
 /// A new wall time.
@@ -36,6 +39,14 @@ pub(super) struct NewTime {
     /// In the intent's zone.
     #[schema(example = "2026-03-10T18:00:00")]
     pub(super) starts_local: String,
+}
+
+/// A new length.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewLength {
+    #[schema(example = 80)]
+    minutes: u32,
 }
 
 /// Nothing to say.
@@ -52,8 +63,7 @@ async fn show(
     caller: Caller,
     OccurrenceId(intent, at): OccurrenceId,
 ) -> Result<Versioned<OccurrenceBody>, Problem> {
-    let intent = caller.intent(&app, intent).await?;
-    load(&app, &intent, at, &caller).await
+    shown(&app, &caller, intent, at).await
 }
 
 /// Give one occurrence another time. A session keeps the credit held for it.
@@ -65,7 +75,7 @@ async fn reschedule(
     State(app): State<App>,
     OccurrenceId(intent, at): OccurrenceId,
     command: Command<NewTime>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let to = local("starts_local", &command.body.starts_local)?;
     let address = Address::Occurrence(IntentId(intent), at);
     change(&app, &command, address, Touch::Reschedule(to)).await
@@ -80,7 +90,7 @@ async fn skip(
     State(app): State<App>,
     OccurrenceId(intent, at): OccurrenceId,
     command: Command<Nothing>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let address = Address::Occurrence(IntentId(intent), at);
     change(&app, &command, address, Touch::Skip).await
 }
@@ -94,9 +104,38 @@ async fn cancel(
     State(app): State<App>,
     OccurrenceId(intent, at): OccurrenceId,
     command: Command<Nothing>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let address = Address::Occurrence(IntentId(intent), at);
     change(&app, &command, address, Touch::Cancel).await
+}
+
+/// Give one occurrence another length.
+#[utoipa::path(post, path = "/intents/{id}/occurrences/{recurrence_id}/amend",
+    tag = "occurrences", request_body = NewLength,
+    params(("id" = Uuid, Path), ("recurrence_id" = String, Path)),
+    responses((status = 200, body = OccurrenceBody)))]
+async fn amend(
+    State(app): State<App>,
+    OccurrenceId(intent, at): OccurrenceId,
+    command: Command<NewLength>,
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
+    let address = Address::Occurrence(IntentId(intent), at);
+    let minutes = command.body.minutes;
+    change(&app, &command, address, Touch::Amend(minutes)).await
+}
+
+/// Have this date: one that was left out, called off or paused, or one more.
+#[utoipa::path(post, path = "/intents/{id}/occurrences/{recurrence_id}/add",
+    tag = "occurrences", request_body = Nothing,
+    params(("id" = Uuid, Path), ("recurrence_id" = String, Path)),
+    responses((status = 200, body = OccurrenceBody)))]
+async fn add(
+    State(app): State<App>,
+    OccurrenceId(intent, at): OccurrenceId,
+    command: Command<Nothing>,
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
+    let address = Address::Occurrence(IntentId(intent), at);
+    change(&app, &command, address, Touch::Add).await
 }
 
 /// Changes an occurrence and shows it.
@@ -105,20 +144,17 @@ pub(super) async fn change<T>(
     command: &Command<T>,
     address: Address,
     wanted: Touch,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
-    let around = match wanted {
-        Touch::Reschedule(to) => Some(window_around(to)?),
-        Touch::Skip | Touch::Cancel => None,
-    };
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let request = command.request(app);
     let (principal, expected, now) = (command.caller.0, command.expected, request.at);
     let (intent, at) = locate(app, &command.caller, address).await?;
+    let around = wanted.reach(now)?;
     let scope = Scope::Occurrence { address, around };
     let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, expected, now));
-    let written = app.write(&request, scope, decide).await;
-    let written = written.map_err(|error| match address {
-        Address::Session(_) => Problem::from(error).as_missing("session"),
-        Address::Occurrence(..) => error.into(),
+    let written = command.send(app, &request, scope, decide).await;
+    let written = written.map_err(|instead| match address {
+        Address::Session(_) => instead.as_missing("session"),
+        Address::Occurrence(..) => instead,
     })?;
     answer(app, &command.caller, written, intent, at).await
 }
@@ -130,10 +166,20 @@ pub(super) async fn answer(
     written: Written,
     intent: Uuid,
     at: LocalDateTime,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
-    let intent = caller.intent(app, intent).await?;
-    let answer = load(app, &intent, at, caller).await?;
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
+    let answer = shown(app, caller, intent, at).await?;
     Ok(Done { written, answer })
+}
+
+/// An occurrence of the caller's.
+pub(super) async fn shown(
+    app: &App,
+    caller: &Caller,
+    intent: Uuid,
+    at: LocalDateTime,
+) -> Result<Versioned<OccurrenceBody>, Problem> {
+    let intent = caller.intent(app, intent).await?;
+    load(app, &intent, at, caller).await
 }
 
 /// The intent and recurrence-id of an address.
@@ -167,8 +213,9 @@ async fn load(
     }
     let body = match intent.set.lookup(at) {
         Lookup::Occurrence(occurrence) => body(&Item::Virtual { intent, occurrence }),
-        Lookup::Excluded => skipped(intent, at),
-        Lookup::Paused | Lookup::NotGenerated => {
+        Lookup::Excluded => without(intent, at, "skipped"),
+        Lookup::Paused => without(intent, at, "paused"),
+        Lookup::NotGenerated => {
             return Err(Problem::not_found("occurrence").with("recurrence_id", at.to_string()));
         }
     };

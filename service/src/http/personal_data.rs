@@ -15,6 +15,7 @@ use super::answer::Done;
 use super::caller::{Caller, Command};
 use super::clients::{self, ClientBody};
 use super::params::Id;
+use super::preview::Instead;
 use super::problem::Problem;
 use super::therapists::{self, TherapistBody};
 use crate::{App, people};
@@ -61,7 +62,7 @@ async fn change_client(
     State(app): State<App>,
     Id(id): Id,
     command: Command<PersonBody>,
-) -> Result<Done<Json<ClientBody>>, Problem> {
+) -> Result<Done<Json<ClientBody>>, Instead> {
     let id = ClientId(id);
     let written = change(&app, &command, PersonId::Client(id)).await?;
     let answer = shown(&app, &command.caller, id).await?;
@@ -75,7 +76,7 @@ async fn change_therapist(
     State(app): State<App>,
     Id(id): Id,
     command: Command<PersonBody>,
-) -> Result<Done<Json<TherapistBody>>, Problem> {
+) -> Result<Done<Json<TherapistBody>>, Instead> {
     let id = TherapistId(id);
     let written = change(&app, &command, PersonId::Therapist(id)).await?;
     let stored = people::therapist(&app, command.caller.0.clinic, id).await?;
@@ -112,7 +113,7 @@ async fn hold(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Hold>,
-) -> Result<Done<Json<ClientBody>>, Problem> {
+) -> Result<Done<Json<ClientBody>>, Instead> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "client")?;
@@ -122,7 +123,9 @@ async fn hold(
         email_index: None,
     };
     let decide = Box::new(move |view: &_| personal_data::hold(view, held));
-    let written = app.write(&command.request(&app), scope, decide).await?;
+    let written = command
+        .send(&app, &command.request(&app), scope, decide)
+        .await?;
     let answer = shown(&app, &command.caller, id).await?;
     Ok(Done { written, answer })
 }

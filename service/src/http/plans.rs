@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::answer::{Done, List};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params};
+use super::preview::Instead;
 use super::problem::Problem;
 use super::services::MoneyBody;
 use crate::{App, random};
@@ -94,7 +95,7 @@ enum CarryOverWord {
 async fn add(
     State(app): State<App>,
     command: Command<NewPlan>,
-) -> Result<Done<(StatusCode, Json<PlanBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<PlanBody>)>, Instead> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "page")?;

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::answer::{Done, List};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params};
+use super::preview::Instead;
 use super::problem::Problem;
 use crate::{App, random};
 
@@ -140,7 +141,7 @@ enum LateRuleBody {
 async fn add(
     State(app): State<App>,
     command: Command<NewServiceBody>,
-) -> Result<Done<(StatusCode, Json<ServiceBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<ServiceBody>)>, Instead> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "page")?;

@@ -19,8 +19,9 @@ use uuid::Uuid;
 use super::answer::{Done, List, Versioned};
 use super::calendar::{OccurrenceBody, body};
 use super::caller::{Caller, Command};
-use super::occurrences::{NewTime, Nothing, answer, change, locate};
+use super::occurrences::{NewTime, Nothing, answer, change, locate, shown};
 use super::params::{Id, PageParams, Params, local, reason};
+use super::preview::Instead;
 use super::problem::Problem;
 use crate::App;
 
@@ -97,10 +98,8 @@ async fn show(
 ) -> Result<Versioned<OccurrenceBody>, Problem> {
     let address = Address::Session(SessionId(id));
     let (intent, at) = locate(&app, &caller, address).await?;
-    let shown = answer(&app, &caller, store::Written::Unchanged, intent, at).await;
-    shown
-        .map(|done| done.answer)
-        .map_err(|problem| problem.as_missing("session"))
+    let shown = shown(&app, &caller, intent, at).await;
+    shown.map_err(|problem| problem.as_missing("session"))
 }
 
 /// It took place: the held credit is used.
@@ -110,7 +109,7 @@ async fn complete(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Nothing>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     went(&app, &command, id, Outcome::Completed).await
 }
 
@@ -121,7 +120,7 @@ async fn no_show(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Nothing>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     went(&app, &command, id, Outcome::NoShow).await
 }
 
@@ -142,7 +141,7 @@ async fn waive(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Waiver>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let reason = reason(&command.body.reason)?;
     on_session(&app, &command, id, |view, principal, expected, now| {
         settlement::waive(view, &reason, principal, expected, now)
@@ -157,7 +156,7 @@ async fn reschedule(
     State(app): State<App>,
     Id(id): Id,
     command: Command<NewTime>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let to = local("starts_local", &command.body.starts_local)?;
     change(
         &app,
@@ -175,7 +174,7 @@ async fn cancel(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Nothing>,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     change(
         &app,
         &command,
@@ -190,7 +189,7 @@ async fn went(
     command: &Command<Nothing>,
     id: Uuid,
     outcome: Outcome,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     on_session(app, command, id, |view, principal, expected, now| {
         settle(view, outcome, principal, expected, now)
     })
@@ -203,7 +202,7 @@ async fn on_session<T>(
     command: &Command<T>,
     id: Uuid,
     decide: impl FnOnce(&View, Principal, Option<u64>, DateTime<Utc>) -> Decision + Send,
-) -> Result<Done<Versioned<OccurrenceBody>>, Problem> {
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let address = Address::Session(SessionId(id));
     let (intent, at) = locate(app, &command.caller, address).await?;
     let request = command.request(app);
@@ -213,7 +212,7 @@ async fn on_session<T>(
         around: None,
     };
     let decide = Box::new(move |view: &_| decide(view, principal, expected, now));
-    let written = app.write(&request, scope, decide).await;
-    let written = written.map_err(|error| Problem::from(error).as_missing("session"))?;
+    let written = command.send(app, &request, scope, decide).await;
+    let written = written.map_err(|instead| instead.as_missing("session"))?;
     answer(app, &command.caller, written, intent, at).await
 }

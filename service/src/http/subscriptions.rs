@@ -22,6 +22,7 @@ use super::caller::{Caller, Command};
 use super::credits::{EntryBody, entered};
 use super::params::{Id, vendor_id};
 use super::plans::{self, PlanBody};
+use super::preview::Instead;
 use super::problem::Problem;
 use super::services::MoneyBody;
 use crate::App;
@@ -122,7 +123,7 @@ async fn change(
     State(app): State<App>,
     Id(id): Id,
     command: Command<NewTerm>,
-) -> Result<Done<Versioned<SubscriptionBody>>, Problem> {
+) -> Result<Done<Versioned<SubscriptionBody>>, Instead> {
     let NewTerm { plan_id, from } = command.body;
     set(&app, &command, id, Some(PlanId(plan_id)), from).await
 }
@@ -135,7 +136,7 @@ async fn end(
     State(app): State<App>,
     Id(id): Id,
     command: Command<End>,
-) -> Result<Done<Versioned<SubscriptionBody>>, Problem> {
+) -> Result<Done<Versioned<SubscriptionBody>>, Instead> {
     let End { from } = command.body;
     set(&app, &command, id, None, from).await
 }
@@ -150,7 +151,7 @@ async fn pay(
     State(app): State<App>,
     Id(id): Id,
     command: Command<NewMonth>,
-) -> Result<Done<(StatusCode, Json<EntryBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "client")?;
@@ -169,7 +170,7 @@ async fn pay(
     let (expected, now) = (command.expected, request.at);
     let scope = Scope::Month { client, starts_at };
     let decide = Box::new(move |view: &_| grant_month(view, starts_at, invoice, expected, now));
-    let written = app.write(&request, scope, decide).await?;
+    let written = command.send(&app, &request, scope, decide).await?;
     let subscription = stored(&app, &command.caller, client).await?;
     let month = subscription.month_starting(starts_at);
     let key = month.map(|month| subscription.key(&month));
@@ -182,7 +183,7 @@ async fn set<T>(
     id: Uuid,
     plan: Option<PlanId>,
     from: Option<DateTime<Utc>>,
-) -> Result<Done<Versioned<SubscriptionBody>>, Problem> {
+) -> Result<Done<Versioned<SubscriptionBody>>, Instead> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "client")?;
@@ -192,7 +193,7 @@ async fn set<T>(
     let from = from.unwrap_or(now);
     let scope = Scope::Subscription { client, plan };
     let decide = Box::new(move |view: &_| subscribe(view, plan, from, expected, now));
-    let written = app.write(&request, scope, decide).await?;
+    let written = command.send(&app, &request, scope, decide).await?;
     let answer = shown(app, &command.caller, client).await?;
     Ok(Done { written, answer })
 }

@@ -20,6 +20,7 @@ use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
 use super::personal_data::email_index;
+use super::preview::Instead;
 use super::problem::Problem;
 use crate::people::{self, Opened};
 use crate::{App, random};
@@ -77,7 +78,7 @@ struct HoursBody {
 async fn register(
     State(app): State<App>,
     command: Command<NewTherapist>,
-) -> Result<Done<(StatusCode, Json<TherapistBody>)>, Problem> {
+) -> Result<Done<(StatusCode, Json<TherapistBody>)>, Instead> {
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "page")?;

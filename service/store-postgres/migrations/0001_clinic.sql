@@ -104,6 +104,9 @@ CREATE TABLE intent (
     clinic_id    UUID NOT NULL,
     id           UUID NOT NULL,
     series_id    UUID NOT NULL,
+    continues_id UUID, -- the segment that it was split from
+    state        TEXT NOT NULL CHECK (state IN ('active', 'ended', 'continued', 'withdrawn')),
+    continued_by UUID CHECK ((state = 'continued') = (continued_by IS NOT NULL)),
     therapist_id UUID NOT NULL,
     client_id    UUID NOT NULL,
     service_id   UUID NOT NULL,
@@ -113,6 +116,8 @@ CREATE TABLE intent (
     gap          TEXT NOT NULL CHECK (gap IN ('shift', 'omit')),
     rule         TEXT,
     deviations   JSONB NOT NULL,
+    -- Whether it rests until further notice and keeps its time: nothing is due then.
+    kept         BOOLEAN NOT NULL,
     done_through TIMESTAMPTZ NOT NULL,
     next_due_at  TIMESTAMPTZ,
     version      BIGINT NOT NULL CHECK (version > 0),
@@ -122,6 +127,7 @@ CREATE TABLE intent (
     FOREIGN KEY (clinic_id, service_id) REFERENCES service (clinic_id, id)
 );
 CREATE INDEX intent_due ON intent (next_due_at, id) WHERE next_due_at IS NOT NULL;
+CREATE INDEX intent_of_series ON intent (clinic_id, series_id) WHERE continues_id IS NOT NULL;
 CREATE INDEX intent_of_therapist ON intent (clinic_id, therapist_id, id);
 CREATE INDEX intent_of_client ON intent (clinic_id, client_id, id);
 
@@ -209,6 +215,9 @@ CREATE TABLE journal (
     kind            TEXT NOT NULL,
     actor           TEXT NOT NULL,
     body            JSONB NOT NULL,
+    -- What happened to the intents of which series.
+    series_id       UUID,
+    history         JSONB CHECK ((history IS NULL) = (series_id IS NULL)),
     at              TIMESTAMPTZ NOT NULL,
     idempotency_key TEXT,
     request_hash    BYTEA CHECK ((request_hash IS NULL) = (idempotency_key IS NULL)),
@@ -217,6 +226,8 @@ CREATE TABLE journal (
 );
 CREATE UNIQUE INDEX journal_idempotency ON journal (clinic_id, actor, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+
+CREATE INDEX journal_of_series ON journal (clinic_id, series_id, seq) WHERE series_id IS NOT NULL;
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

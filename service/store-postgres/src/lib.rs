@@ -30,7 +30,7 @@ use clinic::{
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
@@ -375,6 +375,18 @@ impl Store for PostgresStore {
         page: Page,
     ) -> Result<Vec<Intent>, StoreError> {
         read!(self, db => schedule::intents(db, clinic, whose, page))
+    }
+
+    async fn segments(
+        &self,
+        clinic: ClinicId,
+        series: IntentId,
+    ) -> Result<Vec<Intent>, StoreError> {
+        read!(self, db => schedule::segments(db, clinic, series))
+    }
+
+    async fn history(&self, clinic: ClinicId, series: IntentId) -> Result<Vec<Record>, StoreError> {
+        read!(self, db => schedule::records(db, clinic, series))
     }
 
     async fn session(

@@ -222,6 +222,11 @@ pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties
         | Scope::Subscription { client, .. }
         | Scope::Month { client, .. } => vec![client.0],
         Scope::Occurrence { .. } => of_parties(parties),
+        Scope::Series { therapist, .. } => {
+            let mut all = of_parties(parties);
+            all.extend(therapist.map(|other| other.0));
+            all
+        }
         Scope::Person { id, .. } => vec![id.uuid()],
         Scope::Registration { .. } | Scope::New { .. } | Scope::Plan { .. } | Scope::Message(_) => {
             Vec::new()

@@ -6,7 +6,7 @@ use clinic::credit::session_keys;
 use clinic::{Address, ClinicId, Message, PersonId, Scope, View};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
-use scheduler_core::{ClientId, ServiceId, TherapistId, Window};
+use scheduler_core::{ClientId, LocalDateTime, ServiceId, TherapistId, Window};
 use sqlx::postgres::PgConnection;
 use store::StoreError;
 
@@ -45,6 +45,21 @@ pub(crate) async fn load(
             if let (Some(window), Some(intent)) = (around, &view.intent) {
                 let (therapist, client) = (intent.therapist, intent.client);
                 in_the_way(db, clinic, &mut view, therapist, client, *window).await?;
+            }
+            Ok(view)
+        }
+        Scope::Series {
+            intent,
+            therapist,
+            window,
+            history,
+        } => {
+            let Some(intent) = schedule::intent(db, clinic, *intent).await? else {
+                return Ok(View::default());
+            };
+            let mut view = series(db, clinic, intent, *therapist, *window).await?;
+            if let (true, Some(intent)) = (history, &view.intent) {
+                view.records = schedule::records(db, clinic, intent.series).await?;
             }
             Ok(view)
         }
@@ -188,6 +203,36 @@ pub(crate) async fn occurrence(
     }
     view.intent = Some(intent);
     view.session = session;
+    Ok(view)
+}
+
+/// The view of a series that is to be edited at one of its segments.
+async fn series(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    intent: Intent,
+    therapist: Option<TherapistId>,
+    window: Window,
+) -> Result<View, StoreError> {
+    let mut view = View::default();
+    let (client, service) = (intent.client, intent.service);
+    let therapist = therapist.unwrap_or(intent.therapist);
+    parties(db, clinic, &mut view, therapist, client, service).await?;
+    view.account = ledger::account(db, clinic, client).await?;
+    view.waiting = schedule::unfunded(db, clinic, client).await?;
+    in_the_way(db, clinic, &mut view, therapist, client, window).await?;
+    for segment in schedule::segments(db, clinic, intent.series).await? {
+        let own = schedule::sessions_from(db, clinic, segment.id, LocalDateTime::MIN).await?;
+        add_sessions(&mut view, own);
+        view.segments.push(segment);
+    }
+    view.segments.retain(|segment| segment.id != intent.id);
+    let to_come = view.sessions.iter().filter(|session| {
+        session.client == client && session.ends_at > window.start() && !session.state.is_final()
+    });
+    let keys: Vec<_> = to_come.flat_map(session_keys).collect();
+    view.entries = ledger::entries_of(db, clinic, &keys).await?;
+    view.intent = Some(intent);
     Ok(view)
 }
 

@@ -1,13 +1,14 @@
 //! Applying a commit: rows, ledger, outbox and one line of the journal, or nothing.
 
-use clinic::{Change, ClinicId, Idempotent, Journal, Scope, Subject, View};
+use clinic::{Address, Change, ClinicId, Idempotent, Journal, Scope, Subject, View};
 use ledger_core::{Account, Entry};
+use scheduler_core::LocalDateTime;
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use sqlx::QueryBuilder;
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use store::rows::{self, Columns, deviations_json, integer, json};
-use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
+use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
 
 use crate::locks::{self, Gates, Parties, Reading, Transaction, within};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
@@ -27,8 +28,8 @@ pub(crate) async fn write(
     // A decision is made once, in whichever attempt comes to it.
     let mut decide = Some(decide);
     for _ in 0..ATTEMPTS_MAX {
-        let parties = match scope {
-            Scope::Occurrence { address, .. } => {
+        let parties = match named(&scope) {
+            Some(address) => {
                 let find = async {
                     let mut reading = Reading::begin(pool).await?;
                     let parties = locks::parties(&mut reading, request.clinic, address).await;
@@ -37,7 +38,7 @@ pub(crate) async fn write(
                 };
                 within(find).await?
             }
-            _ => None,
+            None => None,
         };
         let locks = locks::of_write(request, &scope, parties);
         let _passed = gates.pass(&locks).await?;
@@ -47,6 +48,16 @@ pub(crate) async fn write(
         }
     }
     Err(StoreError::Busy)
+}
+
+/// The occurrence, or the intent by any of its own, whose parties have to be found before they can
+/// be locked.
+fn named(scope: &Scope) -> Option<Address> {
+    match *scope {
+        Scope::Occurrence { address, .. } => Some(address),
+        Scope::Series { intent, .. } => Some(Address::Occurrence(intent, LocalDateTime::MIN)),
+        _ => None,
+    }
 }
 
 /// One transaction; nothing, if the occurrence has other parties than those that were locked.
@@ -96,7 +107,7 @@ async fn see(
     let view = scope::load(db, request.clinic, scope).await?;
     let parties = view.intent.as_ref();
     let parties = parties.map(|intent| (intent.therapist, intent.client));
-    if matches!(scope, Scope::Occurrence { .. }) && parties != locked {
+    if named(scope).is_some() && parties != locked {
         return Ok(Seen::OtherParties);
     }
     Ok(Seen::Now(Box::new(view)))
@@ -205,6 +216,7 @@ async fn apply(
         Change::Intent(intent) => update_intent(db, clinic, intent).await,
         Change::NewSession(session) => insert_session(db, clinic, session).await,
         Change::Session(session) => update_session(db, clinic, session).await,
+        Change::Rebound(session) => rebind_session(db, clinic, session).await,
         Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
         Change::Notify(notification) => outbox::insert(db, clinic, notification, counted).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
@@ -218,13 +230,18 @@ async fn insert_intent(
 ) -> Result<u64, StoreError> {
     let set = &intent.set;
     let query = sqlx::query(
-        "INSERT INTO intent (clinic_id, id, series_id, therapist_id, client_id, service_id, zone,
-         starts_local, minutes, gap, rule, deviations, done_through, next_due_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        "INSERT INTO intent (clinic_id, id, series_id, continues_id, state, continued_by,
+         therapist_id, client_id, service_id, zone, starts_local, minutes, gap, rule, deviations,
+         kept, done_through, next_due_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+         $19)",
     )
     .bind(clinic.0)
     .bind(intent.id.0)
     .bind(intent.series.0)
+    .bind(intent.continues.map(|id| id.0))
+    .bind(intent.state.name())
+    .bind(rows::continued_by(intent))
     .bind(intent.therapist.0)
     .bind(intent.client.0)
     .bind(intent.service.0)
@@ -234,6 +251,7 @@ async fn insert_intent(
     .bind(rows::gap_name(set.gap_policy()))
     .bind(set.rule().map(ToString::to_string))
     .bind(Document(deviations_json(set.deviations())?))
+    .bind(rows::is_kept(set))
     .bind(Instant(intent.done_through))
     .bind(intent.next_due_at.map(Instant))
     .bind(integer(intent.version));
@@ -246,10 +264,13 @@ async fn update_intent(
     intent: &Intent,
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
-        "UPDATE intent SET deviations = $1, done_through = $2, next_due_at = $3, version = $4
-         WHERE clinic_id = $5 AND id = $6",
+        "UPDATE intent SET state = $1, continued_by = $2, deviations = $3, kept = $4,
+         done_through = $5, next_due_at = $6, version = $7 WHERE clinic_id = $8 AND id = $9",
     )
+    .bind(intent.state.name())
+    .bind(rows::continued_by(intent))
     .bind(Document(deviations_json(intent.set.deviations())?))
+    .bind(rows::is_kept(&intent.set))
     .bind(Instant(intent.done_through))
     .bind(intent.next_due_at.map(Instant))
     .bind(integer(intent.version))
@@ -299,6 +320,37 @@ async fn update_session(
          slot_version = $5, hold_generation = $6, next_due_at = $7, version = $8
          WHERE clinic_id = $9 AND id = $10",
     )
+    .bind(Instant(session.starts_at))
+    .bind(Instant(session.ends_at))
+    .bind(session.state.name())
+    .bind(Document(json("state", &session.state)?))
+    .bind(i64::from(session.slot_version))
+    .bind(i64::from(session.hold_generation))
+    .bind(session.next_due_at.map(Instant))
+    .bind(integer(session.version))
+    .bind(clinic.0)
+    .bind(session.id.0);
+    execute_on_one(db, query).await
+}
+
+/// The same for one that another segment has now.
+async fn rebind_session(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    session: &Session,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE session SET intent_id = $1, recurrence_id = $2, therapist_id = $3, service_id = $4,
+         zone = $5, tzdb = $6, starts_at = $7, ends_at = $8, state = $9, state_detail = $10,
+         slot_version = $11, hold_generation = $12, next_due_at = $13, version = $14
+         WHERE clinic_id = $15 AND id = $16",
+    )
+    .bind(session.intent.0)
+    .bind(Local(session.recurrence_id))
+    .bind(session.therapist.0)
+    .bind(session.service.0)
+    .bind(session.zone.name())
+    .bind(&session.tzdb)
     .bind(Instant(session.starts_at))
     .bind(Instant(session.ends_at))
     .bind(session.state.name())
@@ -373,8 +425,8 @@ async fn journal(
     let given = request.idempotency.as_ref();
     let insert = sqlx::query(
         "INSERT INTO journal (clinic_id, subject_kind, subject_id, subject_part, version, kind,
-         actor, body, at, idempotency_key, request_hash, rows_written)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         actor, body, series_id, history, at, idempotency_key, request_hash, rows_written)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(request.clinic.0)
     .bind(kind)
@@ -384,6 +436,14 @@ async fn journal(
     .bind(line.kind)
     .bind(request.actor.to_string())
     .bind(Document(json("journal body", &line.body)?))
+    .bind(line.history.as_ref().map(|history| history.series.0))
+    .bind(
+        line.history
+            .as_ref()
+            .map(history::stored)
+            .transpose()?
+            .map(Document),
+    )
     .bind(Instant(request.at))
     .bind(given.map(|given| given.key.as_str()))
     .bind(given.map(|given| given.request_hash.as_slice()))

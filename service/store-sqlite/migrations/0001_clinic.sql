@@ -96,6 +96,9 @@ CREATE TABLE intent (
     clinic_id    BLOB NOT NULL,
     id           BLOB NOT NULL,
     series_id    BLOB NOT NULL,
+    continues_id BLOB, -- the segment that it was split from
+    state        TEXT NOT NULL CHECK (state IN ('active', 'ended', 'continued', 'withdrawn')),
+    continued_by BLOB CHECK ((state = 'continued') = (continued_by IS NOT NULL)),
     therapist_id BLOB NOT NULL,
     client_id    BLOB NOT NULL,
     service_id   BLOB NOT NULL,
@@ -105,6 +108,8 @@ CREATE TABLE intent (
     gap          TEXT NOT NULL CHECK (gap IN ('shift', 'omit')),
     rule         TEXT,
     deviations   TEXT NOT NULL CHECK (json_valid(deviations)),
+    -- Whether it rests until further notice and keeps its time: nothing is due then.
+    kept         INTEGER NOT NULL CHECK (kept IN (0, 1)),
     done_through INTEGER NOT NULL,
     next_due_at  INTEGER,
     version      INTEGER NOT NULL CHECK (version > 0),
@@ -114,6 +119,7 @@ CREATE TABLE intent (
     FOREIGN KEY (clinic_id, service_id) REFERENCES service (clinic_id, id)
 ) STRICT;
 CREATE INDEX intent_due ON intent (next_due_at, id) WHERE next_due_at IS NOT NULL;
+CREATE INDEX intent_of_series ON intent (clinic_id, series_id) WHERE continues_id IS NOT NULL;
 CREATE INDEX intent_of_therapist ON intent (clinic_id, therapist_id, id);
 CREATE INDEX intent_of_client ON intent (clinic_id, client_id, id);
 
@@ -170,7 +176,8 @@ BEGIN
           AND ends_at > NEW.starts_at AND state IN ('scheduled', 'unfunded')
     );
 END;
-CREATE TRIGGER session_update_overlap BEFORE UPDATE OF starts_at, ends_at, state ON session
+CREATE TRIGGER session_update_overlap
+BEFORE UPDATE OF starts_at, ends_at, state, therapist_id ON session
 WHEN NEW.state IN ('scheduled', 'unfunded')
 BEGIN
     SELECT RAISE(ABORT, 'session_overlap') WHERE EXISTS (
@@ -234,6 +241,9 @@ CREATE TABLE journal (
     kind            TEXT NOT NULL,
     actor           TEXT NOT NULL,
     body            TEXT NOT NULL CHECK (json_valid(body)),
+    -- What happened to the intents of which series.
+    series_id       BLOB,
+    history         TEXT CHECK (json_valid(history) AND (history IS NULL) = (series_id IS NULL)),
     at              INTEGER NOT NULL,
     idempotency_key TEXT,
     request_hash    BLOB CHECK ((request_hash IS NULL) = (idempotency_key IS NULL)),
@@ -241,6 +251,7 @@ CREATE TABLE journal (
 ) STRICT;
 CREATE UNIQUE INDEX journal_idempotency ON journal (clinic_id, actor, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+CREATE INDEX journal_of_series ON journal (clinic_id, series_id, seq) WHERE series_id IS NOT NULL;
 CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal
 BEGIN SELECT RAISE(ABORT, 'journal_is_append_only'); END;
 CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal

@@ -27,7 +27,7 @@ use clinic::{
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
@@ -320,6 +320,18 @@ impl Store for SqliteStore {
         page: Page,
     ) -> Result<Vec<Intent>, StoreError> {
         schedule::intents(&mut *self.reader().await?, clinic, whose, page).await
+    }
+
+    async fn segments(
+        &self,
+        clinic: ClinicId,
+        series: IntentId,
+    ) -> Result<Vec<Intent>, StoreError> {
+        schedule::segments(&mut *self.reader().await?, clinic, series).await
+    }
+
+    async fn history(&self, clinic: ClinicId, series: IntentId) -> Result<Vec<Record>, StoreError> {
+        schedule::records(&mut *self.reader().await?, clinic, series).await
     }
 
     async fn session(

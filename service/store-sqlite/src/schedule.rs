@@ -2,11 +2,11 @@
 
 use clinic::ClinicId;
 use scheduler_core::calendar::near;
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
 use sqlx::sqlite::SqliteConnection;
-use store::{Calendar, Page, StoreError, Which, Whose, rows};
+use store::{Calendar, Page, StoreError, Which, Whose, history, rows};
 use uuid::Uuid;
 
 use crate::people::one;
@@ -64,6 +64,33 @@ pub(crate) async fn sessions_from(
     all(db, query, rows::session).await
 }
 
+/// The segments of a series, by id.
+pub(crate) async fn segments(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    series: IntentId,
+) -> Result<Vec<Intent>, StoreError> {
+    let sql = "SELECT * FROM intent WHERE clinic_id = ?1 AND id = ?2
+               UNION ALL
+               SELECT * FROM intent
+               WHERE clinic_id = ?1 AND series_id = ?2 AND continues_id IS NOT NULL
+               ORDER BY id";
+    let query = sqlx::query(sql).bind(clinic.0).bind(series.0);
+    all(db, query, rows::intent).await
+}
+
+/// What happened to a series, in order.
+pub(crate) async fn records(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    series: IntentId,
+) -> Result<Vec<Record>, StoreError> {
+    let sql = "SELECT * FROM journal WHERE clinic_id = ? AND series_id = ? ORDER BY seq";
+    let query = sqlx::query(sql).bind(clinic.0).bind(series.0);
+    let lines = all(db, query, history::records).await?;
+    Ok(lines.into_iter().flatten().collect())
+}
+
 /// The sessions of a client that wait for a credit, by start.
 pub(crate) async fn unfunded(
     db: &mut SqliteConnection,
@@ -111,10 +138,10 @@ pub(crate) async fn pending_intents(
 ) -> Result<Vec<Intent>, StoreError> {
     let query = sqlx::query(
         "SELECT * FROM intent
-         WHERE clinic_id = ?1 AND therapist_id = ?2 AND next_due_at IS NOT NULL
+         WHERE clinic_id = ?1 AND therapist_id = ?2 AND (next_due_at IS NOT NULL OR kept)
          UNION
          SELECT * FROM intent
-         WHERE clinic_id = ?1 AND client_id = ?3 AND next_due_at IS NOT NULL",
+         WHERE clinic_id = ?1 AND client_id = ?3 AND (next_due_at IS NOT NULL OR kept)",
     )
     .bind(clinic.0)
     .bind(therapist.0)

@@ -7,7 +7,7 @@ use scheduler_core::session::Session;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 use store::rows::{self, Columns, deviations_json, integer, json};
-use store::{Decide, Idempotency, Metered, Request, StoreError, Written};
+use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
 
 use crate::rows::{all, execute, execute_on_one, failed, micros, optional};
 use crate::{keys, outbox, people, plans, scope};
@@ -121,6 +121,7 @@ async fn apply(
         Change::Intent(intent) => update_intent(db, clinic, intent).await,
         Change::NewSession(session) => insert_session(db, clinic, session).await,
         Change::Session(session) => update_session(db, clinic, session).await,
+        Change::Rebound(session) => rebind_session(db, clinic, session).await,
         Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
         Change::Notify(notification) => outbox::insert(db, clinic, notification, counted).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
@@ -134,13 +135,17 @@ async fn insert_intent(
 ) -> Result<u64, StoreError> {
     let set = &intent.set;
     let query = sqlx::query(
-        "INSERT INTO intent (clinic_id, id, series_id, therapist_id, client_id, service_id, zone,
-         starts_local, minutes, gap, rule, deviations, done_through, next_due_at, version)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO intent (clinic_id, id, series_id, continues_id, state, continued_by,
+         therapist_id, client_id, service_id, zone, starts_local, minutes, gap, rule, deviations,
+         kept, done_through, next_due_at, version)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(intent.id.0)
     .bind(intent.series.0)
+    .bind(intent.continues.map(|id| id.0))
+    .bind(intent.state.name())
+    .bind(rows::continued_by(intent))
     .bind(intent.therapist.0)
     .bind(intent.client.0)
     .bind(intent.service.0)
@@ -150,6 +155,7 @@ async fn insert_intent(
     .bind(rows::gap_name(set.gap_policy()))
     .bind(set.rule().map(ToString::to_string))
     .bind(deviations_json(set.deviations())?)
+    .bind(rows::is_kept(set))
     .bind(micros(intent.done_through))
     .bind(intent.next_due_at.map(micros))
     .bind(integer(intent.version));
@@ -162,10 +168,13 @@ async fn update_intent(
     intent: &Intent,
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
-        "UPDATE intent SET deviations = ?, done_through = ?, next_due_at = ?, version = ?
-         WHERE clinic_id = ? AND id = ?",
+        "UPDATE intent SET state = ?, continued_by = ?, deviations = ?, kept = ?, done_through = ?,
+         next_due_at = ?, version = ? WHERE clinic_id = ? AND id = ?",
     )
+    .bind(intent.state.name())
+    .bind(rows::continued_by(intent))
     .bind(deviations_json(intent.set.deviations())?)
+    .bind(rows::is_kept(&intent.set))
     .bind(micros(intent.done_through))
     .bind(intent.next_due_at.map(micros))
     .bind(integer(intent.version))
@@ -228,6 +237,37 @@ async fn update_session(
     execute_on_one(db, query).await
 }
 
+/// The same for one that another segment has now.
+async fn rebind_session(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    session: &Session,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE session SET intent_id = ?, recurrence_id = ?, therapist_id = ?, service_id = ?,
+         zone = ?, tzdb = ?, starts_at = ?, ends_at = ?, state = ?, state_detail = ?,
+         slot_version = ?, hold_generation = ?, next_due_at = ?, version = ?
+         WHERE clinic_id = ? AND id = ?",
+    )
+    .bind(session.intent.0)
+    .bind(session.recurrence_id.seconds())
+    .bind(session.therapist.0)
+    .bind(session.service.0)
+    .bind(session.zone.name())
+    .bind(&session.tzdb)
+    .bind(micros(session.starts_at))
+    .bind(micros(session.ends_at))
+    .bind(session.state.name())
+    .bind(json("state", &session.state)?)
+    .bind(session.slot_version)
+    .bind(session.hold_generation)
+    .bind(session.next_due_at.map(micros))
+    .bind(integer(session.version))
+    .bind(clinic.0)
+    .bind(session.id.0);
+    execute_on_one(db, query).await
+}
+
 /// Appends entries and replaces the account's snapshot.
 async fn append(
     db: &mut SqliteConnection,
@@ -274,8 +314,8 @@ async fn journal(
     let given = request.idempotency.as_ref();
     let insert = sqlx::query(
         "INSERT INTO journal (clinic_id, subject_kind, subject_id, subject_part, version, kind,
-         actor, body, at, idempotency_key, request_hash, rows_written)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         actor, body, series_id, history, at, idempotency_key, request_hash, rows_written)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(request.clinic.0)
     .bind(kind)
@@ -285,6 +325,8 @@ async fn journal(
     .bind(line.kind)
     .bind(request.actor.to_string())
     .bind(json("journal body", &line.body)?)
+    .bind(line.history.as_ref().map(|history| history.series.0))
+    .bind(line.history.as_ref().map(history::stored).transpose()?)
     .bind(micros(request.at))
     .bind(given.map(|given| given.key.as_str()))
     .bind(given.map(|given| given.request_hash.as_slice()))

@@ -26,6 +26,7 @@
 )]
 pub mod contract;
 mod error;
+pub mod history;
 pub mod memory;
 pub mod rows;
 pub mod schema;
@@ -40,7 +41,7 @@ use clinic::{
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
@@ -135,6 +136,11 @@ pub trait Store: Send + Sync {
         whose: Whose,
         page: Page,
     ) -> Result<Vec<Intent>, StoreError>;
+    /// The segments of a series, by id.
+    async fn segments(&self, clinic: ClinicId, series: IntentId)
+    -> Result<Vec<Intent>, StoreError>;
+    /// What happened to a series, in order.
+    async fn history(&self, clinic: ClinicId, series: IntentId) -> Result<Vec<Record>, StoreError>;
     /// A session.
     async fn session(&self, clinic: ClinicId, id: SessionId)
     -> Result<Option<Session>, StoreError>;

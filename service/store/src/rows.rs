@@ -14,8 +14,8 @@ use scheduler_core::intent::{Intent, IntentState};
 use scheduler_core::session::Session;
 use scheduler_core::set::Deviations;
 use scheduler_core::{
-    ClientId, GapPolicy, IntentId, LocalDateTime, RecurrenceSet, ServiceId, SessionId, TherapistId,
-    Zone,
+    ClientId, GapPolicy, IntentId, LocalDateTime, PausedSlot, RecurrenceSet, ServiceId, SessionId,
+    TherapistId, Zone,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -69,9 +69,9 @@ pub trait Columns {
 
 /// Stored JSON says which version of its shape it is.
 #[derive(Serialize, Deserialize)]
-struct Versioned<T> {
-    v: u32,
-    data: T,
+pub(crate) struct Versioned<T> {
+    pub(crate) v: u32,
+    pub(crate) data: T,
 }
 
 /// A value as JSON text.
@@ -97,6 +97,22 @@ pub fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<
 pub fn deviations_json(deviations: &Deviations) -> Result<String, StoreError> {
     let data = deviations;
     json("deviations", &Versioned { v: 1, data })
+}
+
+/// The segment that an intent is continued by.
+#[must_use]
+pub fn continued_by(intent: &Intent) -> Option<Uuid> {
+    match intent.state {
+        IntentState::Continued { by } => Some(by.0),
+        _ => None,
+    }
+}
+
+/// Whether a set rests until further notice and keeps its time.
+#[must_use]
+pub fn is_kept(set: &RecurrenceSet) -> bool {
+    let last = set.deviations().pauses.last();
+    last.is_some_and(|pause| pause.until.is_none() && pause.slot == PausedSlot::Kept)
 }
 
 /// The stored form of weekly hours.
@@ -187,7 +203,7 @@ pub fn id(row: &impl Columns, column: &'static str) -> Result<Uuid, StoreError> 
     some(column, row.id(column)?)
 }
 
-fn text<'r>(row: &'r impl Columns, column: &'static str) -> Result<&'r str, StoreError> {
+pub(crate) fn text<'r>(row: &'r impl Columns, column: &'static str) -> Result<&'r str, StoreError> {
     some(column, row.text(column)?)
 }
 
@@ -213,7 +229,7 @@ fn local(row: &impl Columns, column: &'static str) -> Result<LocalDateTime, Stor
     some(column, row.local(column)?)
 }
 
-fn versioned<T: DeserializeOwned>(
+pub(crate) fn versioned<T: DeserializeOwned>(
     row: &impl Columns,
     column: &'static str,
 ) -> Result<T, StoreError> {
@@ -374,9 +390,14 @@ pub fn intent(row: &impl Columns) -> Result<Intent, StoreError> {
     Ok(Intent {
         id: IntentId(id(row, "id")?),
         series: IntentId(id(row, "series_id")?),
-        // No command of the service splits or ends an intent yet, so no column says so.
-        continues: None,
-        state: IntentState::Active,
+        continues: row.id("continues_id")?.map(IntentId),
+        state: match (text(row, "state")?, row.id("continued_by")?) {
+            ("active", None) => IntentState::Active,
+            ("ended", None) => IntentState::Ended,
+            ("continued", Some(by)) => IntentState::Continued { by: IntentId(by) },
+            ("withdrawn", None) => IntentState::Withdrawn,
+            (state, _) => return Err(StoreError::corrupt("state", state.to_owned())),
+        },
         therapist: TherapistId(id(row, "therapist_id")?),
         client: ClientId(id(row, "client_id")?),
         service: ServiceId(id(row, "service_id")?),

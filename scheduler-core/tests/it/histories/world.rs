@@ -7,7 +7,6 @@ use scheduler_core::intent::{self, Cause, Edited, Event, Intent, Record};
 use scheduler_core::materialize::plan;
 use scheduler_core::session::{self, Party, Session, SessionState};
 use scheduler_core::{Idempotent, IntentId, LocalDateTime, SessionId, Window, zone};
-use uuid::Uuid;
 
 use super::oracle::{Booking, Oracle};
 
@@ -59,8 +58,8 @@ impl World {
 
     pub(super) fn journal(&mut self, segment: usize, event: Event) {
         let cause = Cause {
-            actor: Uuid::from_u128(9),
-            reason: "test".to_owned(),
+            actor: "admin/9".to_owned(),
+            reason: Some("test".to_owned()),
         };
         let record = Record {
             intent: self.segments[segment].id,

@@ -57,7 +57,8 @@ pub async fn everything_comes_back_as_it_went(store: Arc<dyn Store>) {
             recurrence_id: local,
             to: "2026-03-10T09:30:00".parse().unwrap(),
         };
-        match scheduler_core::intent::decide(&intent, &moved, now()).unwrap() {
+        let known = std::collections::BTreeSet::new();
+        match scheduler_core::intent::decide(&intent, &moved, &known, now()).unwrap() {
             scheduler_core::Idempotent::Applied(event) => {
                 intent = scheduler_core::intent::evolve(intent, &event);
             }

@@ -18,7 +18,7 @@ use clinic::{
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::{Session, SessionState};
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
@@ -227,6 +227,21 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let of = |intent: &Intent| is_intent_of(intent, whose);
         Ok(tables::page(&tables.intents, clinic, page, of))
+    }
+
+    async fn segments(
+        &self,
+        clinic: ClinicId,
+        series: IntentId,
+    ) -> Result<Vec<Intent>, StoreError> {
+        let tables = self.tables();
+        let segments = tables.intents_of(clinic);
+        let segments = segments.filter(|intent| intent.series == series);
+        Ok(segments.cloned().collect())
+    }
+
+    async fn history(&self, clinic: ClinicId, series: IntentId) -> Result<Vec<Record>, StoreError> {
+        Ok(self.tables().history(clinic, series))
     }
 
     async fn session(

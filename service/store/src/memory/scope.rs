@@ -11,6 +11,7 @@ use scheduler_core::{ClientId, IntentId, ServiceId, SessionId, TherapistId, Wind
 use uuid::Uuid;
 
 use super::tables::Tables;
+use crate::rows::is_kept;
 
 pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
     match scope {
@@ -39,6 +40,21 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             }
             view
         }
+        Scope::Series {
+            intent,
+            therapist,
+            window,
+            history,
+        } => match tables.intents.get(&(clinic.0, intent.0)) {
+            None => View::default(),
+            Some(intent) => {
+                let mut view = series(tables, clinic, intent, *therapist, *window);
+                if *history {
+                    view.records = tables.history(clinic, intent.series);
+                }
+                view
+            }
+        },
         Scope::Registration {
             therapist,
             email_index,
@@ -175,6 +191,42 @@ fn occurrence(
     }
 }
 
+fn series(
+    tables: &Tables,
+    clinic: ClinicId,
+    intent: &Intent,
+    therapist: Option<TherapistId>,
+    window: Window,
+) -> View {
+    let (client, service) = (intent.client, intent.service);
+    let therapist = therapist.unwrap_or(intent.therapist);
+    let mut view = View {
+        intent: Some(intent.clone()),
+        account: tables.accounts.get(&(clinic.0, client.0)).cloned(),
+        waiting: waiting(tables, clinic, client),
+        ..parties(tables, clinic, therapist, client, service)
+    };
+    in_the_way(tables, clinic, &mut view, therapist, client, window);
+    let others = tables
+        .intents_of(clinic)
+        .filter(|other| other.series == intent.series);
+    view.segments = others
+        .filter(|other| other.id != intent.id)
+        .cloned()
+        .collect();
+    let segments: Vec<IntentId> = view.segments.iter().map(|other| other.id).collect();
+    let own = tables
+        .sessions_of(clinic)
+        .filter(|session| session.intent == intent.id || segments.contains(&session.intent));
+    add_sessions(&mut view, own);
+    let to_come = view.sessions.iter().filter(|session| {
+        session.client == client && session.ends_at > window.start() && !session.state.is_final()
+    });
+    let keys: Vec<Key> = to_come.flat_map(session_keys).collect();
+    view.entries = entries(tables, clinic, &keys);
+    view
+}
+
 fn own_sessions(tables: &Tables, clinic: ClinicId, intent: &Intent) -> Vec<Session> {
     let from = intent.sessions_known_from();
     let own = tables
@@ -228,7 +280,7 @@ fn in_the_way(
 ) {
     let pending = tables.intents_of(clinic).filter(|intent| {
         let theirs = intent.therapist == therapist || intent.client == client;
-        theirs && intent.next_due_at.is_some()
+        theirs && (intent.next_due_at.is_some() || is_kept(&intent.set))
     });
     view.intents = pending.cloned().collect();
     let (from, to) = near(window);

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Job, Position};
 use clinic::{
-    Actor, Change, Client, ClinicId, Commit, Journal, Message, MessageState, Notification,
-    PersonId, Plan, SealedPerson, Service, Subject, Subscription, Therapist, WrappedDek,
+    Actor, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
+    Notification, PersonId, Plan, SealedPerson, Service, Subject, Subscription, Therapist,
+    WrappedDek,
 };
 use ledger_core::{Account, AccountId, Entry};
-use scheduler_core::intent::Intent;
+use scheduler_core::intent::{Cause, Intent, Record};
 use scheduler_core::session::{Session, SessionState};
 use scheduler_core::{IntentId, LocalDateTime};
 use uuid::Uuid;
@@ -43,6 +44,7 @@ pub(super) struct Tables {
 #[derive(Debug, Clone)]
 struct Line {
     clinic: ClinicId,
+    at: DateTime<Utc>,
     actor: Actor,
     idempotency: Option<Idempotency>,
     journal: Journal,
@@ -119,6 +121,27 @@ impl Tables {
         row.map(|row| &row.message)
     }
 
+    /// What happened to a series, in order.
+    pub(super) fn history(&self, clinic: ClinicId, series: IntentId) -> Vec<Record> {
+        let lines = self.journal.iter().filter(|line| line.clinic == clinic);
+        let records = lines.filter_map(|line| {
+            let history = line.journal.history.as_ref();
+            let history = history.filter(|history| history.series == series)?;
+            let cause = Cause {
+                actor: line.actor.to_string(),
+                reason: history.reason.as_ref().map(ToString::to_string),
+            };
+            let record = |happened: &Happened| Record {
+                intent: happened.intent,
+                at: line.at,
+                cause: cause.clone(),
+                event: happened.event.clone(),
+            };
+            Some(history.events.iter().map(record).collect::<Vec<_>>())
+        });
+        records.flatten().collect()
+    }
+
     /// What the same request was about, if it was stored before.
     pub(super) fn replayed(&self, request: &Request) -> Result<Option<Subject>, StoreError> {
         let Some(given) = &request.idempotency else {
@@ -152,6 +175,7 @@ impl Tables {
             rows += 1;
             self.journal.push(Line {
                 clinic: request.clinic,
+                at: request.at,
                 actor: request.actor,
                 idempotency: request.idempotency.clone(),
                 journal: journal.clone(),
@@ -208,7 +232,7 @@ impl Tables {
                 self.check_session(clinic, session)?;
                 insert(&mut self.sessions, clinic, session.id.0, session)
             }
-            Change::Session(session) => {
+            Change::Session(session) | Change::Rebound(session) => {
                 self.check_session(clinic, session)?;
                 replace(&mut self.sessions, clinic, session.id.0, session)
             }

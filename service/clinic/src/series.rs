@@ -1,0 +1,354 @@
+//! Changing a series: what is still to come of it, all of it or from a date on, and taking the last
+//! change back.
+//!
+//! The intent machine decides what becomes of the intent and its sessions; here the credits and the
+//! messages follow, and nothing is stored unless every time that is newly taken is free.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use ledger_core::ReasonCode;
+use scheduler_core::intent::{self, Edit, Edited, Event, Fate, Intent, Opened, SessionChange};
+use scheduler_core::session::{self, Session, SessionState};
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{IntentId, SessionId, Window};
+
+use crate::access::{Action, Principal, Role};
+use crate::credit::{Posting, follow};
+use crate::free::Ground;
+use crate::policy::{free_until, intent_due_at, is_late};
+use crate::session_change::{due_at, fund_waiting};
+use crate::{
+    Change, Commit, Decision, Happened, History, Idempotent, Journal, Notification,
+    NotificationKind, Refusal, Scope, Subject, View,
+};
+
+/// What an edit has to see.
+///
+/// # Errors
+/// [`Refusal::Invalid`] at the end of the zone data.
+pub fn scope(intent: IntentId, edit: &Edit, now: DateTime<Utc>) -> Result<Scope, Refusal> {
+    let therapist = match edit {
+        Edit::Reassign { to, .. } => Some(*to),
+        Edit::Amend { changes, .. } | Edit::Split { changes, .. } => changes.therapist,
+        Edit::Pause(_) | Edit::Resume { .. } | Edit::End { .. } => None,
+    };
+    Ok(Scope::Series {
+        intent,
+        therapist,
+        window: to_come(now)?,
+        history: false,
+    })
+}
+
+/// What taking the last change back has to see.
+///
+/// # Errors
+/// [`Refusal::Invalid`] at the end of the zone data.
+pub fn undo_scope(intent: IntentId, now: DateTime<Utc>) -> Result<Scope, Refusal> {
+    Ok(Scope::Series {
+        intent,
+        therapist: None,
+        window: to_come(now)?,
+        history: true,
+    })
+}
+
+fn to_come(now: DateTime<Utc>) -> Result<Window, Refusal> {
+    Window::new(now, END_OF_ZONE_DATA).map_err(|_| Refusal::Invalid {
+        field: "now",
+        value: now.to_string(),
+        expected: "a time within the zone data",
+    })
+}
+
+/// Edits what is still to come of an intent.
+///
+/// # Errors
+/// [`Refusal`] if it is not the principal's, the intent machine refuses, or a time is not free.
+pub fn edit(
+    view: &View,
+    edit: &Edit,
+    reason: Option<&ReasonCode>,
+    principal: Principal,
+    expected: Option<u64>,
+    now: DateTime<Utc>,
+) -> Decision {
+    view.authorize(principal, Action::Book)?;
+    let intent = view.intent()?;
+    Refusal::check_version(expected, intent.version)?;
+    refuse_what_staff_decides(edit, principal)?;
+    let own = view.sessions.iter();
+    let own: Vec<Session> = own
+        .filter(|session| session.intent == intent.id)
+        .cloned()
+        .collect();
+    let Idempotent::Applied(edited) = intent::edit(intent, &own, edit, now)? else {
+        return Ok(Idempotent::AlreadyApplied);
+    };
+    let kind = match edit {
+        Edit::Amend { .. } => "series_amended",
+        Edit::Split { .. } => "series_split",
+        Edit::Reassign { .. } => "series_reassigned",
+        Edit::Pause(_) => "series_paused",
+        Edit::Resume { .. } => "series_resumed",
+        Edit::End { .. } => "series_ended",
+    };
+    applied(view, edited, kind, reason, principal, now)
+}
+
+/// Takes the last change of an intent back, while nothing of it has happened.
+///
+/// # Errors
+/// [`Refusal`] if it is not the principal's, there is nothing to undo, or a time is not free any
+/// more.
+pub fn undo(
+    view: &View,
+    reason: Option<&ReasonCode>,
+    principal: Principal,
+    expected: Option<u64>,
+    now: DateTime<Utc>,
+) -> Decision {
+    view.authorize(principal, Action::Book)?;
+    let intent = view.intent()?;
+    Refusal::check_version(expected, intent.version)?;
+    let edited = intent::undo(intent, &view.records, &view.sessions, now)?;
+    applied(view, edited, "series_change_undone", reason, principal, now)
+}
+
+/// Therapists and clients say when they meet; the rest is the clinic's to decide.
+fn refuse_what_staff_decides(edit: &Edit, principal: Principal) -> Result<(), Refusal> {
+    let changes = match edit {
+        _ if principal.role == Role::Admin => return Ok(()),
+        Edit::Amend { changes, .. } | Edit::Split { changes, .. } => changes,
+        Edit::Reassign { to, .. } => {
+            return Err(staff_decides("therapist_id", to));
+        }
+        Edit::Pause(_) | Edit::Resume { .. } | Edit::End { .. } => return Ok(()),
+    };
+    if let Some(therapist) = changes.therapist {
+        return Err(staff_decides("therapist_id", &therapist));
+    }
+    if let Some(service) = changes.service {
+        return Err(staff_decides("service_id", &service));
+    }
+    match changes.minutes {
+        Some(minutes) => Err(staff_decides("minutes", &minutes)),
+        None => Ok(()),
+    }
+}
+
+fn staff_decides(field: &'static str, value: &impl ToString) -> Refusal {
+    Refusal::Invalid {
+        field,
+        value: value.to_string(),
+        expected: "left as it is: the clinic's staff decides that",
+    }
+}
+
+/// One session before and after.
+struct Changed {
+    before: Session,
+    after: Session,
+    rebound: bool,
+}
+
+/// The commit of an edit: segments, sessions, credits, messages.
+fn applied(
+    view: &View,
+    edited: Edited,
+    kind: &'static str,
+    reason: Option<&ReasonCode>,
+    principal: Principal,
+    now: DateTime<Utc>,
+) -> Decision {
+    let intent = view.intent()?;
+    let Edited {
+        event,
+        opened,
+        withdrawn,
+        sessions,
+    } = edited;
+    let mut segments = vec![intent::evolve(intent.clone(), &event)];
+    segments.extend(opened.iter().cloned().map(Opened::intent));
+    for id in &withdrawn {
+        let segment = view.segments.iter().find(|segment| segment.id == *id);
+        let segment = segment.ok_or(Refusal::NotFound { what: "segment" })?;
+        segments.push(intent::evolve(segment.clone(), &Event::Withdrawn));
+    }
+    let (changed, posting) = changed(view, &sessions, principal, now)?;
+    refuse_taken(view, &event, &segments, &changed, principal, now)?;
+
+    let subject = opened.first().map_or(intent.id, |goes_on| goes_on.id);
+    let mut changes: Vec<Change> = Vec::new();
+    for (index, mut segment) in segments.into_iter().enumerate() {
+        let known = view.known(segment.id);
+        let left = changed.iter().filter(|one| one.before.intent == segment.id);
+        let left: Vec<_> = left.map(|one| one.before.recurrence_id).collect();
+        let come = changed.iter().filter(|one| one.after.intent == segment.id);
+        let come = come.map(|one| one.after.recurrence_id);
+        let known = known.into_iter().filter(|at| !left.contains(at));
+        let known = known.chain(come).collect();
+        segment.next_due_at = intent_due_at(&segment, &known, now);
+        let is_new = (1..=opened.len()).contains(&index);
+        changes.push(if is_new {
+            Change::NewIntent(segment)
+        } else {
+            Change::Intent(segment)
+        });
+    }
+    // What is opened comes first: sessions refer to it.
+    changes.sort_by_key(|change| !matches!(change, Change::NewIntent(_)));
+    let version = changes.iter().find_map(|change| match change {
+        Change::NewIntent(one) | Change::Intent(one) if one.id == subject => Some(one.version),
+        _ => None,
+    });
+    let ids: Vec<SessionId> = changed.iter().map(|one| one.after.id).collect();
+    for one in in_order(changed) {
+        let told = told(&one, now);
+        changes.push(if one.rebound {
+            Change::Rebound(one.after)
+        } else {
+            Change::Session(one.after)
+        });
+        changes.extend(told.map(Change::Notify));
+    }
+    let funded = fund_waiting(view, posting, &ids, now, &mut changes)?;
+    let happened = |intent, event| Happened { intent, event };
+    let mut events = vec![happened(intent.id, event)];
+    let created = opened.into_iter();
+    events.extend(created.map(|one| happened(one.id, Event::Created(Box::new(one)))));
+    events.extend(
+        withdrawn
+            .into_iter()
+            .map(|id| happened(id, Event::Withdrawn)),
+    );
+    let journal = Journal {
+        history: Some(History {
+            series: intent.series,
+            reason: reason.cloned(),
+            events,
+        }),
+        ..Journal::new(Subject::Intent(subject), version.unwrap_or(1), kind)
+    };
+    let body = serde_json::json!({ "sessions": ids, "funded": funded });
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal.with_body(body)),
+        changes,
+    }))
+}
+
+/// The sessions after an edit, and the credits that follow them.
+fn changed(
+    view: &View,
+    fates: &[SessionChange],
+    principal: Principal,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Changed>, Posting), Refusal> {
+    let service = view.service()?;
+    let party = principal.party();
+    let mut posting = Posting::of(view.account()?);
+    let mut changed: BTreeMap<SessionId, Changed> = BTreeMap::new();
+    for &SessionChange { session: id, fate } in fates {
+        let before = view.sessions.iter().find(|session| session.id == id);
+        let before = before.ok_or(Refusal::NotFound { what: "session" })?;
+        let one = changed.entry(id).or_insert_with(|| Changed {
+            before: before.clone(),
+            after: before.clone(),
+            rebound: false,
+        });
+        let late = is_late(one.before.starts_at, service, party, now);
+        if let Fate::Rebind(to) = fate
+            && late
+            && one.before.state.is_live()
+            && to.starts_at != one.before.starts_at
+        {
+            let free_until = free_until(one.before.starts_at, service);
+            return Err(Refusal::TooLateToReschedule { free_until, now });
+        }
+        let command = fate.command(party, late);
+        let Idempotent::Applied(event) = session::decide(&one.after, &command, now)? else {
+            continue;
+        };
+        posting = follow(view, posting, &one.after, &event, now)?;
+        one.after = session::evolve(one.after.clone(), &event);
+        one.rebound |= matches!(event, session::Event::Rebound { .. });
+        if fate == Fate::Reopen {
+            let (next, held) = posting.hold(&one.after, now)?;
+            posting = next;
+            if held
+                && let Idempotent::Applied(event) =
+                    session::decide(&one.after, &session::Command::Fund, now)?
+            {
+                one.after = session::evolve(one.after.clone(), &event);
+            }
+        }
+        one.after.next_due_at = due_at(&one.after, service, now);
+    }
+    Ok((changed.into_values().collect(), posting))
+}
+
+/// What the client is told of a session, if anything.
+fn told(one: &Changed, now: DateTime<Utc>) -> Option<Notification> {
+    let Changed { before, after, .. } = one;
+    let was_on = before.state.is_live();
+    let kind = match after.state {
+        SessionState::Cancelled { .. } if was_on => NotificationKind::Cancelled,
+        SessionState::Scheduled if !was_on => NotificationKind::Scheduled,
+        SessionState::Scheduled if before.starts_at != after.starts_at => {
+            NotificationKind::Rescheduled
+        }
+        _ => return None,
+    };
+    Some(Notification::to_client(kind, after, now))
+}
+
+/// The sessions in an order in which none takes time that another has not left yet: those that are
+/// called off, those that move later with the last first, those that move earlier, what comes back.
+fn in_order(mut changed: Vec<Changed>) -> Vec<Changed> {
+    changed.sort_by_key(|Changed { before, after, .. }| {
+        let starts = after.starts_at.timestamp();
+        match (before.state.is_live(), after.state.is_live()) {
+            (_, false) => (0, starts),
+            (true, true) if after.starts_at > before.starts_at => (1, -starts),
+            (true, true) => (2, starts),
+            (false, true) => (3, starts),
+        }
+    });
+    changed
+}
+
+/// Refuses an edit that takes time that is not free.
+fn refuse_taken(
+    view: &View,
+    event: &Event,
+    segments: &[Intent],
+    changed: &[Changed],
+    principal: Principal,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let before = view.intent()?;
+    let after: Vec<Session> = changed.iter().map(|one| one.after.clone()).collect();
+    let ground = Ground::new(view, segments, &after)?;
+    let mut found = Vec::new();
+    for segment in segments {
+        let takes_more = match (segment.id == before.id, event) {
+            (true, Event::Resumed { .. } | Event::Undone { .. }) => Some(&before.set),
+            (true, _) => continue,
+            (false, Event::Split { .. }) => None,
+            (false, _) => continue,
+        };
+        found.extend(ground.clashes(segment.id, &segment.set, takes_more, now)?);
+    }
+    for Changed { before, after, .. } in changed {
+        let place = |one: &Session| (one.starts_at, one.ends_at, one.therapist);
+        let comes =
+            after.state.is_live() && (!before.state.is_live() || place(before) != place(after));
+        if comes {
+            let address = (after.intent, after.recurrence_id);
+            let (start, end) = (after.starts_at, after.ends_at);
+            found.extend(ground.clashes_of_one(address, start, end, now)?);
+        }
+    }
+    Refusal::check_clashes(found, principal)
+}

@@ -1,0 +1,201 @@
+//! What a command would do, if it is only tried: the difference, and nothing stored.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
+use clinic::{Change, ClinicId, Commit};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::set::Occurrence;
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{LocalDateTime, RecurrenceSet, Window};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use store::StoreError;
+
+use super::problem::{Problem, instant};
+use crate::App;
+
+/// How far ahead the difference in occurrences is listed.
+const LISTED: TimeDelta = TimeDelta::days(92);
+/// The most occurrences that are listed.
+const LISTED_MAX: usize = 200;
+
+/// What a command is answered with instead of what it did.
+pub(super) enum Instead {
+    /// It was not done.
+    Problem(Problem),
+    /// It was only tried (`dry_run=true`), and would do this.
+    Preview(Value),
+}
+
+impl Instead {
+    /// The same, with "no such `what`" in the place of whatever was not found.
+    pub(super) fn as_missing(self, what: &str) -> Self {
+        match self {
+            Self::Problem(problem) => Self::Problem(problem.as_missing(what)),
+            Self::Preview(_) => self,
+        }
+    }
+}
+
+impl IntoResponse for Instead {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::Preview(difference) => Json(difference).into_response(),
+        }
+    }
+}
+
+impl<E: Into<Problem>> From<E> for Instead {
+    fn from(error: E) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+/// Nothing would change.
+pub(super) fn nothing() -> Instead {
+    Instead::Preview(json!({
+        "dry_run": true, "occurrences": null, "sessions": [], "credits": [], "messages": [],
+        "records": [],
+    }))
+}
+
+/// The difference that a commit would make.
+pub(super) async fn preview(
+    app: &App,
+    clinic: ClinicId,
+    commit: &Commit,
+    now: DateTime<Utc>,
+) -> Result<Instead, StoreError> {
+    let (mut sessions, mut credits, mut messages) = (Vec::new(), Vec::new(), Vec::new());
+    let mut records = Vec::new();
+    let mut occurrences: Option<Occurrences> = None;
+    let mut record = |kind: &str, id: uuid::Uuid| records.push(json!({ "kind": kind, "id": id }));
+    for change in &commit.changes {
+        match change {
+            Change::NewIntent(after) | Change::Intent(after) => {
+                let before = app.store.intent(clinic, after.id).await?;
+                let all = occurrences.get_or_insert_with(|| Occurrences::until(now));
+                all.compare(before.as_ref(), after, now);
+            }
+            Change::NewSession(after) | Change::Session(after) | Change::Rebound(after) => {
+                let before = app.store.session(clinic, after.id).await?;
+                sessions.push(json!({
+                    "session_id": after.id,
+                    "was": before.as_ref().map(session),
+                    "will": session(after),
+                }));
+            }
+            Change::Ledger { account, entries } => {
+                let client = scheduler_core::ClientId(account.id().0);
+                let before = app.store.account(clinic, client).await?;
+                credits.push(json!({
+                    "client_id": client,
+                    "was": before.map(|before| before.balance()),
+                    "will": account.balance(),
+                    "entries": entries.iter().map(|entry| json!({
+                        "key": entry.key.as_str(), "details": entry.body,
+                    })).collect::<Vec<_>>(),
+                }));
+            }
+            Change::Notify(told) => messages.push(json!({
+                "kind": told.kind.to_string(),
+                "to": told.recipient.role(),
+                "session_id": told.session,
+                "due_at": instant(told.due_at),
+            })),
+            Change::NewDek(_) | Change::Message(_) => {}
+            Change::Person { id, .. } | Change::Erase(id) => record("person", id.uuid()),
+            Change::LegalHold(client, _) => record("client", client.0),
+            Change::Therapist(therapist) => record("therapist", therapist.id.0),
+            Change::Client(client) => record("client", client.id.0),
+            Change::Service(service) => record("service", service.id.0),
+            Change::Plan(plan) => record("plan", plan.id.0),
+            Change::NewSubscription(one) | Change::Subscription(one) => {
+                record("subscription", one.client.0);
+            }
+        }
+    }
+    Ok(Instead::Preview(json!({
+        "dry_run": true,
+        "occurrences": occurrences.map(Occurrences::into_json),
+        "sessions": sessions,
+        "credits": credits,
+        "messages": messages,
+        "records": records,
+    })))
+}
+
+fn session(session: &Session) -> Value {
+    json!({
+        "intent_id": session.intent,
+        "recurrence_id": session.recurrence_id,
+        "therapist_id": session.therapist,
+        "starts_at": instant(session.starts_at),
+        "ends_at": instant(session.ends_at),
+        "state": session.state.name(),
+    })
+}
+
+/// What intents mean before and after, through some date.
+struct Occurrences {
+    through: DateTime<Utc>,
+    count: usize,
+    listed: Vec<Value>,
+}
+
+impl Occurrences {
+    fn until(now: DateTime<Utc>) -> Self {
+        Self {
+            through: (now + LISTED).min(END_OF_ZONE_DATA),
+            count: 0,
+            listed: Vec::new(),
+        }
+    }
+
+    fn compare(&mut self, before: Option<&Intent>, after: &Intent, now: DateTime<Utc>) {
+        let was = before
+            .map(|before| self.of(&before.set, now))
+            .unwrap_or_default();
+        let will = self.of(&after.set, now);
+        let mut all: Vec<LocalDateTime> = was.keys().chain(will.keys()).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        for at in all {
+            let (was, will) = (was.get(&at), will.get(&at));
+            if was == will {
+                continue;
+            }
+            self.count += 1;
+            if self.listed.len() < LISTED_MAX {
+                self.listed.push(json!({
+                    "intent_id": after.id,
+                    "recurrence_id": at,
+                    "was": was.map(occurrence),
+                    "will": will.map(occurrence),
+                }));
+            }
+        }
+    }
+
+    fn of(&self, set: &RecurrenceSet, now: DateTime<Utc>) -> BTreeMap<LocalDateTime, Occurrence> {
+        let window = Window::new(now, self.through);
+        let found = window.ok().and_then(|window| set.overlapping(window).ok());
+        let found = found.into_iter().flatten();
+        found.map(|one| (one.recurrence_id, one)).collect()
+    }
+
+    fn into_json(self) -> Value {
+        json!({ "through": instant(self.through), "count": self.count, "listed": self.listed })
+    }
+}
+
+fn occurrence(occurrence: &Occurrence) -> Value {
+    json!({
+        "starts_at": instant(occurrence.start),
+        "ends_at": instant(occurrence.end),
+        "cancelled": occurrence.cancelled,
+    })
+}
