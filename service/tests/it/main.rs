@@ -24,6 +24,7 @@ mod races;
 mod restart;
 mod rows_written;
 mod sealed;
+mod series;
 mod service;
 mod walk;
 mod whole;

@@ -127,11 +127,13 @@ async fn logs_are_json_name_their_request_and_hold_nothing_about_a_person() {
     get(&service.url, "/api/v1/clients/Zebulon@example.org");
     // What is wrong with a request is told to whoever asked, and not to the log.
     let body = json!({ "name": "Zebulon Quux", "zone": "Zebulon/Nowhere" }).to_string();
-    let answer = ask(
-        &service.url,
-        &(post(&clinic, "/clients?who=Zebulon", body.len()) + &body),
-    );
-    assert!(answer.contains("unknown_zone"), "{answer}");
+    for (path, code) in [
+        ("/clients", "unknown_zone"),
+        ("/clients?who=Zebulon", "malformed_query"),
+    ] {
+        let answer = ask(&service.url, &(post(&clinic, path, body.len()) + &body));
+        assert!(answer.contains(code), "{answer}");
+    }
     std::thread::sleep(Duration::from_millis(1200)); // a tick or two
     drop(service);
 
