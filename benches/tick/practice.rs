@@ -147,6 +147,7 @@ async fn book_daily(store: &dyn Store) -> anyhow::Result<u32> {
             currency: "GBP".parse()?,
         },
         notice_minutes: None,
+        slots: None,
         cancellation: None,
     };
     let nobody = || Scope::New { therapist: None };
@@ -172,7 +173,7 @@ async fn book_daily(store: &dyn Store) -> anyhow::Result<u32> {
         let new = Therapist {
             id: therapist,
             person: None,
-            hours: WeeklyHours::new(Zone::UTC, hours.to_vec())?,
+            times: clinic::WorkingTimes::new(WeeklyHours::new(Zone::UTC, hours.to_vec())?),
         };
         let dek = unused_key(therapist.0, staff.now);
         let decide = Box::new(move |_: &_| registration::register_therapist(new, dek));

@@ -13,7 +13,7 @@ use clinic::registration::{self, NewService};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
 use clinic::{
     Address, Client, ClinicId, LeftOver, Person, PersonId, Plan, PlanId, Principal, Role, Scope,
-    SealedPerson, Therapist, WrappedDek,
+    SealedPerson, Therapist, WorkingTimes, WrappedDek,
 };
 use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -279,7 +279,7 @@ impl Filler<'_> {
         let therapist = Therapist {
             id,
             person: Some(person),
-            hours: WeeklyHours::new(zone, hours.collect())?,
+            times: WorkingTimes::new(WeeklyHours::new(zone, hours.collect())?),
         };
         let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek));
         self.write(Scope::New { therapist: None }, decide).await?;
@@ -294,6 +294,7 @@ impl Filler<'_> {
             minutes,
             price: pounds(minor)?,
             notice_minutes: None,
+            slots: None,
             cancellation: None,
         };
         let decide = Box::new(|_: &_| registration::add_service(service));

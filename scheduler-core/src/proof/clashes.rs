@@ -125,6 +125,15 @@ impl Found {
 }
 
 impl Obstacle {
+    /// Whether the time is free, and only not offered: by notice, booking window or step.
+    #[must_use]
+    pub fn is_of_policy(&self) -> bool {
+        matches!(
+            self,
+            Self::Notice { .. } | Self::BookingWindow { .. } | Self::OffStep { .. }
+        )
+    }
+
     pub(crate) fn busy(busy: &Busy) -> Self {
         Self::Busy {
             with: busy.with,

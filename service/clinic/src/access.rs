@@ -113,7 +113,7 @@ pub enum Action {
     Read,
     /// Make it, or change what the clinic alone decides: people, services, credits.
     Administer,
-    /// Make a booking, or reschedule, skip or cancel in one.
+    /// Make a booking, or reschedule, skip or cancel in one; say when one works.
     Book,
     /// Say how a session went.
     Settle,
@@ -168,7 +168,9 @@ pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
         (Role::Operator, resource) => resource == Resource::Operations,
         (_, Resource::Clinic | Resource::Operations) => false,
         (_, Resource::Directory) => action == Action::Read,
-        (Role::Therapist(me), Resource::Therapist(id)) => me == id && action == Action::Read,
+        (Role::Therapist(me), Resource::Therapist(id)) => {
+            me == id && matches!(action, Action::Read | Action::Book)
+        }
         (Role::Therapist(me), Resource::Client { assigned, .. }) => {
             assigned == Some(me) && action == Action::Read
         }

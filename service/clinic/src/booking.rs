@@ -86,7 +86,7 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
     };
     intent::create(&new, now)?;
 
-    let certificate = Ground::new(view, &[], &[])?.proof(&new.set, principal, now)?;
+    let certificate = Ground::new(view, &[], &[])?.proof(service, &new.set, principal, now)?;
 
     let opened = intent::opened(new, now);
     let mut intent = opened.clone().intent();

@@ -6,6 +6,7 @@ use scheduler_core::session::Session;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::notification::{Message, Notification};
 use crate::people::{Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
@@ -41,6 +42,8 @@ pub enum Change {
     Erase(PersonId),
     /// A new therapist.
     Therapist(Therapist),
+    /// A therapist whose working times changed.
+    WorkingTimes(Therapist),
     /// A new client, with an empty account.
     Client(Client),
     /// A new service.
@@ -154,6 +157,8 @@ impl Journal {
 #[allow(missing_docs, reason = "each is the record of that name")]
 pub enum Subject {
     Therapist(TherapistId),
+    /// A blackout of a therapist's.
+    Blackout(TherapistId, Uuid),
     Client(ClientId),
     Service(ServiceId),
     Plan(PlanId),

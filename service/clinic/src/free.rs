@@ -1,6 +1,6 @@
 //! Whether a time is free: for the whole life of a booking, and for one date.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use scheduler_core::availability::Availability;
@@ -13,17 +13,18 @@ use scheduler_core::session::Session;
 use scheduler_core::set::{Lookup, SetError};
 use scheduler_core::slots::{SlotPolicy, alternatives, explain};
 use scheduler_core::zone::END_OF_ZONE_DATA;
-use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet};
+use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, ServiceId};
 
-use crate::policy::{ALTERNATIVES, CLASHES_LISTED_MAX, STEP_MINUTES};
-use crate::{Principal, Refusal, Role, View};
+use crate::policy::{ALTERNATIVES, CLASHES_LISTED_MAX};
+use crate::{Principal, Refusal, Role, Service, View};
 
 /// Everything that can stand in the way of a change: the calendar of therapist and client as it is
 /// after the change, and the therapist's hours.
 pub(crate) struct Ground<'a> {
     intents: Vec<&'a Intent>,
     sessions: Vec<Session>,
-    availability: Availability,
+    availability: &'a Availability,
+    buffers: BTreeMap<ServiceId, Buffers>,
 }
 
 impl<'a> Ground<'a> {
@@ -44,11 +45,17 @@ impl<'a> Ground<'a> {
         let mut sessions: Vec<Session> = rest.chain(sessions).cloned().collect();
         sessions.sort_by_key(|session| session.id);
         sessions.dedup_by_key(|session| session.id);
+        let services = view.services.iter().chain(&view.service);
         Ok(Self {
             intents: unchanged.chain(intents).collect(),
             sessions,
-            availability: Availability::new(view.therapist()?.hours.clone()),
+            availability: view.therapist()?.times.availability(),
+            buffers: services.map(|one| (one.id, one.slots.buffers)).collect(),
         })
+    }
+
+    fn buffers(&self, service: ServiceId) -> Buffers {
+        self.buffers.get(&service).copied().unwrap_or_default()
     }
 
     /// What is in the way of the occurrences of a set that have no session and do not take place
@@ -56,17 +63,18 @@ impl<'a> Ground<'a> {
     pub(crate) fn clashes(
         &self,
         id: IntentId,
-        set: &RecurrenceSet,
+        (service, set): (ServiceId, &RecurrenceSet),
         before: Option<&RecurrenceSet>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Found>, Refusal> {
+        let buffers = self.buffers(service);
         let own = self.sessions.iter().filter(|session| session.intent == id);
         let real: BTreeSet<LocalDateTime> = own.map(|session| session.recurrence_id).collect();
         let others = self.intents.iter().filter(|intent| intent.id != id);
-        let calendar = Calendar::new(others.copied(), &self.sessions, |_| Buffers::NONE);
+        let calendar = Calendar::new(others.copied(), &self.sessions, |id| self.buffers(id));
         let candidate = Candidate {
             set,
-            buffers: Buffers::NONE,
+            buffers,
             from: now,
         };
         let takes_place = |at: LocalDateTime| match before.map(|before| before.lookup(at)) {
@@ -75,7 +83,7 @@ impl<'a> Ground<'a> {
         };
         let within = |until| {
             let mut found = Vec::new();
-            each_clash(candidate, until, &calendar, &self.availability, |clash| {
+            each_clash(candidate, until, &calendar, self.availability, |clash| {
                 let at = clash.recurrence_id;
                 if !real.contains(&at) && takes_place(at) != Some(clash.start) {
                     found.push(clash);
@@ -95,26 +103,30 @@ impl<'a> Ground<'a> {
     /// Proves that a new booking is free for its whole life.
     pub(crate) fn proof(
         &self,
+        service: &Service,
         set: &RecurrenceSet,
         principal: Principal,
         now: DateTime<Utc>,
     ) -> Result<Certificate, Refusal> {
+        let buffers = service.slots.buffers;
         let intents = self.intents.iter().copied();
-        let calendar = Calendar::new(intents, &self.sessions, |_| Buffers::NONE);
+        let calendar = Calendar::new(intents, &self.sessions, |id| self.buffers(id));
         let candidate = Candidate {
             set,
-            buffers: Buffers::NONE,
+            buffers,
             from: now,
         };
-        let clashes = match prove(candidate, &calendar, &self.availability) {
-            Ok(certificate) => return Ok(certificate),
+        let clashes = match prove(candidate, &calendar, self.availability) {
+            Ok(certificate) => {
+                let offered = self.offered(&calendar, service, set, principal, now)?;
+                Refusal::check_clashes(offered, principal)?;
+                return Ok(certificate);
+            }
             Err(Unproven::Set(error)) => return Err(error.into()),
             Err(Unproven::Clashes(clashes)) => clashes,
         };
-        let minutes = set.minutes();
-        let policy = SlotPolicy::new(minutes, STEP_MINUTES);
-        let policy = policy.map_err(|_| SetError::Minutes { minutes })?;
-        let (calendar, availability) = (&calendar, &self.availability);
+        let policy = service.slots.policy(set.minutes())?;
+        let (calendar, availability) = (&calendar, self.availability);
         let found = alternatives(candidate, calendar, availability, policy, now, ALTERNATIVES)?;
         let first = clashes.against.into_iter();
         let mut first: Vec<Found> = first.flat_map(|against| against.first).collect();
@@ -129,10 +141,38 @@ impl<'a> Ground<'a> {
         })
     }
 
+    /// Why the first date is not offered to a client. Therapists and staff book any time that is
+    /// free.
+    fn offered(
+        &self,
+        calendar: &Calendar,
+        service: &Service,
+        set: &RecurrenceSet,
+        principal: Principal,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Found>, Refusal> {
+        let Role::Client(_) = principal.role else {
+            return Ok(Vec::new());
+        };
+        let recurrence_id = set.start();
+        let (start, _) = set.zone().resolve(recurrence_id);
+        let policy = service.slots.policy(set.minutes())?;
+        let mut obstacles = explain(calendar, self.availability, policy, now, start)?;
+        obstacles.retain(Obstacle::is_of_policy);
+        let found = obstacles.into_iter().map(|obstacle| Found {
+            recurrence_id,
+            start,
+            end: set.end_of(start),
+            obstacle,
+        });
+        Ok(found.collect())
+    }
+
     /// What is in the way of one date at a time of its own.
     pub(crate) fn clashes_of_one(
         &self,
         (id, recurrence_id): (IntentId, LocalDateTime),
+        service: ServiceId,
         start: DateTime<Utc>,
         end: DateTime<Utc>,
         now: DateTime<Utc>,
@@ -140,16 +180,13 @@ impl<'a> Ground<'a> {
         let itself = |obstacle: &Obstacle| match *obstacle {
             Obstacle::Busy { with, .. } => with == (id, recurrence_id),
             // Whoever moves a date need not keep to what is offered.
-            Obstacle::Notice { .. } | Obstacle::BookingWindow { .. } | Obstacle::OffStep { .. } => {
-                true
-            }
-            _ => false,
+            _ => obstacle.is_of_policy(),
         };
         let minutes = u32::try_from((end - start).num_minutes()).unwrap_or(u32::MAX);
-        let policy = SlotPolicy::new(minutes, 1).map_err(|_| SetError::Minutes { minutes })?;
+        let policy = SlotPolicy::new(minutes, 1)?.with_buffers(self.buffers(service));
         let intents = self.intents.iter().copied();
-        let calendar = Calendar::new(intents, &self.sessions, |_| Buffers::NONE);
-        let obstacles = explain(&calendar, &self.availability, policy, now, start)?;
+        let calendar = Calendar::new(intents, &self.sessions, |id| self.buffers(id));
+        let obstacles = explain(&calendar, self.availability, policy, now, start)?;
         let in_the_way = obstacles.into_iter().filter(|obstacle| !itself(obstacle));
         let found = in_the_way.map(|obstacle| Found {
             recurrence_id,

@@ -28,18 +28,21 @@ pub mod series;
 mod session_change;
 pub mod settlement;
 pub mod subscription;
+pub mod time_off;
+pub mod working_times;
 
 pub use access::{Actor, ClinicId, Principal, Role};
 pub use commit::{Change, Commit, Happened, History, Journal, Subject};
 pub use notification::{Message, MessageState, Notification, NotificationKind, Recipient};
 pub use people::{
-    Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, Therapist, WaivedBy,
-    WrappedDek,
+    Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, SlotRules, Therapist,
+    WaivedBy, WrappedDek,
 };
 pub use plan::{LeftOver, Plan, PlanId, Subscription, Term};
 pub use refusal::Refusal;
 pub use scheduler_core::Idempotent;
 pub use scope::{Address, Scope, View};
+pub use working_times::{Blackout, TimesError, WorkingTimes};
 
 /// What a decision comes to: something to commit, nothing to do, or a refusal.
 pub type Decision = Result<Idempotent<Commit>, Refusal>;

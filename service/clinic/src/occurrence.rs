@@ -203,6 +203,8 @@ fn refuse_taken(
     principal: Principal,
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    let found = Ground::new(view, &[], &[])?.clashes_of_one(address, start, end, now)?;
+    let service = view.service()?.id;
+    let ground = Ground::new(view, &[], &[])?;
+    let found = ground.clashes_of_one(address, service, start, end, now)?;
     Refusal::check_clashes(found, principal)
 }

@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use ledger_core::Money;
-use scheduler_core::availability::WeeklyHours;
+use scheduler_core::calendar::Buffers;
+use scheduler_core::slots::{PolicyError, SlotPolicy};
 use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::working_times::WorkingTimes;
 use crate::{Refusal, Subject};
 
 /// What is known of a person and nobody may read in the database. It cannot be printed.
@@ -119,8 +121,8 @@ pub struct Therapist {
     pub id: TherapistId,
     /// What is known of them; nothing, once they are erased.
     pub person: Option<SealedPerson>,
-    /// When they work, in their own zone.
-    pub hours: WeeklyHours,
+    /// When they can be booked, in their own zone.
+    pub times: WorkingTimes,
 }
 
 /// Somebody who books.
@@ -153,6 +155,52 @@ pub struct Service {
     pub notice_minutes: u32,
     /// What calling it off costs.
     pub cancellation: Cancellation,
+    /// When it can be booked.
+    pub slots: SlotRules,
+}
+
+/// When a service can be booked. Staff may book it at any time that is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotRules {
+    /// It starts every so many minutes from midnight on the therapist's wall clock.
+    pub step_minutes: u16,
+    /// What is kept free around it.
+    pub buffers: Buffers,
+    /// It is booked this long before it starts, or longer.
+    pub notice_minutes: u32,
+    /// It is booked at most so many days ahead: of a series, the first date.
+    pub window_days: Option<u32>,
+}
+
+impl SlotRules {
+    /// The step of a service that says nothing of it.
+    pub const STEP_MINUTES: u16 = 15;
+
+    /// As the scheduler asks it, for appointments of this length.
+    ///
+    /// # Errors
+    /// [`PolicyError`] if something is out of range.
+    pub fn policy(&self, minutes: u32) -> Result<SlotPolicy, PolicyError> {
+        let policy = SlotPolicy::new(minutes, self.step_minutes)?
+            .with_buffers(self.buffers)
+            .with_notice(self.notice_minutes)?;
+        match self.window_days {
+            Some(days) => policy.with_window(days),
+            None => Ok(policy),
+        }
+    }
+}
+
+impl Default for SlotRules {
+    fn default() -> Self {
+        Self {
+            step_minutes: Self::STEP_MINUTES,
+            buffers: Buffers::NONE,
+            notice_minutes: 0,
+            window_days: None,
+        }
+    }
 }
 
 /// The cancellation policy of a service: what becomes of a credit whose session does not take

@@ -16,8 +16,6 @@ pub const HORIZON: TimeDelta = TimeDelta::days(7);
 pub const MOVED_MAX: TimeDelta = TimeDelta::days(31);
 /// Of how many first dates of a booking a refusal says what could be done: half a year of weeks.
 pub const ALTERNATIVES: usize = 24;
-/// On which minutes other times are proposed.
-pub const STEP_MINUTES: u16 = 15;
 /// How long before its start a client is reminded of a session, the furthest first.
 pub const REMINDERS: [TimeDelta; 2] = [TimeDelta::hours(24), TimeDelta::hours(1)];
 /// How long after its end a therapist is asked how a session went.

@@ -6,9 +6,10 @@ use scheduler_core::intent::IntentError;
 use scheduler_core::proof::{Found, RemedyError};
 use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
-use scheduler_core::slots::Alternatives;
+use scheduler_core::slots::{Alternatives, PolicyError};
 
 use crate::MessageState;
+use crate::working_times::TimesError;
 
 /// A decision against a command. Nothing is stored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -120,6 +121,12 @@ pub enum Refusal {
     /// The set cannot be made or asked.
     #[error(transparent)]
     Set(#[from] SetError),
+    /// Working times cannot be so.
+    #[error(transparent)]
+    Times(#[from] TimesError),
+    /// A service cannot be booked so.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The ledger refuses.
     #[error(transparent)]
     Ledger(#[from] ledger_core::Error),

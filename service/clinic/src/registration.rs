@@ -6,7 +6,7 @@ use scheduler_core::ServiceId;
 use crate::people::{NAME, is_name};
 use crate::{
     Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule, LeftOver, Plan,
-    Refusal, Service, Subject, Therapist, View, WaivedBy, WrappedDek,
+    Refusal, Service, SlotRules, Subject, Therapist, View, WaivedBy, WrappedDek,
 };
 
 /// The longest notice and cancellation window, in minutes: the horizon of seven days. A credit is
@@ -62,6 +62,8 @@ pub struct NewService {
     /// What calling it off costs. Free until a day before, then forfeited, unless staff waive it,
     /// with two weeks of grace, if not given.
     pub cancellation: Option<Cancellation>,
+    /// When it can be booked. On every quarter of an hour, at any time, if not given.
+    pub slots: Option<SlotRules>,
 }
 
 /// Adds a service.
@@ -82,6 +84,7 @@ pub fn add_service(new: NewService) -> Decision {
             waived_by: WaivedBy::Staff,
             grace_days: GRACE_DAYS,
         }),
+        slots: new.slots.unwrap_or_default(),
     };
     check_name(&service.name)?;
     let invalid = |field, value: String, expected| {
@@ -95,6 +98,7 @@ pub fn add_service(new: NewService) -> Decision {
         return invalid("minutes", service.minutes.to_string(), "1 to 1440");
     }
     check_price(service.price)?;
+    service.slots.policy(service.minutes)?;
     let grace_days = service.cancellation.grace_days;
     if grace_days > GRACE_DAYS_MAX {
         let field = "cancellation.grace_days";

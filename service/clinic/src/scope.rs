@@ -189,6 +189,8 @@ pub struct View {
     pub email_of: Option<ClientId>,
     /// The service of the scope.
     pub service: Option<Service>,
+    /// All services, where it matters what they keep free around their appointments.
+    pub services: Vec<Service>,
     /// The client's subscription.
     pub subscription: Option<Subscription>,
     /// The plan of the scope.

@@ -338,7 +338,12 @@ fn refuse_taken(
             (false, Event::Split { .. }) => None,
             (false, _) => continue,
         };
-        found.extend(ground.clashes(segment.id, &segment.set, takes_more, now)?);
+        found.extend(ground.clashes(
+            segment.id,
+            (segment.service, &segment.set),
+            takes_more,
+            now,
+        )?);
     }
     for Changed { before, after, .. } in changed {
         let place = |one: &Session| (one.starts_at, one.ends_at, one.therapist);
@@ -347,7 +352,7 @@ fn refuse_taken(
         if comes {
             let address = (after.intent, after.recurrence_id);
             let (start, end) = (after.starts_at, after.ends_at);
-            found.extend(ground.clashes_of_one(address, start, end, now)?);
+            found.extend(ground.clashes_of_one(address, after.service, start, end, now)?);
         }
     }
     Refusal::check_clashes(found, principal)

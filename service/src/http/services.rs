@@ -5,11 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
 use clinic::{
-    Cancellation, LateRule, Scope, Service, Subject, WaivedBy,
+    Cancellation, LateRule, Scope, Service, SlotRules, Subject, WaivedBy,
     registration::{self, GRACE_DAYS, NewService},
 };
 use ledger_core::Money;
 use scheduler_core::ServiceId;
+use scheduler_core::calendar::Buffers;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +43,48 @@ struct NewServiceBody {
     notice_minutes: Option<u32>,
     /// What calling it off costs. Free until a day before, then forfeited, if not given.
     cancellation: Option<CancellationBody>,
+    /// When clients can book it: every quarter of an hour, at any time, if not given.
+    slots: Option<SlotsBody>,
+}
+
+/// When a service can be booked. Staff may book it at any time that is free.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SlotsBody {
+    /// It starts every so many minutes from midnight on the therapist's wall clock.
+    #[serde(default = "step")]
+    step_minutes: u16,
+    /// Kept free before each.
+    #[serde(default)]
+    buffer_before_minutes: u16,
+    /// Kept free after each.
+    #[serde(default)]
+    buffer_after_minutes: u16,
+    /// It is booked this long before it starts, or longer.
+    #[serde(default)]
+    notice_minutes: u32,
+    /// It is booked at most so many days ahead: of a series, the first date. However far, if not
+    /// given.
+    window_days: Option<u32>,
+}
+
+fn step() -> u16 {
+    SlotRules::STEP_MINUTES
+}
+
+impl SlotsBody {
+    fn rules(&self) -> Result<SlotRules, Problem> {
+        let buffers = Buffers::new(self.buffer_before_minutes, self.buffer_after_minutes);
+        let buffers = buffers.map_err(|error| {
+            Problem::unprocessable("invalid_value", "slots.buffer_minutes", error.to_string())
+        });
+        Ok(SlotRules {
+            step_minutes: self.step_minutes,
+            buffers: buffers?,
+            notice_minutes: self.notice_minutes,
+            window_days: self.window_days,
+        })
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -52,6 +95,7 @@ struct ServiceBody {
     price: MoneyBody,
     notice_minutes: u32,
     cancellation: CancellationBody,
+    slots: SlotsBody,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -162,6 +206,7 @@ async fn add(
         price: new.price.money("price")?,
         notice_minutes: new.notice_minutes,
         cancellation,
+        slots: new.slots.as_ref().map(SlotsBody::rules).transpose()?,
     };
     let decide = Box::new(|_: &_| registration::add_service(service));
     let id = |subject: &Subject| match subject {
@@ -209,7 +254,7 @@ async fn show(
 }
 
 fn body(service: &Service) -> ServiceBody {
-    let cancellation = service.cancellation;
+    let (cancellation, slots) = (service.cancellation, service.slots);
     ServiceBody {
         id: service.id.0,
         name: service.name.clone(),
@@ -222,6 +267,13 @@ fn body(service: &Service) -> ServiceBody {
             no_show: cancellation.no_show.into(),
             waived_by: cancellation.waived_by.into(),
             grace_days: cancellation.grace_days,
+        },
+        slots: SlotsBody {
+            step_minutes: slots.step_minutes,
+            buffer_before_minutes: slots.buffers.before(),
+            buffer_after_minutes: slots.buffers.after(),
+            notice_minutes: slots.notice_minutes,
+            window_days: slots.window_days,
         },
     }
 }

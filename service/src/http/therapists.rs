@@ -1,10 +1,13 @@
 //! Therapists and their weekly hours.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::NaiveDate;
 use clinic::access::{Action, Resource};
-use clinic::{Person, PersonId, Scope, Subject, Therapist, registration};
+use clinic::{Person, PersonId, Scope, Subject, Therapist, WorkingTimes, registration};
 use scheduler_core::TherapistId;
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::rule::{weekday, weekday_name};
@@ -56,12 +59,26 @@ pub(super) struct TherapistBody {
     erased: bool,
     zone: String,
     hours: Vec<HoursBody>,
+    /// Dates with other hours, or none.
+    dates: BTreeMap<NaiveDate, Vec<DayHoursBody>>,
+    /// Of the working times.
+    version: u64,
+}
+
+/// `[from, to)` on a date, wall time of the therapist.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DayHoursBody {
+    #[schema(example = "09:00")]
+    pub(super) from: String,
+    #[schema(example = "17:00")]
+    pub(super) to: String,
 }
 
 /// `[from, to)` on one day, wall time of the therapist.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct HoursBody {
+pub(super) struct HoursBody {
     /// MO, TU, WE, TH, FR, SA or SU.
     #[schema(example = "MO")]
     day: String,
@@ -84,13 +101,7 @@ async fn register(
         .may(Action::Administer, Resource::Clinic, "page")?;
     command.makes_new()?;
     let new = &command.body;
-    let hours = new
-        .hours
-        .iter()
-        .enumerate()
-        .map(hours)
-        .collect::<Result<_, _>>()?;
-    let hours = WeeklyHours::new(zone(&new.zone)?, hours)
+    let hours = WeeklyHours::new(zone(&new.zone)?, all_hours(&new.hours)?)
         .map_err(|error| Problem::unprocessable("invalid_hours", "hours", error.to_string()))?;
     let request = command.request(&app);
     let (clinic, id) = (command.caller.0.clinic, TherapistId(random::id(request.at)));
@@ -103,7 +114,7 @@ async fn register(
     let therapist = Therapist {
         id,
         person: Some(sealed),
-        hours,
+        times: WorkingTimes::new(hours),
     };
     let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek));
     let id = |subject: &Subject| match subject {
@@ -167,6 +178,11 @@ async fn sessions(
     calendar(&app, &caller, Whose::Therapist(id), params.window(&app)?).await
 }
 
+/// The hours of a week.
+pub(super) fn all_hours(given: &[HoursBody]) -> Result<Vec<Hours>, Problem> {
+    given.iter().enumerate().map(hours).collect()
+}
+
 fn hours((position, given): (usize, &HoursBody)) -> Result<Hours, Problem> {
     let invalid = |name: &str, value: &str, expected: &str| {
         let field = format!("hours[{position}].{name}");
@@ -190,7 +206,7 @@ fn hours((position, given): (usize, &HoursBody)) -> Result<Hours, Problem> {
 }
 
 /// `HH:MM` to minutes after midnight.
-fn minutes(text: &str) -> Option<u16> {
+pub(super) fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let digits =
         |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then_some(());
@@ -203,16 +219,26 @@ fn minutes(text: &str) -> Option<u16> {
 
 pub(super) fn body((therapist, person): &Opened<Therapist>) -> TherapistBody {
     let shown = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-    let hours = therapist.hours.hours().iter().map(|hours| HoursBody {
+    let hours = therapist.times.availability().weekly().hours().iter().map(|hours| HoursBody {
         day: weekday_name(hours.weekday).to_owned(),
         from: shown(hours.from),
         to: shown(hours.to),
+    });
+    let availability = therapist.times.availability();
+    let dates = availability.dated().iter().map(|(date, hours)| {
+        let hours = hours.iter().map(|hours| DayHoursBody {
+            from: shown(hours.from),
+            to: shown(hours.to),
+        });
+        (*date, hours.collect())
     });
     TherapistBody {
         id: therapist.id.0,
         name: person.as_ref().map(|person| person.name().to_owned()),
         erased: therapist.person.is_none(),
-        zone: therapist.hours.zone().to_string(),
+        zone: therapist.times.zone().to_string(),
         hours: hours.collect(),
+        dates: dates.collect(),
+        version: therapist.times.version,
     }
 }

@@ -121,7 +121,7 @@ async fn week(
     client_name: &impl Fn(scheduler_core::ClientId) -> String,
     now: DateTime<Utc>,
 ) -> Result<Week, Problem> {
-    let zone = therapist.hours.zone();
+    let zone = therapist.times.zone();
     let today = zone.local(now).date();
     let window = shown_window(zone, today).ok_or_else(Problem::internal)?;
     let rows = app

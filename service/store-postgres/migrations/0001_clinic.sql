@@ -33,7 +33,8 @@ CREATE TABLE therapist (
     dek_generation BIGINT,
     email_index    BYTEA CHECK (octet_length(email_index) = 32),
     zone           TEXT NOT NULL,
-    hours          JSONB NOT NULL,
+    times          JSONB NOT NULL, -- hours, dates, blackouts
+    times_version  BIGINT NOT NULL CHECK (times_version > 0),
     PRIMARY KEY (clinic_id, id),
     CHECK ((sealed IS NULL) = (sealed_version IS NULL) AND (sealed IS NULL) = (dek_generation IS NULL))
 );
@@ -73,6 +74,7 @@ CREATE TABLE service (
     currency       TEXT NOT NULL,
     notice_minutes INTEGER NOT NULL,
     cancellation   JSONB NOT NULL,
+    slots          JSONB NOT NULL,
     PRIMARY KEY (clinic_id, id)
 );
 

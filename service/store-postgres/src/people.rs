@@ -4,7 +4,7 @@ use clinic::{Client, ClinicId, PersonId, Principal, SealedPerson, Service, Thera
 use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::postgres::PgConnection;
-use store::rows::{self, Columns, hours_json, integer, json};
+use store::rows::{self, Columns, integer, json, times_json};
 use store::{Page, StoreError, Token};
 use uuid::Uuid;
 
@@ -107,17 +107,17 @@ pub(crate) async fn parties(
 ) -> Result<Parties, StoreError> {
     let query = sqlx::query(
         "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation, email_index,
-           zone, hours, NULL::boolean AS legal_hold, NULL::uuid AS therapist_id, NULL AS name,
-           NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
-           NULL::integer AS notice_minutes, NULL::jsonb AS cancellation
+           zone, times, times_version, NULL::boolean AS legal_hold, NULL::uuid AS therapist_id,
+           NULL AS name, NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
+           NULL::integer AS notice_minutes, NULL::jsonb AS cancellation, NULL::jsonb AS slots
          FROM therapist WHERE clinic_id = $1 AND id = $2
          UNION ALL
          SELECT 'client', id, sealed, sealed_version, dek_generation, email_index, zone, NULL,
-           legal_hold, therapist_id, NULL, NULL, NULL, NULL, NULL, NULL
+           NULL, legal_hold, therapist_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL
          FROM client WHERE clinic_id = $1 AND id = $3
          UNION ALL
-         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
-           price_minor, currency, notice_minutes, cancellation
+         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
+           price_minor, currency, notice_minutes, cancellation, slots
          FROM service WHERE clinic_id = $1 AND id = $4",
     )
     .bind(clinic.0)
@@ -134,6 +134,15 @@ pub(crate) async fn parties(
         }
     }
     Ok(parties)
+}
+
+/// Every service of a clinic.
+pub(crate) async fn all_services(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+) -> Result<Vec<Service>, StoreError> {
+    let query = sqlx::query("SELECT * FROM service WHERE clinic_id = $1").bind(clinic.0);
+    all(db, query, rows::service).await
 }
 
 /// Columns of what is known of a person.
@@ -162,7 +171,7 @@ pub(crate) async fn insert_therapist(
     let known = sealed(therapist.person.as_ref());
     let query = sqlx::query(
         "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         zone, hours) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         zone, times, times_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(clinic.0)
     .bind(therapist.id.0)
@@ -170,9 +179,25 @@ pub(crate) async fn insert_therapist(
     .bind(known.version)
     .bind(known.generation)
     .bind(known.email_index)
-    .bind(therapist.hours.zone().name())
-    .bind(Document(hours_json(&therapist.hours)?));
+    .bind(therapist.times.zone().name())
+    .bind(Document(times_json(&therapist.times)?))
+    .bind(integer(therapist.times.version));
     execute(db, query).await
+}
+
+pub(crate) async fn update_times(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    therapist: &Therapist,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE therapist SET times = $1, times_version = $2 WHERE clinic_id = $3 AND id = $4",
+    )
+    .bind(Document(times_json(&therapist.times)?))
+    .bind(integer(therapist.times.version))
+    .bind(clinic.0)
+    .bind(therapist.id.0);
+    execute_on_one(db, query).await
 }
 
 /// A client, with an empty account.

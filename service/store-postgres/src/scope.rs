@@ -297,6 +297,7 @@ async fn in_the_way(
     client: ClientId,
     window: Window,
 ) -> Result<(), StoreError> {
+    view.services = people::all_services(db, clinic).await?;
     view.intents = schedule::pending_intents(db, clinic, therapist, client).await?;
     let sessions = schedule::sessions_in_way(db, clinic, therapist, client, window).await?;
     add_sessions(view, sessions);

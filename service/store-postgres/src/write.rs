@@ -192,11 +192,13 @@ async fn apply(
             Ok(person + keys::erase(db, clinic, id.uuid()).await?)
         }
         Change::Therapist(therapist) => people::insert_therapist(db, clinic, therapist).await,
+        Change::WorkingTimes(therapist) => people::update_times(db, clinic, therapist).await,
         Change::Client(client) => people::insert_client(db, clinic, client).await,
         Change::Service(service) => {
             let query = sqlx::query(
                 "INSERT INTO service (clinic_id, id, name, minutes, price_minor, currency,
-                 notice_minutes, cancellation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                 notice_minutes, cancellation, slots)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             );
             let query = query
                 .bind(clinic.0)
@@ -206,7 +208,8 @@ async fn apply(
                 .bind(service.price.minor)
                 .bind(service.price.currency.to_string())
                 .bind(i64::from(service.notice_minutes))
-                .bind(Document(json("cancellation", &service.cancellation)?));
+                .bind(Document(json("cancellation", &service.cancellation)?))
+                .bind(Document(json("slots", &service.slots)?));
             execute(db, query).await
         }
         Change::Plan(plan) => plans::insert(db, clinic, plan).await,

@@ -30,7 +30,8 @@ CREATE TABLE therapist (
     dek_generation INTEGER,
     email_index    BLOB CHECK (length(email_index) = 32),
     zone           TEXT NOT NULL,
-    hours          TEXT NOT NULL CHECK (json_valid(hours)),
+    times          TEXT NOT NULL CHECK (json_valid(times)), -- hours, dates, blackouts
+    times_version  INTEGER NOT NULL CHECK (times_version > 0),
     PRIMARY KEY (clinic_id, id),
     CHECK ((sealed IS NULL) = (sealed_version IS NULL) AND (sealed IS NULL) = (dek_generation IS NULL)),
     -- Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
@@ -65,6 +66,7 @@ CREATE TABLE service (
     currency       TEXT NOT NULL,
     notice_minutes INTEGER NOT NULL,
     cancellation   TEXT NOT NULL CHECK (json_valid(cancellation)),
+    slots          TEXT NOT NULL CHECK (json_valid(slots)),
     PRIMARY KEY (clinic_id, id)
 ) STRICT;
 

@@ -4,7 +4,7 @@ use clinic::{Client, ClinicId, PersonId, Principal, SealedPerson, Service, Thera
 use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::sqlite::SqliteConnection;
-use store::rows::{self, hours_json, integer, json};
+use store::rows::{self, integer, json, times_json};
 use store::{Page, StoreError, Token};
 use uuid::Uuid;
 
@@ -94,6 +94,15 @@ pub(crate) async fn services(
     many(db, sql, clinic, page, rows::service).await
 }
 
+/// Every service of a clinic.
+pub(crate) async fn all_services(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+) -> Result<Vec<Service>, StoreError> {
+    let query = sqlx::query("SELECT * FROM service WHERE clinic_id = ?").bind(clinic.0);
+    all(db, query, rows::service).await
+}
+
 /// Columns of what is known of a person.
 fn sealed(person: Option<&SealedPerson>) -> Sealed<'_> {
     Sealed {
@@ -120,7 +129,7 @@ pub(crate) async fn insert_therapist(
     let known = sealed(therapist.person.as_ref());
     let query = sqlx::query(
         "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         zone, hours) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+         zone, times, times_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(therapist.id.0)
@@ -128,9 +137,25 @@ pub(crate) async fn insert_therapist(
     .bind(known.version)
     .bind(known.generation)
     .bind(known.email_index)
-    .bind(therapist.hours.zone().name())
-    .bind(hours_json(&therapist.hours)?);
+    .bind(therapist.times.zone().name())
+    .bind(times_json(&therapist.times)?)
+    .bind(integer(therapist.times.version));
     execute(db, query).await
+}
+
+pub(crate) async fn update_times(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    therapist: &Therapist,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE therapist SET times = ?, times_version = ? WHERE clinic_id = ? AND id = ?",
+    )
+    .bind(times_json(&therapist.times)?)
+    .bind(integer(therapist.times.version))
+    .bind(clinic.0)
+    .bind(therapist.id.0);
+    execute_on_one(db, query).await
 }
 
 /// A client, with an empty account.

@@ -299,6 +299,7 @@ async fn in_the_way(
     client: ClientId,
     window: Window,
 ) -> Result<(), StoreError> {
+    view.services = people::all_services(db, clinic).await?;
     view.intents = schedule::pending_intents(db, clinic, therapist, client).await?;
     for whose in [Whose::Therapist(therapist), Whose::Client(client)] {
         add_sessions(

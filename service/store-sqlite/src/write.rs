@@ -97,11 +97,12 @@ async fn apply(
             Ok(person + keys::erase(db, clinic, id.uuid()).await?)
         }
         Change::Therapist(therapist) => people::insert_therapist(db, clinic, therapist).await,
+        Change::WorkingTimes(therapist) => people::update_times(db, clinic, therapist).await,
         Change::Client(client) => people::insert_client(db, clinic, client).await,
         Change::Service(service) => {
             let query = sqlx::query(
                 "INSERT INTO service (clinic_id, id, name, minutes, price_minor, currency,
-                 notice_minutes, cancellation) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                 notice_minutes, cancellation, slots) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             );
             let query = query
                 .bind(clinic.0)
@@ -111,7 +112,8 @@ async fn apply(
                 .bind(service.price.minor)
                 .bind(service.price.currency.to_string())
                 .bind(service.notice_minutes)
-                .bind(json("cancellation", &service.cancellation)?);
+                .bind(json("cancellation", &service.cancellation)?)
+                .bind(json("slots", &service.slots)?);
             execute(db, query).await
         }
         Change::Plan(plan) => plans::insert(db, clinic, plan).await,

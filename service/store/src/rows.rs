@@ -6,10 +6,10 @@
 use chrono::{DateTime, Utc};
 use clinic::{
     Client, ClinicId, Message, Notification, Plan, PlanId, Principal, Recipient, Role,
-    SealedPerson, Service, Subject, Subscription, Term, Therapist, WrappedDek,
+    SealedPerson, Service, Subject, Subscription, Term, Therapist, WorkingTimes, WrappedDek,
+    working_times::StoredTimes,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
-use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::intent::{Intent, IntentState};
 use scheduler_core::session::Session;
 use scheduler_core::set::Deviations;
@@ -115,13 +115,13 @@ pub fn is_kept(set: &RecurrenceSet) -> bool {
     last.is_some_and(|pause| pause.until.is_none() && pause.slot == PausedSlot::Kept)
 }
 
-/// The stored form of weekly hours.
+/// The stored form of a therapist's working times.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] if they have no JSON form, which they have.
-pub fn hours_json(hours: &WeeklyHours) -> Result<String, StoreError> {
-    let data = hours.hours();
-    json("hours", &Versioned { v: 1, data })
+pub fn times_json(times: &WorkingTimes) -> Result<String, StoreError> {
+    let data = times.to_stored();
+    json("times", &Versioned { v: 1, data })
 }
 
 /// The stored form of a subscription's terms.
@@ -164,6 +164,7 @@ pub fn role_columns(role: Role) -> (&'static str, Option<Uuid>) {
 pub fn subject_columns(subject: &Subject) -> (&'static str, Uuid, Option<String>) {
     match subject {
         Subject::Therapist(id) => ("therapist", id.0, None),
+        Subject::Blackout(id, blackout) => ("blackout", id.0, Some(blackout.to_string())),
         Subject::Client(id) => ("client", id.0, None),
         Subject::Service(id) => ("service", id.0, None),
         Subject::Plan(id) => ("plan", id.0, None),
@@ -264,12 +265,13 @@ pub fn principal(row: &impl Columns) -> Result<Principal, StoreError> {
 /// # Errors
 /// [`StoreError::Corrupt`].
 pub fn therapist(row: &impl Columns) -> Result<Therapist, StoreError> {
-    let hours: Vec<Hours> = versioned(row, "hours")?;
-    let hours = WeeklyHours::new(parsed::<Zone>(row, "zone")?, hours);
+    let stored: StoredTimes = versioned(row, "times")?;
+    let zone = parsed::<Zone>(row, "zone")?;
+    let times = WorkingTimes::from_stored(zone, stored, number(row, "times_version")?);
     Ok(Therapist {
         id: TherapistId(id(row, "id")?),
         person: person(row)?,
-        hours: hours.map_err(|source| StoreError::corrupt("hours", source))?,
+        times: times.map_err(|source| StoreError::corrupt("times", source))?,
     })
 }
 
@@ -329,6 +331,7 @@ pub fn service(row: &impl Columns) -> Result<Service, StoreError> {
         price: price(row)?,
         notice_minutes: number(row, "notice_minutes")?,
         cancellation: row.json("cancellation")?,
+        slots: row.json("slots")?,
     })
 }
 
@@ -507,6 +510,10 @@ pub fn subject(row: &impl Columns) -> Result<Subject, StoreError> {
     let (kind, id) = (text(row, "subject_kind")?, id(row, "subject_id")?);
     match (kind, row.text("subject_part")?) {
         ("therapist", None) => Ok(Subject::Therapist(TherapistId(id))),
+        ("blackout", Some(part)) => {
+            let blackout = part.parse().map_err(|_| corrupt(part))?;
+            Ok(Subject::Blackout(TherapistId(id), blackout))
+        }
         ("client", None) => Ok(Subject::Client(ClientId(id))),
         ("service", None) => Ok(Subject::Service(ServiceId(id))),
         ("plan", None) => Ok(Subject::Plan(PlanId(id))),

@@ -96,7 +96,7 @@ pub(crate) fn therapist(id: TherapistId) -> Therapist {
     Therapist {
         id,
         person: None,
-        hours: WeeklyHours::new(zone(), hours.to_vec()).unwrap(),
+        times: clinic::WorkingTimes::new(WeeklyHours::new(zone(), hours.to_vec()).unwrap()),
     }
 }
 
@@ -127,6 +127,7 @@ pub(crate) fn service() -> Service {
             waived_by: WaivedBy::Staff,
             grace_days: 14,
         },
+        slots: clinic::SlotRules::default(),
     }
 }
 

@@ -111,7 +111,7 @@ impl Fixture {
             people.push(Change::Therapist(Therapist {
                 id: therapist,
                 person: Some(sealed(therapist.0, 1, 1)),
-                hours: WeeklyHours::new(Zone::UTC, Vec::new()).unwrap(),
+                times: clinic::WorkingTimes::new(WeeklyHours::new(Zone::UTC, Vec::new()).unwrap()),
             }));
         }
         for client in fixture.clients {
@@ -148,6 +148,7 @@ impl Fixture {
                 waived_by: WaivedBy::Staff,
                 grace_days: 14,
             },
+            slots: clinic::SlotRules::default(),
         }
     }
 

@@ -283,6 +283,8 @@ fn in_the_way(
         theirs && (intent.next_due_at.is_some() || is_kept(&intent.set))
     });
     view.intents = pending.cloned().collect();
+    let services = tables.services.iter().filter(|(key, _)| key.0 == clinic.0);
+    view.services = services.map(|(_, service)| service.clone()).collect();
     let (from, to) = near(window);
     let of_theirs = |id: IntentId| {
         let intent = tables.intents.get(&(clinic.0, id.0));

@@ -211,6 +211,9 @@ impl Tables {
                 self.check_person(clinic, id, therapist.person.as_ref())?;
                 insert(&mut self.therapists, clinic, therapist.id.0, therapist)
             }
+            Change::WorkingTimes(therapist) => {
+                replace(&mut self.therapists, clinic, therapist.id.0, therapist)
+            }
             Change::Client(client) => {
                 let id = PersonId::Client(client.id);
                 self.check_person(clinic, id, client.person.as_ref())?;
