@@ -102,16 +102,48 @@ pub struct Clashes {
     pub against: Vec<Against>,
 }
 
-impl Found {
-    pub(super) fn new(due: &Due, obstacle: Obstacle) -> Self {
-        Self {
-            recurrence_id: due.recurrence_id,
-            start: instant(due.starts),
-            end: instant(due.ends),
-            obstacle,
+/// A clash in numbers, as it is found: most are only counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Met<'a> {
+    pub(super) due: &'a Due,
+    pub(super) with: With<'a>,
+}
+
+/// What a date met.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum With<'a> {
+    Busy(&'a Busy),
+    Itself(LocalDateTime),
+    OutsideHours,
+    Blackout(Window),
+}
+
+impl Met<'_> {
+    pub(super) fn found(self) -> Found {
+        Found {
+            recurrence_id: self.due.recurrence_id,
+            start: instant(self.due.starts),
+            end: instant(self.due.ends),
+            obstacle: match self.with {
+                With::Busy(busy) => Obstacle::busy(busy),
+                With::Itself(recurrence_id) => Obstacle::Itself { recurrence_id },
+                With::OutsideHours => Obstacle::OutsideHours,
+                With::Blackout(away) => Obstacle::blackout(away),
+            },
         }
     }
 
+    fn opponent(self) -> Opponent {
+        match self.with {
+            With::Busy(busy) => Opponent::Intent(busy.with.0),
+            With::Itself(_) => Opponent::Itself,
+            With::OutsideHours => Opponent::Hours,
+            With::Blackout(_) => Opponent::Blackouts,
+        }
+    }
+}
+
+impl Found {
     /// With what it clashes.
     #[must_use]
     pub fn opponent(&self) -> Opponent {
@@ -144,22 +176,73 @@ impl Obstacle {
 /// Clashes as they are found: counted, and the first kept.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    against: BTreeMap<Opponent, (usize, Vec<Found>)>,
-    dates: Vec<(DateTime<Utc>, LocalDateTime)>,
+    against: Vec<Tally>,
+    /// Where the tally of each opponent is.
+    places: BTreeMap<Opponent, usize>,
+    /// The tally that was added to last: clashes with one opponent mostly follow each other.
+    place: usize,
+    dates: Vec<LocalDateTime>,
+}
+
+/// The clashes with one opponent.
+#[derive(Debug)]
+struct Tally {
+    opponent: Opponent,
+    count: usize,
+    /// The first, and some that may be among the first.
+    first: Vec<Found>,
+    /// What starts after it, in Unix seconds, is not among the first.
+    bound: i64,
+}
+
+impl Tally {
+    fn new(opponent: Opponent) -> Self {
+        Self {
+            opponent,
+            count: 0,
+            first: Vec::new(),
+            bound: i64::MAX,
+        }
+    }
+
+    fn add(&mut self, met: Met<'_>) {
+        self.count += 1;
+        if met.due.starts > self.bound {
+            return;
+        }
+        self.first.push(met.found());
+        if self.first.len() >= 2 * FIRST_DATES_MAX {
+            keep_first(&mut self.first);
+            let last = self.first.last();
+            self.bound = last.map_or(i64::MAX, |last| last.start.timestamp());
+        }
+    }
+
+    fn into_against(mut self) -> Against {
+        keep_first(&mut self.first);
+        Against {
+            opponent: self.opponent,
+            count: self.count,
+            first: self.first,
+        }
+    }
 }
 
 impl Collected {
-    pub(super) fn add(&mut self, found: Found) {
-        let (count, first) = self.against.entry(found.opponent()).or_default();
-        *count += 1;
-        first.push(found);
-        if first.len() >= 10 * FIRST_DATES_MAX {
-            keep_first(first);
+    pub(super) fn add(&mut self, met: Met<'_>) {
+        let opponent = met.opponent();
+        let here = self.against.get(self.place);
+        if here.is_none_or(|tally| tally.opponent != opponent) {
+            let next = self.against.len();
+            self.place = *self.places.entry(opponent).or_insert(next);
+            if self.place == next {
+                self.against.push(Tally::new(opponent));
+            }
         }
+        self.against[self.place].add(met);
         // Dates come mostly in order, and often with several obstacles in a row.
-        let date = (found.start, found.recurrence_id);
-        if self.dates.last() != Some(&date) {
-            self.dates.push(date);
+        if self.dates.last() != Some(&met.due.recurrence_id) {
+            self.dates.push(met.due.recurrence_id);
         }
     }
 
@@ -167,20 +250,15 @@ impl Collected {
         if self.against.is_empty() {
             return None;
         }
-        self.dates.sort_unstable();
+        // The stable sort merges the runs of each opponent.
+        self.dates.sort();
         self.dates.dedup();
-        let against = self.against.into_iter();
-        let mut against: Vec<Against> = against
-            .map(|(opponent, (count, mut first))| {
-                keep_first(&mut first);
-                Against {
-                    opponent,
-                    count,
-                    first,
-                }
-            })
-            .collect();
-        against.sort_by_key(|against| against.first.first().map(|found| found.start));
+        let against = self.against.into_iter().map(Tally::into_against);
+        let mut against: Vec<Against> = against.collect();
+        against.sort_by_key(|against| {
+            let first = against.first.first().map(|found| found.start);
+            (first, against.opponent)
+        });
         Some(Clashes {
             until,
             count: against.iter().map(|against| against.count).sum(),

@@ -118,7 +118,7 @@ pub fn prove(
     let within = |until| {
         let mut found = clashes::Collected::default();
         let mut search = Search::new(candidate, until, calendar, availability);
-        search.run(&mut |clash| found.add(clash))?;
+        search.run(&mut |met| found.add(met))?;
         let forever = search.holds_forever();
         Ok((found, forever))
     };
@@ -150,5 +150,5 @@ pub fn each_clash(
     if until > END_OF_ZONE_DATA {
         return Err(SetError::BeyondZoneData { end: until });
     }
-    Search::new(candidate, until, calendar, availability).run(&mut f)
+    Search::new(candidate, until, calendar, availability).run(&mut |met| f(met.found()))
 }

@@ -1,4 +1,7 @@
-use super::clashes::{Found, Obstacle};
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::clashes::{Met, With, instant};
 use super::suspects::Suspects;
 use super::{COMPARED_MAX, Candidate};
 use crate::availability::Availability;
@@ -30,8 +33,20 @@ pub(super) struct Search<'a> {
     availability: &'a Availability,
     budget: usize,
     /// The candidate's whole life, once it is needed.
-    life: Option<Vec<Due>>,
+    life: Option<Rc<[Due]>>,
     periodic: bool,
+}
+
+/// Some of the candidate's occurrences, by start.
+struct Own {
+    found: Rc<[Due]>,
+    range: Range<usize>,
+}
+
+impl Own {
+    fn as_slice(&self) -> &[Due] {
+        &self.found[self.range.clone()]
+    }
 }
 
 impl<'a> Search<'a> {
@@ -60,7 +75,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub(super) fn run(&mut self, f: &mut impl FnMut(Found)) -> Result<(), SetError> {
+    pub(super) fn run(&mut self, f: &mut impl FnMut(Met<'_>)) -> Result<(), SetError> {
         let candidate = self.candidate.clone();
         let mut suspects = Suspects::new(&candidate, self.span, self.reach);
         self.sessions(&suspects, f)?;
@@ -99,28 +114,39 @@ impl<'a> Search<'a> {
     }
 
     /// The candidate's occurrences that start in a stretch and take place, by start.
-    fn own(&mut self, (from, to): (i64, i64)) -> Result<Vec<Due>, SetError> {
+    fn own(&mut self, (from, to): (i64, i64)) -> Result<Own, SetError> {
         if to - from <= LONG_SECONDS {
-            let mut found = self.candidate.starting_in(from, to, &mut self.budget)?;
-            found.retain(|due| due.ends > self.from);
-            return Ok(found);
+            let found = self.own_from(from, to)?;
+            let all = 0..found.len();
+            return Ok(Own { found, range: all });
         }
-        if self.life.is_none() {
-            let (from, to) = self.span;
-            let mut life = self.candidate.starting_in(from, to, &mut self.budget)?;
-            life.retain(|due| due.ends > self.from);
-            self.life = Some(life);
-        }
-        let life = self.life.as_deref().unwrap_or_default();
+        let life = match &self.life {
+            Some(life) => Rc::clone(life),
+            None => {
+                let (from, to) = self.span;
+                let life = self.own_from(from, to)?;
+                self.life = Some(Rc::clone(&life));
+                life
+            }
+        };
         let from = life.partition_point(|due| due.starts < from);
         let to = life.partition_point(|due| due.starts < to);
-        Ok(life[from..to.max(from)].to_vec())
+        Ok(Own {
+            found: life,
+            range: from..to.max(from),
+        })
+    }
+
+    fn own_from(&mut self, from: i64, to: i64) -> Result<Rc<[Due]>, SetError> {
+        let mut found = self.candidate.starting_in(from, to, &mut self.budget)?;
+        found.retain(|due| due.ends > self.from);
+        Ok(found.into())
     }
 
     fn sessions(
         &mut self,
         suspects: &Suspects<'_>,
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         let (before, after) = self.candidate.buffers.seconds();
         let length = self.candidate.length();
@@ -129,9 +155,10 @@ impl<'a> Search<'a> {
             // The starts whose block reaches into the session's.
             let starts = starts - length - after + 1;
             for window in suspects.merged(vec![(starts, ends + before)]) {
-                for due in self.own(window)? {
-                    if busy.meets(self.block(&due)) {
-                        f(Found::new(&due, Obstacle::busy(busy)));
+                for due in self.own(window)?.as_slice() {
+                    if busy.meets(self.block(due)) {
+                        let with = With::Busy(busy);
+                        f(Met { due, with });
                     }
                 }
             }
@@ -143,37 +170,42 @@ impl<'a> Search<'a> {
         &mut self,
         index: usize,
         windows: &[(i64, i64)],
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         let kept = &self.calendar.kept()[index];
+        // How far apart two starts can be, of which one block overlaps the other.
+        let reach = self.candidate.block() + kept.pattern.block();
         for &window in windows {
             let own = self.own(window)?;
+            let own = own.as_slice();
             let (Some(first), Some(last)) = (own.first(), own.last()) else {
                 continue;
             };
-            let (from, to) = (first.starts - self.reach, last.starts + self.reach);
-            let others = kept.pattern.starting_in(from, to, &mut self.budget)?;
+            let (from, to) = (first.starts - reach + 1, last.starts + reach);
+            let (candidate, budget) = (&self.candidate, &mut self.budget);
             let mut begin = 0;
-            for due in &own {
-                while others
-                    .get(begin)
-                    .is_some_and(|other| other.starts <= due.starts - self.reach)
-                {
+            kept.pattern.each_starting_in(from, to, budget, |other| {
+                let near = |due: &Due| due.starts <= other.starts - reach;
+                while own.get(begin).is_some_and(near) {
                     begin += 1;
                 }
-                let near = others[begin..].iter();
-                for other in near.take_while(|other| other.starts < due.starts + self.reach) {
-                    let busy = Busy {
-                        with: (kept.id, other.recurrence_id),
-                        starts: other.starts,
-                        ends: other.ends,
-                        buffers: kept.pattern.buffers,
-                    };
-                    if busy.meets(self.block(due)) && kept.is_virtual(other.recurrence_id) {
-                        f(Found::new(due, Obstacle::busy(&busy)));
+                if !kept.is_virtual(other.recurrence_id) {
+                    return;
+                }
+                let busy = Busy {
+                    with: (kept.id, other.recurrence_id),
+                    starts: other.starts,
+                    ends: other.ends,
+                    buffers: kept.pattern.buffers,
+                };
+                let near = own[begin..].iter();
+                for due in near.take_while(|due| due.starts < other.starts + reach) {
+                    if busy.meets(candidate.buffers.around(due.starts, due.ends)) {
+                        let with = With::Busy(&busy);
+                        f(Met { due, with });
                     }
                 }
-            }
+            })?;
         }
         Ok(())
     }
@@ -181,7 +213,7 @@ impl<'a> Search<'a> {
     fn itself(
         &mut self,
         windows: &[(i64, i64)],
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         for &(from, to) in windows {
             let budget = &mut self.budget;
@@ -198,8 +230,8 @@ impl<'a> Search<'a> {
                 let (starts, _) = self.block(due);
                 for earlier in &own[begin..index] {
                     if self.block(earlier).1 > starts {
-                        let recurrence_id = earlier.recurrence_id;
-                        f(Found::new(due, Obstacle::Itself { recurrence_id }));
+                        let with = With::Itself(earlier.recurrence_id);
+                        f(Met { due, with });
                     }
                 }
             }
@@ -210,7 +242,7 @@ impl<'a> Search<'a> {
     fn hours(
         &mut self,
         suspects: &mut Suspects<'_>,
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         let closed = self.availability.closed_in_week();
         let closed = closed
@@ -221,9 +253,10 @@ impl<'a> Search<'a> {
         let mut windows = suspects.with_week(self.bare.beats.as_deref(), closed, zone);
         windows.extend(self.availability.around_dates());
         for window in suspects.merged(windows) {
-            for due in self.own(window)? {
+            for due in self.own(window)?.as_slice() {
                 if !self.availability.covers(due.starts, due.ends) {
-                    f(Found::new(&due, Obstacle::OutsideHours));
+                    let with = With::OutsideHours;
+                    f(Met { due, with });
                 }
             }
         }
@@ -233,15 +266,15 @@ impl<'a> Search<'a> {
     fn blackouts(
         &mut self,
         suspects: &Suspects<'_>,
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         for &blackout in self.availability.blackouts() {
             let from = blackout.start().timestamp() - self.bare.length();
             for window in suspects.merged(vec![(from, ceiling(blackout.end()))]) {
-                for due in self.own(window)? {
-                    let found = Found::new(&due, Obstacle::blackout(blackout));
-                    if blackout.overlaps(found.start, found.end) {
-                        f(found);
+                for due in self.own(window)?.as_slice() {
+                    if blackout.overlaps(instant(due.starts), instant(due.ends)) {
+                        let with = With::Blackout(blackout);
+                        f(Met { due, with });
                     }
                 }
             }
