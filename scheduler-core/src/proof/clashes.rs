@@ -106,6 +106,8 @@ pub struct Clashes {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Met<'a> {
     pub(super) due: &'a Due,
+    /// Which of the candidate's whole life it is, where that was computed.
+    pub(super) place: Option<usize>,
     pub(super) with: With<'a>,
 }
 
@@ -180,8 +182,11 @@ pub(super) struct Collected {
     /// Where the tally of each opponent is.
     places: BTreeMap<Opponent, usize>,
     /// The tally that was added to last: clashes with one opponent mostly follow each other.
-    place: usize,
-    dates: Vec<LocalDateTime>,
+    last: usize,
+    /// The dates that clash: by their place in the candidate's life, and those without a place by
+    /// start, in Unix seconds.
+    placed: Vec<bool>,
+    dates: Vec<(i64, LocalDateTime)>,
 }
 
 /// The clashes with one opponent.
@@ -231,28 +236,53 @@ impl Tally {
 impl Collected {
     pub(super) fn add(&mut self, met: Met<'_>) {
         let opponent = met.opponent();
-        let here = self.against.get(self.place);
+        let here = self.against.get(self.last);
         if here.is_none_or(|tally| tally.opponent != opponent) {
             let next = self.against.len();
-            self.place = *self.places.entry(opponent).or_insert(next);
-            if self.place == next {
+            self.last = *self.places.entry(opponent).or_insert(next);
+            if self.last == next {
                 self.against.push(Tally::new(opponent));
             }
         }
-        self.against[self.place].add(met);
-        // Dates come mostly in order, and often with several obstacles in a row.
-        if self.dates.last() != Some(&met.due.recurrence_id) {
-            self.dates.push(met.due.recurrence_id);
+        self.against[self.last].add(met);
+        if let Some(place) = met.place {
+            self.place(place);
+            return;
+        }
+        let date = (met.due.starts, met.due.recurrence_id);
+        if self.dates.last() != Some(&date) {
+            self.dates.push(date);
         }
     }
 
-    pub(super) fn into_clashes(mut self, until: DateTime<Utc>) -> Option<Clashes> {
+    fn place(&mut self, place: usize) {
+        if place >= self.placed.len() {
+            self.placed.resize(2 * place + 64, false);
+        }
+        self.placed[place] = true;
+    }
+
+    /// How many different dates there are.
+    fn count_dates(&mut self, life: &[Due]) -> usize {
+        self.dates.sort_unstable();
+        self.dates.dedup();
+        let dates = std::mem::take(&mut self.dates);
+        let mut without_place = 0;
+        for date in dates {
+            match life.binary_search_by_key(&date, |due| (due.starts, due.recurrence_id)) {
+                Ok(place) => self.place(place),
+                Err(_) => without_place += 1,
+            }
+        }
+        without_place + self.placed.iter().filter(|met| **met).count()
+    }
+
+    /// `life` is the candidate's, in order, if any place in it was given.
+    pub(super) fn into_clashes(mut self, until: DateTime<Utc>, life: &[Due]) -> Option<Clashes> {
         if self.against.is_empty() {
             return None;
         }
-        // The stable sort merges the runs of each opponent.
-        self.dates.sort();
-        self.dates.dedup();
+        let dates = self.count_dates(life);
         let against = self.against.into_iter().map(Tally::into_against);
         let mut against: Vec<Against> = against.collect();
         against.sort_by_key(|against| {
@@ -262,7 +292,7 @@ impl Collected {
         Some(Clashes {
             until,
             count: against.iter().map(|against| against.count).sum(),
-            dates: self.dates.len(),
+            dates,
             against,
         })
     }

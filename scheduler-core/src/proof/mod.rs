@@ -120,14 +120,14 @@ pub fn prove(
         let mut search = Search::new(candidate, until, calendar, availability);
         search.run(&mut |met| found.add(met))?;
         let forever = search.holds_forever();
-        Ok((found, forever))
+        Ok((found.into_clashes(until, search.life()), forever))
     };
     let shorter = (from + CERTIFIED_MIN).min(END_OF_ZONE_DATA);
     let (until, (found, forever)) = match within(END_OF_ZONE_DATA) {
         Err(SetError::TooManyOccurrences) => (shorter, within(shorter)?),
         decided => (END_OF_ZONE_DATA, decided?),
     };
-    match found.into_clashes(until) {
+    match found {
         Some(clashes) => Err(Unproven::Clashes(clashes)),
         None if forever => Ok(Certificate::Forever),
         None => Ok(Certificate::new(until)),

@@ -15,8 +15,8 @@ use crate::zone::END_OF_ZONE_DATA;
 
 use chrono::{DateTime, Utc};
 
-/// A stretch that is longer than this is looked up in the candidate's whole life, which is computed
-/// once.
+/// Once stretches of this length together were asked for, they are looked up in the candidate's
+/// whole life, which is computed once.
 const LONG_SECONDS: i64 = 366 * SECONDS_PER_DAY;
 
 /// The comparison of one candidate with everything.
@@ -32,20 +32,32 @@ pub(super) struct Search<'a> {
     calendar: &'a Calendar,
     availability: &'a Availability,
     budget: usize,
+    /// How long the stretches were that were asked for so far, in seconds.
+    asked: i64,
     /// The candidate's whole life, once it is needed.
-    life: Option<Rc<[Due]>>,
+    life: Option<Rc<Vec<Due>>>,
     periodic: bool,
 }
 
 /// Some of the candidate's occurrences, by start.
 struct Own {
-    found: Rc<[Due]>,
+    found: Rc<Vec<Due>>,
     range: Range<usize>,
+    is_life: bool,
 }
 
 impl Own {
     fn as_slice(&self) -> &[Due] {
         &self.found[self.range.clone()]
+    }
+
+    fn each(&self) -> impl Iterator<Item = (usize, &Due)> {
+        self.as_slice().iter().enumerate()
+    }
+
+    fn met<'a>(&self, index: usize, due: &'a Due, with: With<'a>) -> Met<'a> {
+        let place = self.is_life.then_some(self.range.start + index);
+        Met { due, place, with }
     }
 }
 
@@ -70,6 +82,7 @@ impl<'a> Search<'a> {
             calendar,
             availability,
             budget: COMPARED_MAX,
+            asked: 0,
             life: None,
             periodic: false,
         }
@@ -89,6 +102,11 @@ impl<'a> Search<'a> {
         self.blackouts(&suspects, f)?;
         self.periodic = !suspects.met;
         Ok(())
+    }
+
+    /// The candidate's whole life, if it was needed.
+    pub(super) fn life(&self) -> &[Due] {
+        self.life.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// Whether nothing that was compared depends on how far it was looked.
@@ -115,13 +133,18 @@ impl<'a> Search<'a> {
 
     /// The candidate's occurrences that start in a stretch and take place, by start.
     fn own(&mut self, (from, to): (i64, i64)) -> Result<Own, SetError> {
-        if to - from <= LONG_SECONDS {
-            let found = self.own_from(from, to)?;
-            let all = 0..found.len();
-            return Ok(Own { found, range: all });
-        }
+        self.asked += to - from;
         let life = match &self.life {
             Some(life) => Rc::clone(life),
+            None if self.asked <= LONG_SECONDS => {
+                let found = self.own_from(from, to)?;
+                let range = 0..found.len();
+                return Ok(Own {
+                    found,
+                    range,
+                    is_life: false,
+                });
+            }
             None => {
                 let (from, to) = self.span;
                 let life = self.own_from(from, to)?;
@@ -134,13 +157,14 @@ impl<'a> Search<'a> {
         Ok(Own {
             found: life,
             range: from..to.max(from),
+            is_life: true,
         })
     }
 
-    fn own_from(&mut self, from: i64, to: i64) -> Result<Rc<[Due]>, SetError> {
+    fn own_from(&mut self, from: i64, to: i64) -> Result<Rc<Vec<Due>>, SetError> {
         let mut found = self.candidate.starting_in(from, to, &mut self.budget)?;
         found.retain(|due| due.ends > self.from);
-        Ok(found.into())
+        Ok(Rc::new(found))
     }
 
     fn sessions(
@@ -155,10 +179,10 @@ impl<'a> Search<'a> {
             // The starts whose block reaches into the session's.
             let starts = starts - length - after + 1;
             for window in suspects.merged(vec![(starts, ends + before)]) {
-                for due in self.own(window)?.as_slice() {
+                let own = self.own(window)?;
+                for (index, due) in own.each() {
                     if busy.meets(self.block(due)) {
-                        let with = With::Busy(busy);
-                        f(Met { due, with });
+                        f(own.met(index, due, With::Busy(busy)));
                     }
                 }
             }
@@ -175,18 +199,19 @@ impl<'a> Search<'a> {
         let kept = &self.calendar.kept()[index];
         // How far apart two starts can be, of which one block overlaps the other.
         let reach = self.candidate.block() + kept.pattern.block();
+        let (before, after) = self.candidate.buffers.seconds();
         for &window in windows {
             let own = self.own(window)?;
-            let own = own.as_slice();
-            let (Some(first), Some(last)) = (own.first(), own.last()) else {
+            let slice = own.as_slice();
+            let (Some(first), Some(last)) = (slice.first(), slice.last()) else {
                 continue;
             };
             let (from, to) = (first.starts - reach + 1, last.starts + reach);
-            let (candidate, budget) = (&self.candidate, &mut self.budget);
+            let budget = &mut self.budget;
             let mut begin = 0;
             kept.pattern.each_starting_in(from, to, budget, |other| {
                 let near = |due: &Due| due.starts <= other.starts - reach;
-                while own.get(begin).is_some_and(near) {
+                while slice.get(begin).is_some_and(near) {
                     begin += 1;
                 }
                 if !kept.is_virtual(other.recurrence_id) {
@@ -198,11 +223,13 @@ impl<'a> Search<'a> {
                     ends: other.ends,
                     buffers: kept.pattern.buffers,
                 };
-                let near = own[begin..].iter();
-                for due in near.take_while(|due| due.starts < other.starts + reach) {
-                    if busy.meets(candidate.buffers.around(due.starts, due.ends)) {
-                        let with = With::Busy(&busy);
-                        f(Met { due, with });
+                let (starts, ends) = busy.buffers.around(busy.starts, busy.ends);
+                // The appointment of a candidate whose block overlaps that.
+                let (starts, ends) = (starts - after, ends + before);
+                let near = slice.iter().enumerate().skip(begin);
+                for (index, due) in near.take_while(|(_, due)| due.starts < ends) {
+                    if starts < due.ends {
+                        f(own.met(index, due, With::Busy(&busy)));
                     }
                 }
             })?;
@@ -231,7 +258,11 @@ impl<'a> Search<'a> {
                 for earlier in &own[begin..index] {
                     if self.block(earlier).1 > starts {
                         let with = With::Itself(earlier.recurrence_id);
-                        f(Met { due, with });
+                        f(Met {
+                            due,
+                            place: None,
+                            with,
+                        });
                     }
                 }
             }
@@ -253,10 +284,10 @@ impl<'a> Search<'a> {
         let mut windows = suspects.with_week(self.bare.beats.as_deref(), closed, zone);
         windows.extend(self.availability.around_dates());
         for window in suspects.merged(windows) {
-            for due in self.own(window)?.as_slice() {
+            let own = self.own(window)?;
+            for (index, due) in own.each() {
                 if !self.availability.covers(due.starts, due.ends) {
-                    let with = With::OutsideHours;
-                    f(Met { due, with });
+                    f(own.met(index, due, With::OutsideHours));
                 }
             }
         }
@@ -271,10 +302,10 @@ impl<'a> Search<'a> {
         for &blackout in self.availability.blackouts() {
             let from = blackout.start().timestamp() - self.bare.length();
             for window in suspects.merged(vec![(from, ceiling(blackout.end()))]) {
-                for due in self.own(window)?.as_slice() {
+                let own = self.own(window)?;
+                for (index, due) in own.each() {
                     if blackout.overlaps(instant(due.starts), instant(due.ends)) {
-                        let with = With::Blackout(blackout);
-                        f(Met { due, with });
+                        f(own.met(index, due, With::Blackout(blackout)));
                     }
                 }
             }

@@ -1,19 +1,25 @@
 //! Certificates and clashes against a comparison of everything with everything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use scheduler_core::availability::Availability;
 use scheduler_core::calendar::{Buffers, Calendar};
+use scheduler_core::intent::{self, IntentError, NewIntent};
 use scheduler_core::proof::{
     Candidate, Certificate, Clashes, Obstacle, Remedy, RemedyError, Unproven, each_clash, prove,
     prove_remedied, remedied,
 };
-use scheduler_core::set::SetError;
+use scheduler_core::set::{Deviations, SetError};
 use scheduler_core::slots::{SlotPolicy, alternatives};
 use scheduler_core::zone::END_OF_ZONE_DATA;
-use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, Window};
+use scheduler_core::{
+    ClientId, GapPolicy, IntentId, LocalDateTime, Override, Pause, PausedSlot, RecurrenceSet,
+    ServiceId, TherapistId, Window,
+};
 use uuid::Uuid;
 
 use crate::days::{Practice, availability, buffers, compared, practice, set};
@@ -106,6 +112,115 @@ proptest! {
             prop_assert_eq!(found, expected);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    #[test]
+    fn a_set_that_can_be_booked_can_be_booked_with_any_of_its_dates_settled(
+        weekly in select(&["FREQ=WEEKLY;COUNT=6", "FREQ=DAILY;INTERVAL=3", "FREQ=MONTHLY;BYDAY=2TU"][..]),
+        zone in select(&["Europe/London", "America/New_York", "UTC"][..]),
+        settled in vec((0..6_u64, prop::option::of(1..300_i64)), 0..8),
+    ) {
+        let plain = recurring("2026-03-10T18:00:00", zone, weekly);
+        let plain = match plain.zone().name() {
+            "UTC" => plain.with_gap_policy(GapPolicy::Omit),
+            _ => plain,
+        };
+        let now = begin(&plain, -1);
+        let compiled = plain.compile();
+        let mut remedies: BTreeMap<LocalDateTime, Remedy> = BTreeMap::new();
+        for (n, later) in settled {
+            let Some(at) = compiled.nth(n).ok().flatten() else { continue };
+            let at = at.recurrence_id;
+            let to = later.map(|fives| at.plus_seconds(300 * fives).unwrap());
+            remedies.insert(at, to.map_or(Remedy::Skip, Remedy::MoveTo));
+        }
+        let remedies: Vec<(LocalDateTime, Remedy)> = remedies.into_iter().collect();
+        let set = remedied(&plain, &remedies).unwrap();
+        let skipped = remedies.iter().filter(|(_, remedy)| *remedy == Remedy::Skip).count();
+        let is_empty = weekly.contains("COUNT=6") && skipped == 6;
+        let start = plain.start();
+        prop_assert_eq!(intent::create(&new(plain), now), Ok(()));
+        let created = intent::create(&new(set.clone()), now);
+        let expected = if is_empty { Err(IntentError::Empty { start }) } else { Ok(()) };
+        prop_assert_eq!(created, expected);
+        // A start that the rule does not generate stays off it, deviating or not.
+        let off = set.with_start("2026-03-11T17:59:00".parse().unwrap());
+        let off = off.with_rule("FREQ=WEEKLY;BYDAY=TU".parse().unwrap());
+        let created = intent::create(&new(off), now);
+        let is_off = matches!(created, Err(IntentError::OffRule { .. }));
+        prop_assert!(is_off, "{:?}", created);
+    }
+}
+
+fn new(set: RecurrenceSet) -> NewIntent {
+    let id = Uuid::nil();
+    NewIntent {
+        id: IntentId(id),
+        therapist: TherapistId(id),
+        client: ClientId(id),
+        service: ServiceId(id),
+        set,
+    }
+}
+
+#[test]
+fn a_series_whose_first_date_was_settled_can_be_booked() {
+    let mondays = recurring("2026-03-02T18:00:00", LONDON, "FREQ=WEEKLY;COUNT=2");
+    let now = begin(&mondays, -1);
+    let first = mondays.start();
+    let second = first.plus_seconds(604_800).unwrap();
+    let at = |text: &str| Remedy::MoveTo(text.parse().unwrap());
+    let settled = |remedies: &[(LocalDateTime, Remedy)]| {
+        let set = remedied(&mondays, remedies).unwrap();
+        intent::create(&new(set), now)
+    };
+    assert_eq!(settled(&[(first, Remedy::Skip)]), Ok(()));
+    assert_eq!(settled(&[(first, at("2026-03-03T09:00:00"))]), Ok(()));
+    // Also behind the second date, or before itself.
+    assert_eq!(settled(&[(first, at("2026-03-20T09:00:00"))]), Ok(()));
+    assert_eq!(settled(&[(first, at("2026-03-02T09:00:00"))]), Ok(()));
+    let past = settled(&[(second, at("2026-02-20T09:00:00"))]);
+    assert!(matches!(past, Err(IntentError::Past { .. })), "{past:?}");
+    let none = settled(&[(first, Remedy::Skip), (second, Remedy::Skip)]);
+    assert_eq!(none, Err(IntentError::Empty { start: first }));
+    // A cancelled start, and one that a pause covers.
+    let mut deviations = Deviations::default();
+    let cancelled = Override {
+        cancelled: true,
+        ..Override::default()
+    };
+    deviations.overrides.insert(first, cancelled);
+    let set = mondays.clone().with_deviations(deviations).unwrap();
+    assert_eq!(intent::create(&new(set), now), Ok(()));
+    let pause = Pause {
+        from: first.date(),
+        until: Some(second.date()),
+        slot: PausedSlot::Kept,
+    };
+    let deviations = Deviations {
+        pauses: vec![pause],
+        ..Deviations::default()
+    };
+    let set = mondays.clone().with_deviations(deviations).unwrap();
+    assert_eq!(intent::create(&new(set), now), Ok(()));
+    // A start that only an addition generates.
+    let mut deviations = Deviations::default();
+    let tuesday = "2026-03-03T18:00:00".parse().unwrap();
+    deviations.additions.insert(tuesday);
+    deviations.exclusions.insert(tuesday);
+    let set = recurring("2026-03-03T18:00:00", LONDON, "FREQ=WEEKLY;BYDAY=MO")
+        .with_deviations(deviations)
+        .unwrap();
+    assert_eq!(intent::create(&new(set), now), Ok(()));
+    // A second rule that says what has no effect is refused like a first.
+    let rules = ["FREQ=WEEKLY", "FREQ=WEEKLY;BYDAY=1MO"];
+    let rules = rules.map(|rule| rule.parse().unwrap()).to_vec();
+    let set = mondays.clone().with_rules(rules).unwrap();
+    let created = intent::create(&new(set), now);
+    assert!(matches!(created, Err(IntentError::Ineffective(_))));
 }
 
 fn once(start: &str, zone: &str, minutes: u32) -> RecurrenceSet {
