@@ -58,6 +58,12 @@ pub enum Obstacle {
         /// The first instant that is too far ahead.
         until: DateTime<Utc>,
     },
+    /// The therapist's wall clock shows its start for the second time. Booked by that wall time it
+    /// would be the first (design: a time that exists twice is the first).
+    Repeated {
+        /// The first instant with this wall time.
+        first: DateTime<Utc>,
+    },
     /// It does not start on a step of the therapist's wall clock.
     OffStep {
         /// The step, in minutes from midnight.

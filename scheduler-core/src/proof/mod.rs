@@ -35,6 +35,7 @@ pub use clashes::{Against, Clashes, FIRST_DATES_MAX, Found, Obstacle, Opponent};
 pub use remedy::{Remedy, RemedyError, prove_remedied, remedied};
 
 pub(crate) use clashes::instant;
+pub(crate) use regimes::each_regime;
 
 use search::Search;
 

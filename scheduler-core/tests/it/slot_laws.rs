@@ -1,8 +1,8 @@
 //! Slots against everything that could refuse them, looked at start by start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, TimeZone, Timelike, Utc, Weekday};
 use chrono_tz::Tz;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,11 +11,13 @@ use scheduler_core::availability::Availability;
 use scheduler_core::calendar::{Buffers, Calendar};
 use scheduler_core::forecast::{Credits, first_unfunded, room};
 use scheduler_core::proof::{Candidate, Obstacle, Remedy, each_clash, remedied};
+use scheduler_core::set::SetError;
 use scheduler_core::slots::{
     Ranking, SearchError, SlotPolicy, StandingError, StandingWish, alternatives, explain,
-    free_slots, standing_slots,
+    explain_standing, free_slots, standing_slots,
 };
-use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, Window};
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, Window, Zone};
 use uuid::Uuid;
 
 use crate::days::{Practice, availability, buffers, expanded, in_the_way, practice, set};
@@ -57,6 +59,13 @@ fn refusals(
         found.insert(Obstacle::OffStep {
             step: policy.step(),
         });
+    }
+    // Booked by this wall time it would be the first with it.
+    if let Some(first) = tz.from_local_datetime(&wall.naive_local()).earliest()
+        && first != wall
+    {
+        let first = first.to_utc();
+        found.insert(Obstacle::Repeated { first });
     }
     let earliest = policy.earliest(now);
     if start < earliest {
@@ -144,6 +153,67 @@ proptest! {
         });
         let found: Vec<_> = found.into_iter().map(|slot| (slot.start, slot.missed)).collect();
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_standing_slot_is_listed_if_and_only_if_few_enough_dates_are_refused(
+        practice in practice(3), availability in availability(), policy in policy(),
+        zone in select(&["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"][..]),
+        window in windows(), weeks in 1..4_u32, dates in 1..8_u32, missing in 0..8_u32,
+        weekdays in vec(select(&[Weekday::Mon, Weekday::Wed, Weekday::Sun][..]), 0..3),
+    ) {
+        let now = window.start();
+        let calendar = practice.calendar();
+        let zone: Zone = zone.parse().unwrap();
+        let from = zone.local(now).date();
+        let at_least = dates.saturating_sub(missing).max(1);
+        let wish = StandingWish { zone, from, weekdays: weekdays.clone(), weeks, dates, at_least };
+        let listed = standing_slots(&calendar, &availability, policy, now, &wish).unwrap();
+        let listed: BTreeMap<LocalDateTime, Vec<LocalDateTime>> =
+            listed.into_iter().map(|slot| (slot.start, slot.missed)).collect();
+        let midnight = LocalDateTime::try_from(from.and_hms_opt(0, 0, 0).unwrap()).unwrap();
+        let mut offered = 0;
+        for fives in 0..7 * 288_i64 {
+            let start = midnight.plus_seconds(300 * fives).unwrap();
+            let explained = explain_standing(&calendar, &availability, policy, now, &wish, start);
+            if !weekdays.is_empty() && !weekdays.contains(&start.date().weekday()) {
+                prop_assert_eq!(explained, Err(StandingError::NotAsked { start, from }));
+                continue;
+            }
+            let explained = explained.unwrap();
+            let refused: Vec<LocalDateTime> = explained.iter().map(|refused| refused.date).collect();
+            let few = refused.len() < usize::try_from(dates - at_least + 1).unwrap();
+            prop_assert_eq!(listed.get(&start), few.then_some(&refused), "{}", start);
+            offered += usize::from(few);
+            prop_assert!(explained.iter().all(|refused| !refused.obstacles.is_empty()));
+            // Every tenth time against what refuses single slots there.
+            if fives % 10 > 0 {
+                continue;
+            }
+            let first = zone.resolve(start).0;
+            for n in 0..i64::from(dates) {
+                let date = start.plus_seconds(n * i64::from(weeks) * 604_800).unwrap();
+                let mut expected = refusals(zone.resolve(date).0, &practice, &availability, policy, now);
+                let until = policy.until(now).filter(|until| first >= *until);
+                expected.retain(|obstacle| match obstacle {
+                    Obstacle::BookingWindow { .. } => until.is_some(),
+                    Obstacle::Repeated { .. } => false,
+                    _ => true,
+                });
+                let found = explained.iter().find(|refused| refused.date == date);
+                let found = found.map(|refused| refused.obstacles.clone()).unwrap_or_default();
+                let mut named: BTreeSet<Obstacle> = found.iter().copied().collect();
+                prop_assert_eq!(named.len(), found.len());
+                // A skipped wall time may become one that is on a step.
+                if zone.local(zone.resolve(date).0) != date {
+                    let off = Obstacle::OffStep { step: policy.step() };
+                    named.remove(&off);
+                    expected.remove(&off);
+                }
+                prop_assert_eq!(named, expected, "{}", date);
+            }
+        }
+        prop_assert_eq!(offered, listed.len());
     }
 
     #[test]
@@ -276,6 +346,173 @@ fn the_nearest_slot_comes_first_when_it_is_asked_for() {
     let long = Window::new(start, start + TimeDelta::days(367)).unwrap();
     let refused = free_slots(&Calendar::default(), &always, policy, start, long, wanted);
     assert_eq!(refused, Err(SearchError::TooLong { days: 367 }));
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_listed_once_and_one_that_is_skipped_never() {
+    let policy = SlotPolicy::new(30, 30).unwrap();
+    // Zone, a window around its change, what is listed in it, and the instant that comes again.
+    for (zone, from, hours, listed, again) in [
+        (
+            "Europe/London",
+            "2026-10-25T00:00:00Z",
+            3,
+            &["01:00", "01:30", "02:00", "02:30"][..],
+            Some(("2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z")),
+        ),
+        (
+            "America/New_York",
+            "2026-11-01T05:00:00Z",
+            3,
+            &["01:00", "01:30", "02:00", "02:30"],
+            Some(("2026-11-01T06:00:00Z", "2026-11-01T05:00:00Z")),
+        ),
+        (
+            "Europe/London",
+            "2026-03-29T00:00:00Z",
+            2,
+            &["00:00", "00:30", "02:00", "02:30"],
+            None,
+        ),
+        (
+            "America/New_York",
+            "2026-03-08T06:00:00Z",
+            2,
+            &["01:00", "01:30", "03:00", "03:30"],
+            None,
+        ),
+    ] {
+        let zone: Zone = zone.parse().unwrap();
+        let always = Availability::always(zone);
+        let calendar = Calendar::default();
+        let start: DateTime<Utc> = from.parse().unwrap();
+        let window = Window::new(start, start + TimeDelta::hours(hours)).unwrap();
+        let ranking = Ranking::Earliest;
+        let found = free_slots(&calendar, &always, policy, start, window, ranking).unwrap();
+        let walls = found.iter().map(|slot| zone.local(slot.start));
+        let walls: Vec<LocalDateTime> = walls.collect();
+        let times: Vec<String> = walls
+            .iter()
+            .map(|wall| wall.naive().format("%H:%M").to_string())
+            .collect();
+        assert_eq!(times, listed, "{zone}");
+        // Booking by the wall time gives exactly the slot.
+        for (slot, wall) in found.iter().zip(walls) {
+            let booked = RecurrenceSet::new(wall, zone, 30).unwrap();
+            let booked = booked.overlapping(window).unwrap();
+            assert_eq!(booked[0].start, slot.start);
+        }
+        if let Some((again, first)) = again {
+            let first = first.parse().unwrap();
+            let again = again.parse().unwrap();
+            let explained = explain(&calendar, &always, policy, start, again).unwrap();
+            assert_eq!(explained, [Obstacle::Repeated { first }]);
+        }
+    }
+}
+
+#[test]
+fn a_slot_that_ends_after_the_zone_data_is_an_error_and_the_last_before_is_listed() {
+    let always = Availability::always("UTC".parse().unwrap());
+    let calendar = Calendar::default();
+    let policy = SlotPolicy::new(60, 30).unwrap();
+    let (now, end) = (DateTime::UNIX_EPOCH, END_OF_ZONE_DATA);
+    let hour =
+        |minutes: i64| Window::new(end - TimeDelta::hours(2), end - TimeDelta::minutes(minutes));
+    let list = |minutes: i64| {
+        let window = hour(minutes).unwrap();
+        free_slots(&calendar, &always, policy, now, window, Ranking::Earliest)
+    };
+    let last = end - TimeDelta::minutes(60);
+    assert_eq!(
+        list(59).unwrap_err(),
+        SetError::BeyondZoneData {
+            end: end - TimeDelta::minutes(59)
+        }
+        .into()
+    );
+    assert_eq!(list(60).unwrap().len(), 2);
+    let explained = explain(&calendar, &always, policy, now, last);
+    assert_eq!(explained, Ok(Vec::new()));
+    let explained = explain(
+        &calendar,
+        &always,
+        policy,
+        now,
+        last + TimeDelta::minutes(30),
+    );
+    assert!(matches!(explained, Err(SetError::BeyondZoneData { .. })));
+}
+
+#[test]
+fn a_client_half_an_hour_off_the_therapist_s_steps_is_offered_standing_slots() {
+    // 14:30 in Kolkata is 09:00 in London in winter and 10:00 in summer, on the hour all year.
+    let always = Availability::always("Europe/London".parse().unwrap());
+    let policy = SlotPolicy::new(50, 60).unwrap();
+    let wish = StandingWish {
+        zone: "Asia/Kolkata".parse().unwrap(),
+        from: "2026-03-02".parse().unwrap(),
+        weekdays: vec![Weekday::Mon],
+        weeks: 1,
+        dates: 10,
+        at_least: 10,
+    };
+    let now = "2026-02-01T00:00:00Z".parse().unwrap();
+    let calendar = Calendar::default();
+    let found = standing_slots(&calendar, &always, policy, now, &wish).unwrap();
+    assert_eq!(found.len(), 24);
+    assert!(found.iter().all(|slot| slot.start.naive().minute() == 30));
+}
+
+#[test]
+fn a_standing_slot_is_explained_by_date() {
+    let zone = "Europe/London".parse().unwrap();
+    let away = Window::new(
+        "2026-03-09T00:00:00Z".parse().unwrap(),
+        "2026-03-10T00:00:00Z".parse().unwrap(),
+    )
+    .unwrap();
+    let always = Availability::always(zone)
+        .with_blackouts(vec![away])
+        .unwrap();
+    let taken = RecurrenceSet::new("2026-03-02T10:30:00".parse().unwrap(), zone, 50)
+        .unwrap()
+        .with_rule("FREQ=WEEKLY;COUNT=2".parse().unwrap());
+    let calendar = Calendar::default().with(IntentId(Uuid::nil()), &taken, Buffers::NONE);
+    let policy = SlotPolicy::new(50, 15).unwrap();
+    let now = "2026-03-01T00:00:00Z".parse().unwrap();
+    let wish = StandingWish {
+        zone,
+        from: "2026-03-02".parse().unwrap(),
+        weekdays: vec![Weekday::Mon],
+        weeks: 1,
+        dates: 10,
+        at_least: 9,
+    };
+    let why = |start: &str, policy| {
+        let start = start.parse().unwrap();
+        explain_standing(&calendar, &always, policy, now, &wish, start)
+    };
+    let refused = why("2026-03-02T10:00:00", policy).unwrap();
+    let dates: Vec<String> = refused
+        .iter()
+        .map(|refused| refused.date.to_string())
+        .collect();
+    assert_eq!(dates, ["2026-03-02T10:00:00", "2026-03-09T10:00:00"]);
+    assert!(matches!(refused[0].obstacles[..], [Obstacle::Busy { .. }]));
+    assert!(matches!(
+        refused[1].obstacles[..],
+        [Obstacle::Blackout { .. }, Obstacle::Busy { .. }]
+    ));
+    let free = why("2026-03-02T12:00:00", policy).unwrap();
+    assert_eq!(free.len(), 1);
+    let soon = policy.with_window(1).unwrap();
+    let far = why("2026-03-02T12:00:00", soon).unwrap();
+    assert_eq!(far.len(), 10);
+    let off = why("2026-03-02T12:07:00", policy).unwrap();
+    assert_eq!(off[0].obstacles, [Obstacle::OffStep { step: 15 }]);
+    let tuesday = why("2026-03-03T12:00:00", policy);
+    assert!(matches!(tuesday, Err(StandingError::NotAsked { .. })));
 }
 
 #[test]
