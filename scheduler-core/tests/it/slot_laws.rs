@@ -20,7 +20,7 @@ use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, Window, Zone};
 use uuid::Uuid;
 
-use crate::days::{Practice, availability, buffers, expanded, in_the_way, practice, set};
+use crate::days::{Practice, availability, buffers, expanded, in_the_way, keeping, practice, set};
 use crate::expansion_laws::cases;
 
 fn policy() -> impl Strategy<Value = SlotPolicy> {
@@ -227,7 +227,7 @@ proptest! {
         let asked = alternatives(candidate, &calendar, &availability, policy, from - TimeDelta::days(30), 12).unwrap();
         prop_assert_eq!(asked.free + asked.dates.len(), asked.of);
         let year = Window::new(from, from + TimeDelta::days(366 * 20)).unwrap();
-        let mut own = expanded(&set, year);
+        let mut own = expanded(&keeping(&set), year);
         own.retain(|at| !at.cancelled);
         own.truncate(12);
         prop_assert!(asked.of <= 12 && asked.of >= own.len());
