@@ -395,6 +395,99 @@ fn what_is_too_much_is_decided_for_ten_years_or_not_at_all() {
 }
 
 #[test]
+fn a_date_whose_slot_a_pause_keeps_can_be_settled_and_one_whose_slot_is_free_is_in_nobody_s_way() {
+    let mondays = recurring("2026-03-02T18:00:00", LONDON, "FREQ=WEEKLY;COUNT=4");
+    let paused = |slot| {
+        let pause = Pause {
+            from: "2026-03-09".parse().unwrap(),
+            until: Some("2026-03-16".parse().unwrap()),
+            slot,
+        };
+        let pauses = vec![pause];
+        let deviations = Deviations {
+            pauses,
+            ..Deviations::default()
+        };
+        mondays.clone().with_deviations(deviations).unwrap()
+    };
+    let other = once("2026-03-09T18:30:00", LONDON, 50);
+    let others = std::slice::from_ref(&other);
+    let (kept, freed) = (paused(PausedSlot::Kept), paused(PausedSlot::Freed));
+    assert!(proved(&freed, others).is_ok());
+    assert!(proved(&other, &[freed.clone()]).is_ok());
+    assert!(proved(&other, &[kept.clone()]).is_err());
+    let clashes = proved(&kept, others).unwrap_err();
+    assert_eq!(dates(&clashes), ["2026-03-09"]);
+    let recurrence_id = clashes.against[0].first[0].recurrence_id;
+    let skipped = remedied(&kept, &[(recurrence_id, Remedy::Skip)]).unwrap();
+    assert!(proved(&skipped, others).is_ok());
+    let to = "2026-03-10T18:00:00".parse().unwrap();
+    let moved = remedied(&kept, &[(recurrence_id, Remedy::MoveTo(to))]).unwrap();
+    assert!(proved(&moved, others).is_ok());
+    let gone = remedied(&freed, &[(recurrence_id, Remedy::Skip)]);
+    assert_eq!(gone, Err(RemedyError::Gone { recurrence_id }));
+}
+
+#[test]
+fn the_last_night_of_the_zone_data_is_compared_and_nothing_after_it() {
+    // 23:30 to 01:00 on the last day of 2099, and the two sides of its midnight.
+    let nights = once("2099-12-30T23:30:00", "UTC", 90);
+    let nights = nights.with_rule("FREQ=DAILY".parse().unwrap());
+    let morning = once("2099-12-31T00:30:00", "UTC", 60);
+    let evening = once("2099-12-31T23:00:00", "UTC", 60);
+    let after = once("2100-01-01T00:00:00", "UTC", 60);
+    let clashes = proved(&nights, &[morning, evening, after.clone()]).unwrap_err();
+    assert_eq!((clashes.count, clashes.dates), (2, 2));
+    assert_eq!(dates(&clashes), ["2099-12-30", "2099-12-31"]);
+    let candidate = Candidate {
+        set: &after,
+        buffers: Buffers::NONE,
+        from: begin(&after, 0),
+    };
+    let end = END_OF_ZONE_DATA;
+    let answer = prove(
+        candidate,
+        &Calendar::default(),
+        &Availability::always(after.zone()),
+    );
+    assert_eq!(answer, Err(Unproven::Set(SetError::BeyondZoneData { end })));
+}
+
+#[test]
+fn a_date_with_a_length_of_its_own_meets_what_the_others_do_not() {
+    // The third Monday lasts till nine, over buffers, and one moved by hand lies on another.
+    let mondays = recurring("2026-03-02T18:00:00", LONDON, "FREQ=WEEKLY");
+    let longer = Override {
+        minutes: Some(180),
+        ..Override::default()
+    };
+    let moved = Override {
+        start: Some("2026-04-07T09:30:00".parse().unwrap()),
+        ..Override::default()
+    };
+    let mut deviations = Deviations::default();
+    deviations
+        .overrides
+        .insert("2026-03-16T18:00:00".parse().unwrap(), longer);
+    deviations
+        .overrides
+        .insert("2026-04-06T18:00:00".parse().unwrap(), moved);
+    let mondays = mondays.with_deviations(deviations).unwrap();
+    let later = recurring("2026-03-02T20:30:00", LONDON, "FREQ=WEEKLY");
+    let tuesdays = recurring("2026-03-03T09:00:00", LONDON, "FREQ=WEEKLY");
+    let clashes = proved(&mondays, &[later.clone(), tuesdays.clone()]).unwrap_err();
+    assert_eq!(dates(&clashes), ["2026-03-16", "2026-04-06"]);
+    assert_eq!((clashes.count, clashes.dates), (2, 2));
+    assert_eq!(
+        proved(&later, std::slice::from_ref(&mondays))
+            .unwrap_err()
+            .count,
+        1
+    );
+    assert_eq!(proved(&tuesdays, &[mondays]).unwrap_err().count, 1);
+}
+
+#[test]
 fn a_remedied_series_is_proved_again() {
     let mondays = recurring("2026-03-02T18:00:00", LONDON, "FREQ=WEEKLY;COUNT=24");
     let taken = recurring(
