@@ -121,10 +121,6 @@ impl<'a> Ground<'a> {
             f(Obstacle::OffStep { step })?;
         }
         let starts = start.timestamp();
-        let (first, _) = zone.resolve(wall);
-        if first.timestamp() != starts {
-            f(Obstacle::Repeated { first })?;
-        }
         let ends = ceiling(start) + 60 * i64::from(self.policy.minutes());
         if !self.availability.covers(starts, ends) {
             f(Obstacle::OutsideHours)?;
@@ -144,6 +140,11 @@ impl<'a> Ground<'a> {
             if busy.meets(block) {
                 f(Obstacle::busy(busy))?;
             }
+        }
+        // Last, as it is rarely so and takes longest to find.
+        let (first, _) = zone.resolve(wall);
+        if first.timestamp() != starts {
+            f(Obstacle::Repeated { first })?;
         }
         ControlFlow::Continue(())
     }
