@@ -113,6 +113,14 @@ fn proofs(c: &mut Criterion) {
     let availability = availability();
     let free = set("2026-02-03T18:00:00", LONDON, "FREQ=WEEKLY");
     let taken = set("2026-02-03T11:30:00", LONDON, "FREQ=WEEKLY");
+    // Five hours of a Tuesday, and an hour of every working day: five intents each, or ten.
+    let long = RecurrenceSet::new(taken.start(), taken.zone(), 240).unwrap();
+    let long = long.with_rule("FREQ=WEEKLY".parse().unwrap());
+    let daily = set(
+        "2026-02-03T11:30:00",
+        LONDON,
+        "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",
+    );
     let monthly = set("2026-02-10T18:00:00", LONDON, "FREQ=MONTHLY;BYDAY=2TU");
     let mut group = c.benchmark_group("50 intents against a new one");
     for (name, rows) in [
@@ -135,6 +143,17 @@ fn proofs(c: &mut Criterion) {
         group.bench_function(format!("{name}: refute"), |b| {
             b.iter(|| prove(black_box(candidate(&taken)), &calendar, &availability));
         });
+        for (size, taken) in [("a long one", &long), ("one of every day", &daily)] {
+            let refuted = prove(candidate(taken), &calendar, &availability);
+            let Err(Unproven::Clashes(clashes)) = refuted else {
+                panic!("{name}: {size} is not free");
+            };
+            let (intents, count) = (clashes.against.len(), clashes.count);
+            let title = format!("{name}: refute {size}, {count} clashes with {intents}");
+            group.bench_function(title, |b| {
+                b.iter(|| prove(black_box(candidate(taken)), &calendar, &availability));
+            });
+        }
         group.bench_function(format!("{name}: prove a monthly one"), |b| {
             b.iter(|| prove(black_box(candidate(&monthly)), &calendar, &availability));
         });

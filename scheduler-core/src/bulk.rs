@@ -3,10 +3,16 @@
 use chrono::{DateTime, Utc};
 
 use crate::compiled::{Compiled, Plain, Sequence};
-use crate::epoch::{Wall, to_local};
+use crate::epoch::{SECONDS_PER_DAY, Wall, to_local};
 use crate::set::{OCCURRENCES_MAX, Occurrence, SetError};
 use crate::zone::{END_OF_ZONE_DATA, Resolution};
 use crate::{LocalDateTime, Window, Zone};
+
+/// How much is generated before the limit is looked at, to begin with: a run does not stop by
+/// itself, and this long even a rule of every second runs in milliseconds.
+const PIECE_SECONDS: i64 = 64 * SECONDS_PER_DAY;
+/// After a piece with at most so many occurrences the next one is twice as long.
+const FEW: usize = 10_000;
 
 /// One occurrence in numbers, as a loop over many wants it; [`Occurrence`] is the same with dates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,25 +141,34 @@ impl Compiled {
         moved.sort_unstable_by_key(|due| (due.starts, due.recurrence_id));
         let mut moved = moved.into_iter().peekable();
         let mut count = 0;
-        let mut next = sequence.next(start - length + 1);
-        while let Some(found) = next.filter(|found| found.unix < end) {
-            next = sequence.next(found.unix + 1);
-            if let Sequence::Whole(whole) = sequence
-                && whole.is_overridden(found.recurrence_id)
-            {
-                continue;
-            }
-            let due = as_due(found);
-            while let Some(earlier) = moved.next_if(|moved| {
-                (moved.starts, moved.recurrence_id) < (due.starts, due.recurrence_id)
-            }) {
-                f(earlier);
-            }
-            count += 1;
+        let (mut from, mut piece) = (start - length + 1, PIECE_SECONDS);
+        while from < end {
+            let (to, before) = (end.min(from.saturating_add(piece)), count);
+            sequence.run(from, to, |found| {
+                if let Sequence::Whole(whole) = sequence
+                    && whole.is_overridden(found.recurrence_id)
+                {
+                    return;
+                }
+                count += 1;
+                if count > max {
+                    return;
+                }
+                let due = as_due(found);
+                while let Some(earlier) = moved.next_if(|moved| {
+                    (moved.starts, moved.recurrence_id) < (due.starts, due.recurrence_id)
+                }) {
+                    f(earlier);
+                }
+                f(due);
+            });
             if count > max {
                 return Err(SetError::TooManyOccurrences);
             }
-            f(due);
+            from = to;
+            if count - before <= FEW {
+                piece = piece.saturating_mul(2);
+            }
         }
         moved.for_each(f);
         Ok(())

@@ -179,21 +179,33 @@ impl Pattern {
         budget: &mut usize,
     ) -> Result<Vec<Due>, SetError> {
         let mut found = Vec::new();
+        self.each_starting_in(from, to, budget, |due| found.push(due))?;
+        Ok(found)
+    }
+
+    /// The same one by one.
+    pub(crate) fn each_starting_in(
+        &self,
+        from: i64,
+        to: i64,
+        budget: &mut usize,
+        mut f: impl FnMut(Due),
+    ) -> Result<(), SetError> {
         let to = to.min(END_OF_ZONE_DATA.timestamp());
         let Some(window) = window(from, to) else {
-            return Ok(found);
+            return Ok(());
         };
         let mut seen = 0;
         self.compiled.each_of_at_most(*budget, window, |due| {
             seen += 1;
             if !due.cancelled && from <= due.starts {
-                found.push(due);
+                f(due);
             }
         })?;
         *budget = budget
             .checked_sub(seen)
             .ok_or(SetError::TooManyOccurrences)?;
-        Ok(found)
+        Ok(())
     }
 }
 

@@ -10,21 +10,25 @@ use crate::set::{DEVIATIONS_MAX, Lookup, Occurrence, check_minutes};
 use crate::zone::{END_OF_ZONE_DATA, Resolution};
 use crate::{GapPolicy, Idempotent, LocalDateTime, RecurrenceSet, Rule, Window};
 
-/// Checks a new intent.
+/// Checks a new intent. It may deviate from its rule already, as one whose clashes were settled
+/// does: a start that is skipped, cancelled, paused or moved is on its rule all the same.
 ///
 /// # Errors
-/// [`IntentError`] if its start is off its rule or past, or it has no occurrence.
+/// [`IntentError`] if its start is off its rule, its start or its first occurrence is past, or it
+/// has no occurrence that takes place.
 pub fn create(new: &NewIntent, now: DateTime<Utc>) -> Result<(), IntentError> {
     let start = new.set.start();
-    let warnings = new.set.rule().map(Rule::warnings).unwrap_or_default();
-    if let Some(warning) = warnings.into_iter().next() {
+    let mut warnings = new.set.rules().iter().flat_map(Rule::warnings);
+    if let Some(warning) = warnings.next() {
         return Err(IntentError::Ineffective(warning));
     }
     let (at, _) = new.set.zone().resolve(start);
     refuse_past(at, now)?;
     refuse_beyond(&new.set, at)?;
     if starts_on_itself(&new.set) {
-        return Ok(());
+        let first = new.set.first_from(DateTime::<Utc>::MIN_UTC, |_| true);
+        let first = first.ok_or(IntentError::Empty { start })?;
+        return refuse_past(first.start, now);
     }
     let nearest = new.set.rule().map(|rule| nearest_starts(rule, start));
     let works = |at: &LocalDateTime| starts_on_itself(&new.set.clone().with_start(*at));
@@ -36,11 +40,10 @@ pub fn create(new: &NewIntent, now: DateTime<Utc>) -> Result<(), IntentError> {
     })
 }
 
-/// Whether a set's first occurrence is its start.
+/// Whether rules and additions generate a set's start, whatever becomes of it.
 fn starts_on_itself(set: &RecurrenceSet) -> bool {
-    let (at, _) = set.zone().resolve(set.start());
-    let first = set.first_from(at, |_| true);
-    first.is_some_and(|first| first.recurrence_id == set.start())
+    let generated = set.generating().lookup(set.start());
+    matches!(generated, Lookup::Occurrence(_))
 }
 
 /// What a command does to an intent. The caller has made sure that the occurrence has no session;

@@ -58,6 +58,12 @@ pub enum Obstacle {
         /// The first instant that is too far ahead.
         until: DateTime<Utc>,
     },
+    /// The therapist's wall clock shows its start for the second time. Booked by that wall time it
+    /// would be the first (design: a time that exists twice is the first).
+    Repeated {
+        /// The first instant with this wall time.
+        first: DateTime<Utc>,
+    },
     /// It does not start on a step of the therapist's wall clock.
     OffStep {
         /// The step, in minutes from midnight.
@@ -102,16 +108,50 @@ pub struct Clashes {
     pub against: Vec<Against>,
 }
 
-impl Found {
-    pub(super) fn new(due: &Due, obstacle: Obstacle) -> Self {
-        Self {
-            recurrence_id: due.recurrence_id,
-            start: instant(due.starts),
-            end: instant(due.ends),
-            obstacle,
+/// A clash in numbers, as it is found: most are only counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Met<'a> {
+    pub(super) due: &'a Due,
+    /// Which of the candidate's whole life it is, where that was computed.
+    pub(super) place: Option<usize>,
+    pub(super) with: With<'a>,
+}
+
+/// What a date met.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum With<'a> {
+    Busy(&'a Busy),
+    Itself(LocalDateTime),
+    OutsideHours,
+    Blackout(Window),
+}
+
+impl Met<'_> {
+    pub(super) fn found(self) -> Found {
+        Found {
+            recurrence_id: self.due.recurrence_id,
+            start: instant(self.due.starts),
+            end: instant(self.due.ends),
+            obstacle: match self.with {
+                With::Busy(busy) => Obstacle::busy(busy),
+                With::Itself(recurrence_id) => Obstacle::Itself { recurrence_id },
+                With::OutsideHours => Obstacle::OutsideHours,
+                With::Blackout(away) => Obstacle::blackout(away),
+            },
         }
     }
 
+    fn opponent(self) -> Opponent {
+        match self.with {
+            With::Busy(busy) => Opponent::Intent(busy.with.0),
+            With::Itself(_) => Opponent::Itself,
+            With::OutsideHours => Opponent::Hours,
+            With::Blackout(_) => Opponent::Blackouts,
+        }
+    }
+}
+
+impl Found {
     /// With what it clashes.
     #[must_use]
     pub fn opponent(&self) -> Opponent {
@@ -153,47 +193,121 @@ impl Obstacle {
 /// Clashes as they are found: counted, and the first kept.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    against: BTreeMap<Opponent, (usize, Vec<Found>)>,
-    dates: Vec<(DateTime<Utc>, LocalDateTime)>,
+    against: Vec<Tally>,
+    /// Where the tally of each opponent is.
+    places: BTreeMap<Opponent, usize>,
+    /// The tally that was added to last: clashes with one opponent mostly follow each other.
+    last: usize,
+    /// The dates that clash: by their place in the candidate's life, and those without a place by
+    /// start, in Unix seconds.
+    placed: Vec<bool>,
+    dates: Vec<(i64, LocalDateTime)>,
+}
+
+/// The clashes with one opponent.
+#[derive(Debug)]
+struct Tally {
+    opponent: Opponent,
+    count: usize,
+    /// The first, and some that may be among the first.
+    first: Vec<Found>,
+    /// What starts after it, in Unix seconds, is not among the first.
+    bound: i64,
+}
+
+impl Tally {
+    fn new(opponent: Opponent) -> Self {
+        Self {
+            opponent,
+            count: 0,
+            first: Vec::new(),
+            bound: i64::MAX,
+        }
+    }
+
+    fn add(&mut self, met: Met<'_>) {
+        self.count += 1;
+        if met.due.starts > self.bound {
+            return;
+        }
+        self.first.push(met.found());
+        if self.first.len() >= 2 * FIRST_DATES_MAX {
+            keep_first(&mut self.first);
+            let last = self.first.last();
+            self.bound = last.map_or(i64::MAX, |last| last.start.timestamp());
+        }
+    }
+
+    fn into_against(mut self) -> Against {
+        keep_first(&mut self.first);
+        Against {
+            opponent: self.opponent,
+            count: self.count,
+            first: self.first,
+        }
+    }
 }
 
 impl Collected {
-    pub(super) fn add(&mut self, found: Found) {
-        let (count, first) = self.against.entry(found.opponent()).or_default();
-        *count += 1;
-        first.push(found);
-        if first.len() >= 10 * FIRST_DATES_MAX {
-            keep_first(first);
+    pub(super) fn add(&mut self, met: Met<'_>) {
+        let opponent = met.opponent();
+        let here = self.against.get(self.last);
+        if here.is_none_or(|tally| tally.opponent != opponent) {
+            let next = self.against.len();
+            self.last = *self.places.entry(opponent).or_insert(next);
+            if self.last == next {
+                self.against.push(Tally::new(opponent));
+            }
         }
-        // Dates come mostly in order, and often with several obstacles in a row.
-        let date = (found.start, found.recurrence_id);
+        self.against[self.last].add(met);
+        if let Some(place) = met.place {
+            self.place(place);
+            return;
+        }
+        let date = (met.due.starts, met.due.recurrence_id);
         if self.dates.last() != Some(&date) {
             self.dates.push(date);
         }
     }
 
-    pub(super) fn into_clashes(mut self, until: DateTime<Utc>) -> Option<Clashes> {
+    fn place(&mut self, place: usize) {
+        if place >= self.placed.len() {
+            self.placed.resize(2 * place + 64, false);
+        }
+        self.placed[place] = true;
+    }
+
+    /// How many different dates there are.
+    fn count_dates(&mut self, life: &[Due]) -> usize {
+        self.dates.sort_unstable();
+        self.dates.dedup();
+        let dates = std::mem::take(&mut self.dates);
+        let mut without_place = 0;
+        for date in dates {
+            match life.binary_search_by_key(&date, |due| (due.starts, due.recurrence_id)) {
+                Ok(place) => self.place(place),
+                Err(_) => without_place += 1,
+            }
+        }
+        without_place + self.placed.iter().filter(|met| **met).count()
+    }
+
+    /// `life` is the candidate's, in order, if any place in it was given.
+    pub(super) fn into_clashes(mut self, until: DateTime<Utc>, life: &[Due]) -> Option<Clashes> {
         if self.against.is_empty() {
             return None;
         }
-        self.dates.sort_unstable();
-        self.dates.dedup();
-        let against = self.against.into_iter();
-        let mut against: Vec<Against> = against
-            .map(|(opponent, (count, mut first))| {
-                keep_first(&mut first);
-                Against {
-                    opponent,
-                    count,
-                    first,
-                }
-            })
-            .collect();
-        against.sort_by_key(|against| against.first.first().map(|found| found.start));
+        let dates = self.count_dates(life);
+        let against = self.against.into_iter().map(Tally::into_against);
+        let mut against: Vec<Against> = against.collect();
+        against.sort_by_key(|against| {
+            let first = against.first.first().map(|found| found.start);
+            (first, against.opponent)
+        });
         Some(Clashes {
             until,
             count: against.iter().map(|against| against.count).sum(),
-            dates: self.dates.len(),
+            dates,
             against,
         })
     }

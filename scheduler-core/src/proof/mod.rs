@@ -35,6 +35,7 @@ pub use clashes::{Against, Clashes, FIRST_DATES_MAX, Found, Obstacle, Opponent};
 pub use remedy::{Remedy, RemedyError, prove_remedied, remedied};
 
 pub(crate) use clashes::instant;
+pub(crate) use regimes::each_regime;
 
 use search::Search;
 
@@ -118,16 +119,16 @@ pub fn prove(
     let within = |until| {
         let mut found = clashes::Collected::default();
         let mut search = Search::new(candidate, until, calendar, availability);
-        search.run(&mut |clash| found.add(clash))?;
+        search.run(&mut |met| found.add(met))?;
         let forever = search.holds_forever();
-        Ok((found, forever))
+        Ok((found.into_clashes(until, search.life()), forever))
     };
     let shorter = (from + CERTIFIED_MIN).min(END_OF_ZONE_DATA);
     let (until, (found, forever)) = match within(END_OF_ZONE_DATA) {
         Err(SetError::TooManyOccurrences) => (shorter, within(shorter)?),
         decided => (END_OF_ZONE_DATA, decided?),
     };
-    match found.into_clashes(until) {
+    match found {
         Some(clashes) => Err(Unproven::Clashes(clashes)),
         None if forever => Ok(Certificate::Forever),
         None => Ok(Certificate::new(until)),
@@ -150,5 +151,5 @@ pub fn each_clash(
     if until > END_OF_ZONE_DATA {
         return Err(SetError::BeyondZoneData { end: until });
     }
-    Search::new(candidate, until, calendar, availability).run(&mut f)
+    Search::new(candidate, until, calendar, availability).run(&mut |met| f(met.found()))
 }

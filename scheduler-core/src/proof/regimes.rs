@@ -13,6 +13,29 @@ pub(super) struct Regimes {
     pub(super) changes: Vec<(i64, i64)>,
 }
 
+/// Gives the stretches of `from..to` between two clock changes of either zone, in order, and how far
+/// the first zone's wall clock is ahead there of the other's, all in seconds.
+pub(crate) fn each_regime(
+    own: Zone,
+    other: Zone,
+    (from, to): (i64, i64),
+    mut f: impl FnMut(i64, i64, i64),
+) {
+    let (own, other) = (own.transitions(), other.transitions());
+    let (mut own_index, mut index) = (own.at(from), other.at(from));
+    let mut start = from;
+    while let (Some(a), Some(b)) = (own.spans().get(own_index), other.spans().get(index)) {
+        let end = a.to.min(b.to).min(to);
+        f(start, end, a.shift - b.shift);
+        if end >= to {
+            break;
+        }
+        own_index += usize::from(a.to == end);
+        index += usize::from(b.to == end);
+        start = end;
+    }
+}
+
 impl Regimes {
     /// `reach` is how far two starts can be apart, of which one block overlaps the other.
     pub(super) fn new(
@@ -28,18 +51,9 @@ impl Regimes {
             aheads: Vec::new(),
             changes: Vec::new(),
         };
-        let (mut own_index, mut index) = (own.at(from), table.at(from));
-        let mut start = from;
-        while let (Some(a), Some(b)) = (own.spans().get(own_index), table.spans().get(index)) {
-            let end = a.to.min(b.to).min(to);
-            regimes.add(start, end, a.shift - b.shift);
-            if end >= to {
-                break;
-            }
-            own_index += usize::from(a.to == end);
-            index += usize::from(b.to == end);
-            start = end;
-        }
+        each_regime(candidate.zone(), other, (from, to), |start, end, ahead| {
+            regimes.add(start, end, ahead);
+        });
         regimes.around_changes(candidate, own.spans(), own.at(from - reach), to, reach);
         if other != candidate.zone() {
             regimes.around_changes(candidate, table.spans(), table.at(from - reach), to, reach);

@@ -61,12 +61,14 @@ pub fn remedied(
     remedies: &[(LocalDateTime, Remedy)],
 ) -> Result<RecurrenceSet, RemedyError> {
     let mut deviations = set.deviations().clone();
+    // A date whose slot a pause keeps clashes, so it can be settled.
+    let occupying = set.occupying();
     let mut known = BTreeSet::new();
     for &(recurrence_id, remedy) in remedies {
         if !known.insert(recurrence_id) {
             return Err(RemedyError::Twice { recurrence_id });
         }
-        let length = match set.lookup(recurrence_id) {
+        let length = match occupying.lookup(recurrence_id) {
             Lookup::Occurrence(occurrence) if !occurrence.cancelled => {
                 occurrence.end - occurrence.start
             }

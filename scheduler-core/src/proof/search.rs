@@ -1,4 +1,7 @@
-use super::clashes::{Found, Obstacle};
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::clashes::{Met, With, instant};
 use super::suspects::Suspects;
 use super::{COMPARED_MAX, Candidate};
 use crate::availability::Availability;
@@ -12,8 +15,8 @@ use crate::zone::END_OF_ZONE_DATA;
 
 use chrono::{DateTime, Utc};
 
-/// A stretch that is longer than this is looked up in the candidate's whole life, which is computed
-/// once.
+/// Once stretches of this length together were asked for, they are looked up in the candidate's
+/// whole life, which is computed once.
 const LONG_SECONDS: i64 = 366 * SECONDS_PER_DAY;
 
 /// The comparison of one candidate with everything.
@@ -29,9 +32,33 @@ pub(super) struct Search<'a> {
     calendar: &'a Calendar,
     availability: &'a Availability,
     budget: usize,
+    /// How long the stretches were that were asked for so far, in seconds.
+    asked: i64,
     /// The candidate's whole life, once it is needed.
-    life: Option<Vec<Due>>,
+    life: Option<Rc<Vec<Due>>>,
     periodic: bool,
+}
+
+/// Some of the candidate's occurrences, by start.
+struct Own {
+    found: Rc<Vec<Due>>,
+    range: Range<usize>,
+    is_life: bool,
+}
+
+impl Own {
+    fn as_slice(&self) -> &[Due] {
+        &self.found[self.range.clone()]
+    }
+
+    fn each(&self) -> impl Iterator<Item = (usize, &Due)> {
+        self.as_slice().iter().enumerate()
+    }
+
+    fn met<'a>(&self, index: usize, due: &'a Due, with: With<'a>) -> Met<'a> {
+        let place = self.is_life.then_some(self.range.start + index);
+        Met { due, place, with }
+    }
 }
 
 impl<'a> Search<'a> {
@@ -55,12 +82,13 @@ impl<'a> Search<'a> {
             calendar,
             availability,
             budget: COMPARED_MAX,
+            asked: 0,
             life: None,
             periodic: false,
         }
     }
 
-    pub(super) fn run(&mut self, f: &mut impl FnMut(Found)) -> Result<(), SetError> {
+    pub(super) fn run(&mut self, f: &mut impl FnMut(Met<'_>)) -> Result<(), SetError> {
         let candidate = self.candidate.clone();
         let mut suspects = Suspects::new(&candidate, self.span, self.reach);
         self.sessions(&suspects, f)?;
@@ -74,6 +102,11 @@ impl<'a> Search<'a> {
         self.blackouts(&suspects, f)?;
         self.periodic = !suspects.met;
         Ok(())
+    }
+
+    /// The candidate's whole life, if it was needed.
+    pub(super) fn life(&self) -> &[Due] {
+        self.life.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// Whether nothing that was compared depends on how far it was looked.
@@ -99,28 +132,45 @@ impl<'a> Search<'a> {
     }
 
     /// The candidate's occurrences that start in a stretch and take place, by start.
-    fn own(&mut self, (from, to): (i64, i64)) -> Result<Vec<Due>, SetError> {
-        if to - from <= LONG_SECONDS {
-            let mut found = self.candidate.starting_in(from, to, &mut self.budget)?;
-            found.retain(|due| due.ends > self.from);
-            return Ok(found);
-        }
-        if self.life.is_none() {
-            let (from, to) = self.span;
-            let mut life = self.candidate.starting_in(from, to, &mut self.budget)?;
-            life.retain(|due| due.ends > self.from);
-            self.life = Some(life);
-        }
-        let life = self.life.as_deref().unwrap_or_default();
+    fn own(&mut self, (from, to): (i64, i64)) -> Result<Own, SetError> {
+        self.asked += to - from;
+        let life = match &self.life {
+            Some(life) => Rc::clone(life),
+            None if self.asked <= LONG_SECONDS => {
+                let found = self.own_from(from, to)?;
+                let range = 0..found.len();
+                return Ok(Own {
+                    found,
+                    range,
+                    is_life: false,
+                });
+            }
+            None => {
+                let (from, to) = self.span;
+                let life = self.own_from(from, to)?;
+                self.life = Some(Rc::clone(&life));
+                life
+            }
+        };
         let from = life.partition_point(|due| due.starts < from);
         let to = life.partition_point(|due| due.starts < to);
-        Ok(life[from..to.max(from)].to_vec())
+        Ok(Own {
+            found: life,
+            range: from..to.max(from),
+            is_life: true,
+        })
+    }
+
+    fn own_from(&mut self, from: i64, to: i64) -> Result<Rc<Vec<Due>>, SetError> {
+        let mut found = self.candidate.starting_in(from, to, &mut self.budget)?;
+        found.retain(|due| due.ends > self.from);
+        Ok(Rc::new(found))
     }
 
     fn sessions(
         &mut self,
         suspects: &Suspects<'_>,
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         let (before, after) = self.candidate.buffers.seconds();
         let length = self.candidate.length();
@@ -129,9 +179,10 @@ impl<'a> Search<'a> {
             // The starts whose block reaches into the session's.
             let starts = starts - length - after + 1;
             for window in suspects.merged(vec![(starts, ends + before)]) {
-                for due in self.own(window)? {
-                    if busy.meets(self.block(&due)) {
-                        f(Found::new(&due, Obstacle::busy(busy)));
+                let own = self.own(window)?;
+                for (index, due) in own.each() {
+                    if busy.meets(self.block(due)) {
+                        f(own.met(index, due, With::Busy(busy)));
                     }
                 }
             }
@@ -143,37 +194,45 @@ impl<'a> Search<'a> {
         &mut self,
         index: usize,
         windows: &[(i64, i64)],
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         let kept = &self.calendar.kept()[index];
+        // How far apart two starts can be, of which one block overlaps the other.
+        let reach = self.candidate.block() + kept.pattern.block();
+        let (before, after) = self.candidate.buffers.seconds();
         for &window in windows {
             let own = self.own(window)?;
-            let (Some(first), Some(last)) = (own.first(), own.last()) else {
+            let slice = own.as_slice();
+            let (Some(first), Some(last)) = (slice.first(), slice.last()) else {
                 continue;
             };
-            let (from, to) = (first.starts - self.reach, last.starts + self.reach);
-            let others = kept.pattern.starting_in(from, to, &mut self.budget)?;
+            let (from, to) = (first.starts - reach + 1, last.starts + reach);
+            let budget = &mut self.budget;
             let mut begin = 0;
-            for due in &own {
-                while others
-                    .get(begin)
-                    .is_some_and(|other| other.starts <= due.starts - self.reach)
-                {
+            kept.pattern.each_starting_in(from, to, budget, |other| {
+                let near = |due: &Due| due.starts <= other.starts - reach;
+                while slice.get(begin).is_some_and(near) {
                     begin += 1;
                 }
-                let near = others[begin..].iter();
-                for other in near.take_while(|other| other.starts < due.starts + self.reach) {
-                    let busy = Busy {
-                        with: (kept.id, other.recurrence_id),
-                        starts: other.starts,
-                        ends: other.ends,
-                        buffers: kept.pattern.buffers,
-                    };
-                    if busy.meets(self.block(due)) && kept.is_virtual(other.recurrence_id) {
-                        f(Found::new(due, Obstacle::busy(&busy)));
+                if !kept.is_virtual(other.recurrence_id) {
+                    return;
+                }
+                let busy = Busy {
+                    with: (kept.id, other.recurrence_id),
+                    starts: other.starts,
+                    ends: other.ends,
+                    buffers: kept.pattern.buffers,
+                };
+                let (starts, ends) = busy.buffers.around(busy.starts, busy.ends);
+                // The appointment of a candidate whose block overlaps that.
+                let (starts, ends) = (starts - after, ends + before);
+                let near = slice.iter().enumerate().skip(begin);
+                for (index, due) in near.take_while(|(_, due)| due.starts < ends) {
+                    if starts < due.ends {
+                        f(own.met(index, due, With::Busy(&busy)));
                     }
                 }
-            }
+            })?;
         }
         Ok(())
     }
@@ -181,7 +240,7 @@ impl<'a> Search<'a> {
     fn itself(
         &mut self,
         windows: &[(i64, i64)],
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         for &(from, to) in windows {
             let budget = &mut self.budget;
@@ -198,8 +257,12 @@ impl<'a> Search<'a> {
                 let (starts, _) = self.block(due);
                 for earlier in &own[begin..index] {
                     if self.block(earlier).1 > starts {
-                        let recurrence_id = earlier.recurrence_id;
-                        f(Found::new(due, Obstacle::Itself { recurrence_id }));
+                        let with = With::Itself(earlier.recurrence_id);
+                        f(Met {
+                            due,
+                            place: None,
+                            with,
+                        });
                     }
                 }
             }
@@ -210,7 +273,7 @@ impl<'a> Search<'a> {
     fn hours(
         &mut self,
         suspects: &mut Suspects<'_>,
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         let closed = self.availability.closed_in_week();
         let closed = closed
@@ -221,9 +284,10 @@ impl<'a> Search<'a> {
         let mut windows = suspects.with_week(self.bare.beats.as_deref(), closed, zone);
         windows.extend(self.availability.around_dates());
         for window in suspects.merged(windows) {
-            for due in self.own(window)? {
+            let own = self.own(window)?;
+            for (index, due) in own.each() {
                 if !self.availability.covers(due.starts, due.ends) {
-                    f(Found::new(&due, Obstacle::OutsideHours));
+                    f(own.met(index, due, With::OutsideHours));
                 }
             }
         }
@@ -233,15 +297,15 @@ impl<'a> Search<'a> {
     fn blackouts(
         &mut self,
         suspects: &Suspects<'_>,
-        f: &mut impl FnMut(Found),
+        f: &mut impl FnMut(Met<'_>),
     ) -> Result<(), SetError> {
         for &blackout in self.availability.blackouts() {
             let from = blackout.start().timestamp() - self.bare.length();
             for window in suspects.merged(vec![(from, ceiling(blackout.end()))]) {
-                for due in self.own(window)? {
-                    let found = Found::new(&due, Obstacle::blackout(blackout));
-                    if blackout.overlaps(found.start, found.end) {
-                        f(found);
+                let own = self.own(window)?;
+                for (index, due) in own.each() {
+                    if blackout.overlaps(instant(due.starts), instant(due.ends)) {
+                        f(own.met(index, due, With::Blackout(blackout)));
                     }
                 }
             }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::ground::Ground;
+use super::ground::{Ground, refuses_in_series};
 use super::policy::SlotPolicy;
 use crate::availability::Availability;
 use crate::bulk::Due;
@@ -78,10 +78,7 @@ pub fn alternatives(
         let mut ground = Ground::new(calendar, availability, policy, now, around)?;
         let mut obstacles = ground.obstacles(start);
         obstacles.retain(|obstacle| {
-            !matches!(
-                obstacle,
-                Obstacle::BookingWindow { .. } | Obstacle::OffStep { .. }
-            )
+            refuses_in_series(obstacle) && !matches!(obstacle, Obstacle::OffStep { .. })
         });
         let beside = beside(&pattern, due, around)?;
         let block = candidate.buffers.around(due.starts, due.ends);
@@ -98,7 +95,7 @@ pub fn alternatives(
         }
         ground.rearrange(|_| true, &beside);
         ground.rearrange(|_| true, &proposed);
-        let instead = nearest(&ground, candidate, start, around);
+        let instead = nearest(&ground, candidate, (start, due.ends - due.starts), around);
         if let Some((starts, _)) = instead {
             let with = (IntentId(Uuid::nil()), due.recurrence_id);
             proposed.push(busy(&pattern, with, (starts, starts + length)));
@@ -154,9 +151,11 @@ fn busy(pattern: &Pattern, with: (IntentId, LocalDateTime), (starts, ends): (i64
 fn nearest(
     ground: &Ground<'_>,
     candidate: Candidate<'_>,
-    date: DateTime<Utc>,
+    (date, length): (DateTime<Utc>, i64),
     around: Window,
 ) -> Option<(i64, LocalDateTime)> {
+    // Nothing can be moved past what is known of time zones.
+    let known = END_OF_ZONE_DATA - TimeDelta::seconds(length);
     let zone = candidate.set.zone();
     let mut starts = Vec::new();
     ground.each_step(around, |start| starts.push(start));
@@ -164,8 +163,8 @@ fn nearest(
     let mut possible = starts.into_iter().filter_map(|start| {
         let wall = zone.local(start);
         // The second time in a fold has no wall time of its own.
-        (zone.resolve(wall).0 == start).then_some((start, wall))
+        (zone.resolve(wall).0 == start && start <= known).then_some((start, wall))
     });
-    let (start, wall) = possible.find(|(start, _)| ground.is_free_later(*start))?;
+    let (start, wall) = possible.find(|(start, _)| ground.is_free_in_series(*start))?;
     Some((start.timestamp(), wall))
 }

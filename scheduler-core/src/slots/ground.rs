@@ -80,11 +80,14 @@ impl<'a> Ground<'a> {
             .is_continue()
     }
 
-    /// Whether it is free but for being booked far ahead, as later dates of a series are.
-    pub(super) fn is_free_later(&self, start: DateTime<Utc>) -> bool {
-        let found = self.each_obstacle(start, |obstacle| match obstacle {
-            Obstacle::BookingWindow { .. } => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
+    /// Whether it is free as a date of a series ([`refuses_in_series`]).
+    pub(super) fn is_free_in_series(&self, start: DateTime<Utc>) -> bool {
+        let found = self.each_obstacle(start, |obstacle| {
+            if refuses_in_series(&obstacle) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         found.is_continue()
     }
@@ -112,9 +115,9 @@ impl<'a> Ground<'a> {
             f(Obstacle::BookingWindow { until })?;
         }
         let step = self.policy.step();
-        if !is_on_step(self.availability.zone().local(start), step)
-            || start.timestamp_subsec_nanos() > 0
-        {
+        let zone = self.availability.zone();
+        let wall = zone.local(start);
+        if !is_on_step(wall, step) || start.timestamp_subsec_nanos() > 0 {
             f(Obstacle::OffStep { step })?;
         }
         let starts = start.timestamp();
@@ -137,6 +140,11 @@ impl<'a> Ground<'a> {
             if busy.meets(block) {
                 f(Obstacle::busy(busy))?;
             }
+        }
+        // Last, as it is rarely so and takes longest to find.
+        let (first, _) = zone.resolve(wall);
+        if first.timestamp() != starts {
+            f(Obstacle::Repeated { first })?;
         }
         ControlFlow::Continue(())
     }
@@ -161,6 +169,16 @@ impl<'a> Ground<'a> {
             }
         }
     }
+}
+
+/// Whether it refuses a date of a series too. A series is booked by its first date, so that later
+/// ones may be far ahead; and its dates are wall times of its own zone, whatever the therapist's
+/// clock shows.
+pub(super) fn refuses_in_series(obstacle: &Obstacle) -> bool {
+    !matches!(
+        obstacle,
+        Obstacle::BookingWindow { .. } | Obstacle::Repeated { .. }
+    )
 }
 
 fn is_on_step(wall: LocalDateTime, step: u16) -> bool {

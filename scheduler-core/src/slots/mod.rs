@@ -2,8 +2,10 @@
 //!
 //! [`free_slots`] lists single slots of a window, [`standing_slots`] the times of a week that are
 //! free on enough of the dates to come, [`alternatives`] what to do about the dates of a series that
-//! are not. [`explain`] names everything that refuses one time. All of them ask one function, so a
-//! slot is listed if and only if its explanation is empty.
+//! are not. [`explain`] names everything that refuses one time, [`explain_standing`] everything that
+//! refuses the dates of a time of the week. All of them ask one function, so a slot is listed if and
+//! only if its explanation is empty, and a standing slot if and only if few enough of its dates are
+//! refused.
 //!
 //! What it is not: booking a series needs more than its next dates, which is
 //! [`proof`](crate::proof)'s.
@@ -20,12 +22,13 @@ use crate::availability::Availability;
 use crate::calendar::Calendar;
 use crate::proof::Obstacle;
 use crate::set::SetError;
+use crate::zone::END_OF_ZONE_DATA;
 
 pub use alternatives::{Alternative, Alternatives, DATES_ASKED_MAX, alternatives};
 pub use policy::{AHEAD_DAYS_MAX, PolicyError, STEP_MINUTES_MAX, SlotPolicy};
 pub use standing::{
-    STANDING_DATES_MAX, STANDING_WEEKS_MAX, StandingError, StandingSlot, StandingWish,
-    standing_slots,
+    RefusedDate, STANDING_DATES_MAX, STANDING_WEEKS_MAX, StandingError, StandingSlot, StandingWish,
+    explain_standing, standing_slots,
 };
 
 use ground::Ground;
@@ -65,7 +68,9 @@ pub enum SearchError {
     Set(#[from] SetError),
 }
 
-/// The slots that start in a window and can be booked now.
+/// The slots that start in a window and can be booked now: by their instant, or by the wall time that
+/// the therapist's clock shows at it, which is the same. So an hour that the clocks repeat is listed
+/// once, the first time.
 ///
 /// ```
 /// use chrono::Weekday;
@@ -103,6 +108,7 @@ pub fn free_slots(
     if days > SEARCHED_DAYS_MAX {
         return Err(SearchError::TooLong { days });
     }
+    refuse_beyond(policy, window)?;
     let ground = Ground::new(calendar, availability, policy, now, window)?;
     let mut found = Vec::new();
     ground.each_step(window, |start| {
@@ -130,5 +136,16 @@ pub fn explain(
 ) -> Result<Vec<Obstacle>, SetError> {
     let instant = Window::new(start, start + TimeDelta::seconds(1))
         .map_err(|_| SetError::BeyondZoneData { end: start })?;
+    refuse_beyond(policy, instant)?;
     Ok(Ground::new(calendar, availability, policy, now, instant)?.obstacles(start))
+}
+
+/// A slot that ends past the zone data cannot be booked, and whether it is free is not known.
+fn refuse_beyond(policy: SlotPolicy, starts: Window) -> Result<(), SetError> {
+    let length = TimeDelta::minutes(i64::from(policy.minutes()));
+    let last = starts.end() - TimeDelta::seconds(1);
+    match last.checked_add_signed(length) {
+        Some(end) if end <= END_OF_ZONE_DATA => Ok(()),
+        _ => Err(SetError::BeyondZoneData { end: starts.end() }),
+    }
 }

@@ -17,8 +17,8 @@ use scheduler_core::session::{Session, SessionState};
 use scheduler_core::set::Deviations;
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{
-    ClientId, GapPolicy, IntentId, LocalDateTime, Occurrence, Override, RecurrenceSet, ServiceId,
-    SessionId, TherapistId, Window,
+    ClientId, GapPolicy, IntentId, LocalDateTime, Occurrence, Override, Pause, PausedSlot,
+    RecurrenceSet, ServiceId, SessionId, TherapistId, Window,
 };
 use uuid::Uuid;
 
@@ -78,9 +78,10 @@ pub(crate) fn set() -> impl Strategy<Value = RecurrenceSet> {
         vec(changed, 0..4),
         vec(0..40_usize, 0..4),
         vec((0..2_000_i64, select(&MINUTES[..])), 0..3),
+        rests(),
     );
     (when, length, rules, changes, any::<bool>()).prop_map(
-        |((day, minute, zone), fives, rules, (changed, excluded, added), omit)| {
+        |((day, minute, zone), fives, rules, (changed, excluded, added, (pauses, ends)), omit)| {
             let start = local(day, minute);
             let gap = if omit {
                 GapPolicy::Omit
@@ -117,9 +118,50 @@ pub(crate) fn set() -> impl Strategy<Value = RecurrenceSet> {
             let excluded = excluded.into_iter().filter_map(nth);
             deviations.exclusions.extend(excluded);
             deviations.overrides.extend(overrides);
+            deviations.pauses = pauses;
+            deviations.ends = ends.map(|(days, minute)| local(day + days, minute));
             set.with_deviations(deviations).unwrap()
         },
     )
+}
+
+/// Pauses apart from each other, the last one perhaps open; and an end.
+#[allow(clippy::type_complexity, reason = "it is taken apart at once")]
+fn rests() -> impl Strategy<Value = (Vec<Pause>, Option<(i64, u32)>)> {
+    let pause = (0..200_i64, 1..100_i64, any::<bool>());
+    let pauses = (vec(pause, 0..3), prop::bool::weighted(0.1)).prop_map(|(pauses, open)| {
+        let mut day = 0;
+        let mut pauses: Vec<Pause> = pauses
+            .into_iter()
+            .map(|(later, days, kept)| {
+                let from = day + later;
+                day = from + days;
+                let slot = if kept {
+                    PausedSlot::Kept
+                } else {
+                    PausedSlot::Freed
+                };
+                let (from, until) = (local(from, 0).date(), Some(local(day, 0).date()));
+                Pause { from, until, slot }
+            })
+            .collect();
+        if let Some(last) = pauses.last_mut().filter(|_| open) {
+            last.until = None;
+        }
+        pauses
+    });
+    let pauses = prop_oneof![2 => Just(Vec::new()), 1 => pauses];
+    let ends = prop::option::weighted(0.1, (1..2_000_i64, select(&MINUTES[..])));
+    (pauses, ends)
+}
+
+/// The set as it takes somebody's time: a pause that keeps the slot keeps it.
+pub(crate) fn keeping(set: &RecurrenceSet) -> RecurrenceSet {
+    let mut deviations = set.deviations().clone();
+    deviations
+        .pauses
+        .retain(|pause| pause.slot == PausedSlot::Freed);
+    set.clone().with_deviations(deviations).unwrap()
 }
 
 fn local(day: i64, minute: u32) -> LocalDateTime {
@@ -276,7 +318,7 @@ impl Practice {
                 .filter(|session| session.intent == intent.id)
                 .map(|session| session.recurrence_id)
                 .collect();
-            for at in expanded(&intent.set, wide) {
+            for at in expanded(&keeping(&intent.set), wide) {
                 if !at.cancelled && !made.contains(&at.recurrence_id) {
                     let id = (intent.id, at.recurrence_id);
                     taken.push(self.taken(intent.service, id, at.start, at.end));
@@ -423,7 +465,7 @@ pub(crate) fn compared(
     availability: &Availability,
 ) -> BTreeSet<(LocalDateTime, Obstacle)> {
     let busy = practice.busy(window);
-    let mut own = expanded(candidate.set, widened(window, 4));
+    let mut own = expanded(&keeping(candidate.set), widened(window, 4));
     own.retain(|at| !at.cancelled);
     let mut found = BTreeSet::new();
     for (index, at) in own.iter().enumerate() {

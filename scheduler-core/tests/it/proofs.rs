@@ -7,13 +7,11 @@ use proptest::prelude::*;
 use scheduler_core::availability::Availability;
 use scheduler_core::calendar::{Buffers, Calendar};
 use scheduler_core::proof::{
-    Candidate, Certificate, Clashes, Obstacle, Remedy, RemedyError, Unproven, each_clash, prove,
-    prove_remedied, remedied,
+    Candidate, Certificate, Clashes, Obstacle, Unproven, each_clash, prove,
 };
-use scheduler_core::set::SetError;
-use scheduler_core::slots::{SlotPolicy, alternatives};
+use scheduler_core::set::{Deviations, SetError};
 use scheduler_core::zone::END_OF_ZONE_DATA;
-use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, Window};
+use scheduler_core::{IntentId, LocalDateTime, Override, RecurrenceSet, Window};
 use uuid::Uuid;
 
 use crate::days::{Practice, availability, buffers, compared, practice, set};
@@ -45,7 +43,7 @@ fn all_clashes(
     (found, starts)
 }
 
-fn begin(set: &RecurrenceSet, days: i64) -> DateTime<Utc> {
+pub(crate) fn begin(set: &RecurrenceSet, days: i64) -> DateTime<Utc> {
     set.zone().resolve(set.start()).0 + TimeDelta::days(days)
 }
 
@@ -108,16 +106,19 @@ proptest! {
     }
 }
 
-fn once(start: &str, zone: &str, minutes: u32) -> RecurrenceSet {
+pub(crate) fn once(start: &str, zone: &str, minutes: u32) -> RecurrenceSet {
     RecurrenceSet::new(start.parse().unwrap(), zone.parse().unwrap(), minutes).unwrap()
 }
 
-fn recurring(start: &str, zone: &str, rule: &str) -> RecurrenceSet {
+pub(crate) fn recurring(start: &str, zone: &str, rule: &str) -> RecurrenceSet {
     once(start, zone, 50).with_rule(rule.parse().unwrap())
 }
 
 /// What is proved of a set beside others, all of them without buffers, at any hour of any day.
-fn proved(set: &RecurrenceSet, others: &[RecurrenceSet]) -> Result<Certificate, Clashes> {
+pub(crate) fn proved(
+    set: &RecurrenceSet,
+    others: &[RecurrenceSet],
+) -> Result<Certificate, Clashes> {
     let calendar = (1..)
         .zip(others)
         .fold(Calendar::default(), |calendar, (number, other)| {
@@ -135,14 +136,14 @@ fn proved(set: &RecurrenceSet, others: &[RecurrenceSet]) -> Result<Certificate, 
     }
 }
 
-fn dates(clashes: &Clashes) -> Vec<String> {
+pub(crate) fn dates(clashes: &Clashes) -> Vec<String> {
     let first = clashes.against.iter().flat_map(|against| &against.first);
     first
         .map(|found| found.recurrence_id.date().to_string())
         .collect()
 }
 
-const LONDON: &str = "Europe/London";
+pub(crate) const LONDON: &str = "Europe/London";
 
 #[test]
 fn trap_only_the_first_two_dates_of_a_series_are_checked() {
@@ -280,64 +281,60 @@ fn what_is_too_much_is_decided_for_ten_years_or_not_at_all() {
 }
 
 #[test]
-fn a_remedied_series_is_proved_again() {
-    let mondays = recurring("2026-03-02T18:00:00", LONDON, "FREQ=WEEKLY;COUNT=24");
-    let taken = recurring(
-        "2026-03-09T18:30:00",
-        LONDON,
-        "FREQ=WEEKLY;INTERVAL=6;COUNT=4",
-    );
-    let calendar = Calendar::default().with(IntentId(Uuid::nil()), &taken, Buffers::NONE);
-    let always = Availability::always(mondays.zone());
-    let from = begin(&mondays, -1);
+fn the_last_night_of_the_zone_data_is_compared_and_nothing_after_it() {
+    // 23:30 to 01:00 on the last day of 2099, and the two sides of its midnight.
+    let nights = once("2099-12-30T23:30:00", "UTC", 90);
+    let nights = nights.with_rule("FREQ=DAILY".parse().unwrap());
+    let morning = once("2099-12-31T00:30:00", "UTC", 60);
+    let evening = once("2099-12-31T23:00:00", "UTC", 60);
+    let after = once("2100-01-01T00:00:00", "UTC", 60);
+    let clashes = proved(&nights, &[morning, evening, after.clone()]).unwrap_err();
+    assert_eq!((clashes.count, clashes.dates), (2, 2));
+    assert_eq!(dates(&clashes), ["2099-12-30", "2099-12-31"]);
     let candidate = Candidate {
-        set: &mondays,
+        set: &after,
         buffers: Buffers::NONE,
-        from,
+        from: begin(&after, 0),
     };
-    let policy = SlotPolicy::new(50, 15).unwrap();
-    let asked = alternatives(candidate, &calendar, &always, policy, from, 24).unwrap();
-    assert_eq!((asked.free, asked.of), (20, 24));
-    let instead: Vec<String> = asked
-        .dates
-        .iter()
-        .map(|date| date.instead.unwrap().to_string())
-        .collect();
-    assert_eq!(instead[0], "2026-03-09T17:30:00");
-    let mut remedies: Vec<(LocalDateTime, Remedy)> = asked
-        .dates
-        .iter()
-        .map(|date| (date.recurrence_id, Remedy::MoveTo(date.instead.unwrap())))
-        .collect();
-    remedies[1].1 = Remedy::Skip;
-    let (set, certificate) = prove_remedied(candidate, &remedies, &calendar, &always).unwrap();
-    assert_eq!(certificate.until(), Some(END_OF_ZONE_DATA));
-    assert_eq!(set.deviations().exclusions.len(), 1);
-    assert_eq!(set.deviations().overrides.len(), 3);
-    // Not all of them, twice the same, one that is not there.
-    let some = prove_remedied(candidate, &remedies[1..], &calendar, &always);
-    assert!(
-        matches!(some, Err(RemedyError::Unproven(Unproven::Clashes(clashes))) if clashes.dates == 1)
+    let end = END_OF_ZONE_DATA;
+    let answer = prove(
+        candidate,
+        &Calendar::default(),
+        &Availability::always(after.zone()),
     );
-    let recurrence_id = remedies[0].0;
-    let twice = [remedies[0], remedies[0]];
+    assert_eq!(answer, Err(Unproven::Set(SetError::BeyondZoneData { end })));
+}
+
+#[test]
+fn a_date_with_a_length_of_its_own_meets_what_the_others_do_not() {
+    // The third Monday lasts till nine, over buffers, and one moved by hand lies on another.
+    let mondays = recurring("2026-03-02T18:00:00", LONDON, "FREQ=WEEKLY");
+    let longer = Override {
+        minutes: Some(180),
+        ..Override::default()
+    };
+    let moved = Override {
+        start: Some("2026-04-07T09:30:00".parse().unwrap()),
+        ..Override::default()
+    };
+    let mut deviations = Deviations::default();
+    deviations
+        .overrides
+        .insert("2026-03-16T18:00:00".parse().unwrap(), longer);
+    deviations
+        .overrides
+        .insert("2026-04-06T18:00:00".parse().unwrap(), moved);
+    let mondays = mondays.with_deviations(deviations).unwrap();
+    let later = recurring("2026-03-02T20:30:00", LONDON, "FREQ=WEEKLY");
+    let tuesdays = recurring("2026-03-03T09:00:00", LONDON, "FREQ=WEEKLY");
+    let clashes = proved(&mondays, &[later.clone(), tuesdays.clone()]).unwrap_err();
+    assert_eq!(dates(&clashes), ["2026-03-16", "2026-04-06"]);
+    assert_eq!((clashes.count, clashes.dates), (2, 2));
     assert_eq!(
-        remedied(&mondays, &twice),
-        Err(RemedyError::Twice { recurrence_id })
+        proved(&later, std::slice::from_ref(&mondays))
+            .unwrap_err()
+            .count,
+        1
     );
-    let skipped = remedied(&set, &remedies[1..2]);
-    assert_eq!(
-        skipped,
-        Err(RemedyError::Gone {
-            recurrence_id: remedies[1].0
-        })
-    );
-    let absent = "2026-03-03T18:00:00".parse().unwrap();
-    let none = remedied(&mondays, &[(absent, Remedy::Skip)]);
-    assert_eq!(
-        none,
-        Err(RemedyError::NotGenerated {
-            recurrence_id: absent
-        })
-    );
+    assert_eq!(proved(&tuesdays, &[mondays]).unwrap_err().count, 1);
 }

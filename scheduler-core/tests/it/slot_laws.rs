@@ -9,19 +9,18 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use scheduler_core::availability::Availability;
 use scheduler_core::calendar::{Buffers, Calendar};
-use scheduler_core::forecast::{Credits, first_unfunded, room};
+use scheduler_core::forecast::{Credits, first_unfunded};
 use scheduler_core::proof::{Candidate, Obstacle, Remedy, each_clash, remedied};
-use scheduler_core::slots::{
-    Ranking, SearchError, SlotPolicy, StandingError, StandingWish, alternatives, explain,
-    free_slots, standing_slots,
-};
-use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, Window};
+use scheduler_core::set::SetError;
+use scheduler_core::slots::{Ranking, SearchError, SlotPolicy, alternatives, explain, free_slots};
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, Window, Zone};
 use uuid::Uuid;
 
-use crate::days::{Practice, availability, buffers, expanded, in_the_way, practice, set};
+use crate::days::{Practice, availability, buffers, expanded, in_the_way, keeping, practice, set};
 use crate::expansion_laws::cases;
 
-fn policy() -> impl Strategy<Value = SlotPolicy> {
+pub(crate) fn policy() -> impl Strategy<Value = SlotPolicy> {
     let steps = select(&[5_u16, 10, 15, 20, 30, 60, 25][..]);
     let window = prop::option::of(1..40_u32);
     (1..30_u32, steps, buffers(), 0..4_000_u32, window).prop_map(
@@ -40,7 +39,7 @@ fn policy() -> impl Strategy<Value = SlotPolicy> {
 }
 
 /// Everything that refuses a start, worked out from the practice's list.
-fn refusals(
+pub(crate) fn refusals(
     start: DateTime<Utc>,
     practice: &Practice,
     availability: &Availability,
@@ -58,6 +57,13 @@ fn refusals(
             step: policy.step(),
         });
     }
+    // Booked by this wall time it would be the first with it.
+    if let Some(first) = tz.from_local_datetime(&wall.naive_local()).earliest()
+        && first != wall
+    {
+        let first = first.to_utc();
+        found.insert(Obstacle::Repeated { first });
+    }
     let earliest = policy.earliest(now);
     if start < earliest {
         found.insert(Obstacle::Notice { earliest });
@@ -69,7 +75,7 @@ fn refusals(
 }
 
 /// Five-minute starts; some windows begin on the day of a clock change.
-fn windows() -> impl Strategy<Value = Window> {
+pub(crate) fn windows() -> impl Strategy<Value = Window> {
     let changes = [
         "2026-03-29T00:00:00Z",
         "2026-10-25T00:00:00Z",
@@ -115,38 +121,6 @@ proptest! {
     }
 
     #[test]
-    fn a_standing_slot_is_free_on_as_many_dates_as_it_says(
-        practice in practice(3), availability in availability(), policy in policy(),
-        window in windows(), weeks in 1..4_u32, dates in 1..8_u32, missing in 0..4_u32,
-    ) {
-        let now = window.start();
-        let calendar = practice.calendar();
-        let policy = SlotPolicy::new(policy.minutes(), 60).unwrap().with_buffers(policy.buffers());
-        let zone = availability.zone();
-        let from = zone.local(now).date();
-        let at_least = dates.saturating_sub(missing);
-        let wish = StandingWish { zone, from, weekdays: Vec::new(), weeks, dates, at_least };
-        let found = standing_slots(&calendar, &availability, policy, now, &wish).unwrap();
-        let mut expected = Vec::new();
-        for hour in 0..7 * 24_i64 {
-            let first = LocalDateTime::try_from(from.and_hms_opt(0, 0, 0).unwrap()).unwrap();
-            let first = first.plus_seconds(hour * 3600).unwrap();
-            let all = (0..i64::from(dates)).map(|n| first.plus_seconds(n * i64::from(weeks) * 604_800).unwrap());
-            let missed: Vec<LocalDateTime> = all
-                .filter(|date| !refusals(zone.resolve(*date).0, &practice, &availability, policy, now).is_empty())
-                .collect();
-            if missed.len() <= usize::try_from(dates - at_least).unwrap() {
-                expected.push((first, missed));
-            }
-        }
-        expected.sort_by_key(|(first, missed)| {
-            (missed.len(), !missed.is_empty(), std::cmp::Reverse(missed.first().copied()), *first)
-        });
-        let found: Vec<_> = found.into_iter().map(|slot| (slot.start, slot.missed)).collect();
-        prop_assert_eq!(found, expected);
-    }
-
-    #[test]
     fn proposals_can_all_be_taken_at_once(
         set in set(), buffers in buffers(), practice in practice(4), availability in availability(),
         policy in policy(),
@@ -157,7 +131,7 @@ proptest! {
         let asked = alternatives(candidate, &calendar, &availability, policy, from - TimeDelta::days(30), 12).unwrap();
         prop_assert_eq!(asked.free + asked.dates.len(), asked.of);
         let year = Window::new(from, from + TimeDelta::days(366 * 20)).unwrap();
-        let mut own = expanded(&set, year);
+        let mut own = expanded(&keeping(&set), year);
         own.retain(|at| !at.cancelled);
         own.truncate(12);
         prop_assert!(asked.of <= 12 && asked.of >= own.len());
@@ -191,30 +165,6 @@ proptest! {
             }
         }).unwrap();
         prop_assert_eq!(left, Vec::new());
-    }
-
-    #[test]
-    fn what_there_is_room_for_fits_at_once_and_nothing_beside_it(
-        practice in practice(2), availability in availability(), buffers in buffers(),
-        window in windows(), fives in 6..40_u32,
-    ) {
-        let now = window.start();
-        let policy = SlotPolicy::new(5 * fives, 60).unwrap().with_buffers(buffers);
-        let zone = "UTC".parse().unwrap();
-        let wish = StandingWish {
-            zone, from: now.date_naive(), weekdays: Vec::new(), weeks: 1, dates: 3, at_least: 3,
-        };
-        let taken = room(&practice.calendar(), &availability, policy, now, &wish).unwrap();
-        let mut calendar = practice.calendar();
-        for (number, slot) in (500..).zip(&taken) {
-            let still = standing_slots(&calendar, &availability, policy, now, &wish).unwrap();
-            prop_assert!(still.contains(slot), "{:?}", slot);
-            let set = RecurrenceSet::new(slot.start, zone, policy.minutes()).unwrap()
-                .with_rule("FREQ=WEEKLY;COUNT=3".parse().unwrap());
-            calendar = calendar.with(IntentId(Uuid::from_u128(number)), &set, buffers);
-        }
-        let more = standing_slots(&calendar, &availability, policy, now, &wish).unwrap();
-        prop_assert_eq!(more, Vec::new());
     }
 
     #[test]
@@ -279,6 +229,102 @@ fn the_nearest_slot_comes_first_when_it_is_asked_for() {
 }
 
 #[test]
+fn an_hour_that_comes_twice_is_listed_once_and_one_that_is_skipped_never() {
+    let policy = SlotPolicy::new(30, 30).unwrap();
+    // Zone, a window around its change, what is listed in it, and the instant that comes again.
+    for (zone, from, hours, listed, again) in [
+        (
+            "Europe/London",
+            "2026-10-25T00:00:00Z",
+            3,
+            &["01:00", "01:30", "02:00", "02:30"][..],
+            Some(("2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z")),
+        ),
+        (
+            "America/New_York",
+            "2026-11-01T05:00:00Z",
+            3,
+            &["01:00", "01:30", "02:00", "02:30"],
+            Some(("2026-11-01T06:00:00Z", "2026-11-01T05:00:00Z")),
+        ),
+        (
+            "Europe/London",
+            "2026-03-29T00:00:00Z",
+            2,
+            &["00:00", "00:30", "02:00", "02:30"],
+            None,
+        ),
+        (
+            "America/New_York",
+            "2026-03-08T06:00:00Z",
+            2,
+            &["01:00", "01:30", "03:00", "03:30"],
+            None,
+        ),
+    ] {
+        let zone: Zone = zone.parse().unwrap();
+        let always = Availability::always(zone);
+        let calendar = Calendar::default();
+        let start: DateTime<Utc> = from.parse().unwrap();
+        let window = Window::new(start, start + TimeDelta::hours(hours)).unwrap();
+        let ranking = Ranking::Earliest;
+        let found = free_slots(&calendar, &always, policy, start, window, ranking).unwrap();
+        let walls = found.iter().map(|slot| zone.local(slot.start));
+        let walls: Vec<LocalDateTime> = walls.collect();
+        let times: Vec<String> = walls
+            .iter()
+            .map(|wall| wall.naive().format("%H:%M").to_string())
+            .collect();
+        assert_eq!(times, listed, "{zone}");
+        // Booking by the wall time gives exactly the slot.
+        for (slot, wall) in found.iter().zip(walls) {
+            let booked = RecurrenceSet::new(wall, zone, 30).unwrap();
+            let booked = booked.overlapping(window).unwrap();
+            assert_eq!(booked[0].start, slot.start);
+        }
+        if let Some((again, first)) = again {
+            let first = first.parse().unwrap();
+            let again = again.parse().unwrap();
+            let explained = explain(&calendar, &always, policy, start, again).unwrap();
+            assert_eq!(explained, [Obstacle::Repeated { first }]);
+        }
+    }
+}
+
+#[test]
+fn a_slot_that_ends_after_the_zone_data_is_an_error_and_the_last_before_is_listed() {
+    let always = Availability::always("UTC".parse().unwrap());
+    let calendar = Calendar::default();
+    let policy = SlotPolicy::new(60, 30).unwrap();
+    let (now, end) = (DateTime::UNIX_EPOCH, END_OF_ZONE_DATA);
+    let hour =
+        |minutes: i64| Window::new(end - TimeDelta::hours(2), end - TimeDelta::minutes(minutes));
+    let list = |minutes: i64| {
+        let window = hour(minutes).unwrap();
+        free_slots(&calendar, &always, policy, now, window, Ranking::Earliest)
+    };
+    let last = end - TimeDelta::minutes(60);
+    assert_eq!(
+        list(59).unwrap_err(),
+        SetError::BeyondZoneData {
+            end: end - TimeDelta::minutes(59)
+        }
+        .into()
+    );
+    assert_eq!(list(60).unwrap().len(), 2);
+    let explained = explain(&calendar, &always, policy, now, last);
+    assert_eq!(explained, Ok(Vec::new()));
+    let explained = explain(
+        &calendar,
+        &always,
+        policy,
+        now,
+        last + TimeDelta::minutes(30),
+    );
+    assert!(matches!(explained, Err(SetError::BeyondZoneData { .. })));
+}
+
+#[test]
 fn trap_an_appointment_that_straddles_the_window_keeps_its_slots() {
     let always = Availability::always("UTC".parse().unwrap());
     let start: LocalDateTime = "2026-03-01T23:30:00".parse().unwrap();
@@ -292,46 +338,4 @@ fn trap_an_appointment_that_straddles_the_window_keeps_its_slots() {
     let found = free_slots(&calendar, &always, policy, now, window, Ranking::Earliest).unwrap();
     let starts: Vec<u32> = found.iter().map(|slot| slot.start.minute()).collect();
     assert_eq!(starts, [45]);
-}
-
-#[test]
-fn there_is_room_for_two_more_on_a_monday_morning() {
-    use chrono::Weekday::Mon;
-    use scheduler_core::availability::{Hours, WeeklyHours};
-    let zone = "Europe/London".parse().unwrap();
-    let hours = Hours {
-        weekday: Mon,
-        from: 9 * 60,
-        to: 12 * 60,
-    };
-    let week = Availability::new(WeeklyHours::new(zone, vec![hours]).unwrap());
-    let taken = RecurrenceSet::new("2026-03-02T10:00:00".parse().unwrap(), zone, 50)
-        .unwrap()
-        .with_rule("FREQ=WEEKLY".parse().unwrap());
-    let calendar = Calendar::default().with(IntentId(Uuid::nil()), &taken, Buffers::NONE);
-    let policy = SlotPolicy::new(50, 15).unwrap();
-    let wish = StandingWish {
-        zone,
-        from: "2026-03-03".parse().unwrap(),
-        weekdays: Vec::new(),
-        weeks: 1,
-        dates: 52,
-        at_least: 52,
-    };
-    let now = "2026-03-01T00:00:00Z".parse().unwrap();
-    let found = room(&calendar, &week, policy, now, &wish).unwrap();
-    let starts: Vec<String> = found.iter().map(|slot| slot.start.to_string()).collect();
-    assert_eq!(starts, ["2026-03-09T09:00:00", "2026-03-09T11:00:00"]);
-    let none = StandingWish {
-        at_least: 53,
-        ..wish
-    };
-    let refused = standing_slots(&calendar, &week, policy, now, &none);
-    assert_eq!(
-        refused,
-        Err(StandingError::AtLeast {
-            at_least: 53,
-            dates: 52
-        })
-    );
 }
