@@ -165,12 +165,16 @@ impl Found {
 }
 
 impl Obstacle {
-    /// Whether the time is free, and only not offered: by notice, booking window or step.
+    /// Whether the time is free, and only not offered: too soon, too far ahead, or not as the
+    /// therapist's wall clock counts.
     #[must_use]
     pub fn is_of_policy(&self) -> bool {
         matches!(
             self,
-            Self::Notice { .. } | Self::BookingWindow { .. } | Self::OffStep { .. }
+            Self::Notice { .. }
+                | Self::BookingWindow { .. }
+                | Self::Repeated { .. }
+                | Self::OffStep { .. }
         )
     }
 

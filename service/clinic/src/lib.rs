@@ -14,6 +14,7 @@ pub mod commit;
 pub mod credit;
 pub mod follow_up;
 mod free;
+pub mod funding;
 pub mod horizon;
 pub mod notification;
 pub mod occurrence;

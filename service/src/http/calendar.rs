@@ -56,6 +56,13 @@ pub(super) struct OccurrenceBody {
     version: u64,
 }
 
+impl OccurrenceBody {
+    /// Its intent and recurrence-id.
+    pub(super) fn address(&self) -> (Uuid, &str) {
+        (self.intent_id, &self.recurrence_id)
+    }
+}
+
 /// Everything of somebody's calendar in a window, by start.
 pub(super) async fn calendar(
     app: &App,

@@ -144,6 +144,17 @@ impl<T> Command<T> {
         Ok(Refusal::check_version(self.expected, 0)?)
     }
 
+    /// A request for one of the things that the command does each for itself: under a key of its own,
+    /// if the command has one.
+    pub(super) fn part(&self, app: &App, name: &str) -> store::Request {
+        let mut request = self.request(app);
+        if let Some(given) = &mut request.idempotency {
+            let name = format!("{}\n{name}", given.key);
+            given.key = Uuid::new_v5(&request.clinic.0, name.as_bytes()).to_string();
+        }
+        request
+    }
+
     /// The store's request, made at the clock's time.
     pub(super) fn request(&self, app: &App) -> store::Request {
         store::Request {

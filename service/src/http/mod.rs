@@ -18,9 +18,11 @@ mod problem;
 mod series;
 mod services;
 mod sessions;
+mod slots;
 mod statement;
 mod subscriptions;
 mod therapists;
+mod time_off;
 
 use std::time::Instant;
 
@@ -56,6 +58,8 @@ pub fn router(app: App) -> Router {
                 "/api/v1",
                 OpenApiRouter::new()
                     .merge(therapists::routes())
+                    .merge(time_off::routes())
+                    .merge(slots::routes())
                     .merge(services::routes())
                     .merge(plans::routes())
                     .merge(personal_data::routes())

@@ -52,6 +52,21 @@ impl FromRequestParts<App> for OccurrenceId {
     }
 }
 
+/// The therapist and blackout in a path.
+pub(super) struct Blackouts(pub(super) Uuid, pub(super) Uuid);
+
+impl FromRequestParts<App> for Blackouts {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path: Result<Path<(String, String)>, _> = Path::from_request_parts(parts, app).await;
+        let ids = path.ok().and_then(|Path((therapist, blackout))| {
+            Some(Self(therapist.parse().ok()?, blackout.parse().ok()?))
+        });
+        ids.ok_or_else(|| Problem::not_found("blackout"))
+    }
+}
+
 /// A query string.
 pub(super) struct Params<T>(pub(super) T);
 

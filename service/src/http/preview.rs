@@ -109,7 +109,9 @@ pub(super) async fn preview(
             Change::NewDek(_) | Change::Message(_) => {}
             Change::Person { id, .. } | Change::Erase(id) => record("person", id.uuid()),
             Change::LegalHold(client, _) => record("client", client.0),
-            Change::Therapist(therapist) | Change::WorkingTimes(therapist) => record("therapist", therapist.id.0),
+            Change::Therapist(therapist) | Change::WorkingTimes(therapist) => {
+                record("therapist", therapist.id.0)
+            }
             Change::Client(client) => record("client", client.id.0),
             Change::Service(service) => record("service", service.id.0),
             Change::Plan(plan) => record("plan", plan.id.0),

@@ -116,8 +116,10 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// As it is written.
+    #[must_use]
+    pub fn into_value(self) -> Value {
         let mut body = self.members;
         let title = self.status.canonical_reason().unwrap_or("Error");
         body.insert("type".to_owned(), json!("about:blank"));
@@ -125,15 +127,18 @@ impl IntoResponse for Problem {
         body.insert("status".to_owned(), json!(self.status.as_u16()));
         body.insert("code".to_owned(), json!(self.code));
         body.insert("detail".to_owned(), json!(self.detail));
+        Value::Object(body)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
         let kind = HeaderValue::from_static("application/problem+json");
-        let mut response = (
-            self.status,
-            [(header::CONTENT_TYPE, kind)],
-            Value::Object(body).to_string(),
-        )
-            .into_response();
+        let body = self.into_value().to_string();
+        let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
         let headers = response.headers_mut();
-        match self.status {
+        match status {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
@@ -499,6 +504,9 @@ pub(super) fn obstacle(obstacle: &Obstacle, disclosed: bool) -> Value {
         }
         Obstacle::BookingWindow { until } => {
             json!({ "reason": "booking_window", "until": instant(until) })
+        }
+        Obstacle::Repeated { first } => {
+            json!({ "reason": "repeated", "first": instant(first) })
         }
         Obstacle::OffStep { step } => json!({ "reason": "off_step", "step_minutes": step }),
     }

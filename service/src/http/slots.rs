@@ -6,18 +6,18 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clinic::access::{Action, Resource};
-use clinic::{Role, Service, Therapist};
-use scheduler_core::calendar::{Buffers, Calendar};
+use clinic::{Role, SlotRules, Therapist};
+use scheduler_core::calendar::Calendar;
 use scheduler_core::forecast::{self, first_unfunded};
 use scheduler_core::rule::weekday;
 use scheduler_core::slots::{
     Ranking, SearchError, SlotPolicy, StandingError, StandingSlot, StandingWish, explain,
-    free_slots, standing_slots,
+    explain_standing, free_slots, standing_slots,
 };
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{ClientId, ServiceId, TherapistId, Window};
 use serde::{Deserialize, Serialize};
-use store::{Page, PAGE_MAX, Whose};
+use store::{PAGE_MAX, Page, Whose};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::answer::List;
 use super::caller::Caller;
-use super::params::{Id, Params, zone};
+use super::params::{Id, Params, local, zone};
 use super::problem::{Problem, obstacle};
 use crate::App;
 
@@ -34,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(free))
         .routes(routes!(why))
         .routes(routes!(standing))
+        .routes(routes!(why_not_standing))
         .routes(routes!(room))
         .routes(routes!(funded))
 }
@@ -69,18 +70,32 @@ impl Ground {
         let window = Window::new(now - TimeDelta::days(2), until.min(END_OF_ZONE_DATA));
         let window = window
             .map_err(|error| Problem::unprocessable("invalid_window", "to", error.to_string()))?;
-        let mut rows = app.store.calendar(clinic, Whose::Therapist(id), window).await?;
+        let mut rows = app
+            .store
+            .calendar(clinic, Whose::Therapist(id), window)
+            .await?;
         if let Role::Client(me) = caller.0.role {
-            let own = app.store.calendar(clinic, Whose::Client(me), window).await?;
+            let own = app
+                .store
+                .calendar(clinic, Whose::Client(me), window)
+                .await?;
             let others = |id: TherapistId| move |other: TherapistId| other != id;
             let elsewhere = others(id);
-            rows.intents.extend(own.intents.into_iter().filter(|one| elsewhere(one.therapist)));
+            rows.intents.extend(
+                own.intents
+                    .into_iter()
+                    .filter(|one| elsewhere(one.therapist)),
+            );
             let sessions = own.sessions.into_iter();
-            rows.sessions.extend(sessions.filter(|one| elsewhere(one.therapist)));
+            rows.sessions
+                .extend(sessions.filter(|one| elsewhere(one.therapist)));
         }
-        let buffers = buffers(app, caller).await?;
+        let rules = slot_rules(app, caller).await?;
         let calendar = Calendar::new(&rows.intents, &rows.sessions, |service| {
-            buffers.get(&service).copied().unwrap_or_default()
+            rules
+                .get(&service)
+                .map(|rules| rules.buffers)
+                .unwrap_or_default()
         });
         let policy = service.slots.policy(service.minutes);
         Ok(Self {
@@ -92,8 +107,12 @@ impl Ground {
     }
 }
 
-async fn buffers(app: &App, caller: &Caller) -> Result<BTreeMap<ServiceId, Buffers>, Problem> {
-    let mut buffers = BTreeMap::new();
+/// When each service of the clinic can be booked.
+pub(super) async fn slot_rules(
+    app: &App,
+    caller: &Caller,
+) -> Result<BTreeMap<ServiceId, SlotRules>, Problem> {
+    let mut rules = BTreeMap::new();
     let mut after = None;
     loop {
         let page = Page {
@@ -101,11 +120,10 @@ async fn buffers(app: &App, caller: &Caller) -> Result<BTreeMap<ServiceId, Buffe
             limit: PAGE_MAX,
         };
         let services = app.store.services(caller.0.clinic, page).await?;
-        let of = |one: &Service| (one.id, one.slots.buffers);
-        buffers.extend(services.iter().map(of));
+        rules.extend(services.iter().map(|one| (one.id, one.slots)));
         match services.last() {
             Some(last) => after = Some(last.id.0),
-            None => return Ok(buffers),
+            None => return Ok(rules),
         }
     }
 }
@@ -186,9 +204,15 @@ async fn why(
     let until = until.max(app.clock.now());
     let ground = Ground::load(&app, &caller, id, params.service_id, until).await?;
     let availability = ground.therapist.times.availability();
-    let found = explain(&ground.calendar, availability, ground.policy, ground.now, at);
+    let found = explain(
+        &ground.calendar,
+        availability,
+        ground.policy,
+        ground.now,
+        at,
+    );
     let found = found.map_err(clinic::Refusal::from)?;
-    let disclosed = caller.0.role == Role::Admin || caller.0.role == Role::Therapist(TherapistId(id));
+    let disclosed = discloses(&caller, id);
     let items = found.iter().map(|one| obstacle(one, disclosed)).collect();
     Ok(Json(List::all(items)))
 }
@@ -210,6 +234,8 @@ struct StandingParams {
     dates: Option<u32>,
     /// How many of them must be free. All, if not given.
     at_least: Option<u32>,
+    /// To have explained: the first date and the time of day, in `zone`.
+    starts_local: Option<String>,
 }
 
 /// A time of the week, and on how many dates it is free.
@@ -242,6 +268,59 @@ async fn standing(
     Ok(Json(shown(&found.map_err(standing_error)?, &wish)))
 }
 
+/// A date of a standing slot that is not free.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusedBody {
+    recurrence_id: String,
+    /// Everything that refuses it.
+    obstacles: Vec<serde_json::Value>,
+}
+
+/// Why the standing slot that starts at `starts_local` is not free: everything that refuses any of
+/// its dates.
+#[utoipa::path(get, path = "/therapists/{id}/standing-slots/explain", tag = "slots",
+    params(("id" = Uuid, Path), StandingParams),
+    responses((status = 200, body = List<RefusedBody>)))]
+async fn why_not_standing(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Params(params): Params<StandingParams>,
+) -> Result<Json<List<RefusedBody>>, Problem> {
+    let ground = Ground::load(&app, &caller, id, params.service_id, END_OF_ZONE_DATA).await?;
+    let Some(start) = &params.starts_local else {
+        let detail = "a wall time to be explained is expected";
+        return Err(Problem::unprocessable(
+            "invalid_value",
+            "starts_local",
+            detail,
+        ));
+    };
+    let start = local("starts_local", start)?;
+    let wish = wish(&params, &ground)?;
+    let availability = ground.therapist.times.availability();
+    let (calendar, policy) = (&ground.calendar, ground.policy);
+    let refused = explain_standing(calendar, availability, policy, ground.now, &wish, start);
+    let disclosed = discloses(&caller, id);
+    let items = refused.map_err(standing_error)?.into_iter().map(|date| {
+        let obstacles = date.obstacles.iter();
+        RefusedBody {
+            recurrence_id: date.date.to_string(),
+            obstacles: obstacles.map(|one| obstacle(one, disclosed)).collect(),
+        }
+    });
+    Ok(Json(List::all(items.collect())))
+}
+
+/// Whether the caller may know what is in the way.
+fn discloses(caller: &Caller, therapist: Uuid) -> bool {
+    match caller.0.role {
+        Role::Admin => true,
+        Role::Therapist(id) => id.0 == therapist,
+        Role::Operator | Role::Client(_) => false,
+    }
+}
+
 /// Standing slots that can all be taken beside each other: so many more clients there is room for.
 #[utoipa::path(get, path = "/therapists/{id}/room", tag = "slots",
     params(("id" = Uuid, Path), StandingParams),
@@ -252,7 +331,11 @@ async fn room(
     Id(id): Id,
     Params(params): Params<StandingParams>,
 ) -> Result<Json<List<StandingBody>>, Problem> {
-    caller.may(Action::Read, Resource::Therapist(TherapistId(id)), "therapist")?;
+    caller.may(
+        Action::Read,
+        Resource::Therapist(TherapistId(id)),
+        "therapist",
+    )?;
     let ground = Ground::load(&app, &caller, id, params.service_id, END_OF_ZONE_DATA).await?;
     let wish = wish(&params, &ground)?;
     let availability = ground.therapist.times.availability();
@@ -332,18 +415,21 @@ async fn funded(
     let through = (now + TimeDelta::days(366)).min(END_OF_ZONE_DATA);
     let window = Window::new(now, through)
         .map_err(|error| Problem::unprocessable("invalid_window", "to", error.to_string()))?;
-    let rows = app.store.calendar(clinic, Whose::Client(client.id), window).await?;
+    let rows = app
+        .store
+        .calendar(clinic, Whose::Client(client.id), window)
+        .await?;
     let items = scheduler_core::calendar::calendar(&rows.intents, &rows.sessions, window);
     let items = items.map_err(clinic::Refusal::from)?;
-    let starts = clinic::settlement::to_be_funded(&items, service);
-    let credits = clinic::settlement::credits(&account, service, now);
+    let starts = clinic::funding::to_be_funded(&items, service);
+    let credits = clinic::funding::credits(&account, service);
     Ok(Json(FundedBody {
         first_unfunded: first_unfunded(starts, &credits),
         through,
     }))
 }
 
-fn search(error: SearchError) -> Problem {
+pub(super) fn search(error: SearchError) -> Problem {
     match error {
         SearchError::TooLong { .. } => {
             Problem::unprocessable("invalid_window", "to", error.to_string())
@@ -357,6 +443,7 @@ fn standing_error(error: StandingError) -> Problem {
         StandingError::Dates { .. } => "dates",
         StandingError::AtLeast { .. } => "at_least",
         StandingError::Weeks { .. } => "weeks",
+        StandingError::NotAsked { .. } => "starts_local",
         StandingError::Set(_) => "from",
     };
     Problem::unprocessable("invalid_value", field, error.to_string())

@@ -219,11 +219,17 @@ pub(super) fn minutes(text: &str) -> Option<u16> {
 
 pub(super) fn body((therapist, person): &Opened<Therapist>) -> TherapistBody {
     let shown = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-    let hours = therapist.times.availability().weekly().hours().iter().map(|hours| HoursBody {
-        day: weekday_name(hours.weekday).to_owned(),
-        from: shown(hours.from),
-        to: shown(hours.to),
-    });
+    let hours = therapist
+        .times
+        .availability()
+        .weekly()
+        .hours()
+        .iter()
+        .map(|hours| HoursBody {
+            day: weekday_name(hours.weekday).to_owned(),
+            from: shown(hours.from),
+            to: shown(hours.to),
+        });
     let availability = therapist.times.availability();
     let dates = availability.dated().iter().map(|(date, hours)| {
         let hours = hours.iter().map(|hours| DayHoursBody {

@@ -1,5 +1,7 @@
 //! When a therapist works, when they are away, and what that hits.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,11 +9,13 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clinic::access::{Action, Resource};
 use clinic::occurrence::{Touch, touch};
 use clinic::time_off::{Times, cases, change_times};
-use clinic::{Address, Blackout, Idempotent, PersonId, Scope, Subject, View};
+use clinic::{Address, Blackout, PersonId, Scope, SlotRules, Subject, View};
 use scheduler_core::availability::DayHours;
-use scheduler_core::calendar::{Item, calendar};
+use scheduler_core::calendar::{Calendar, Item, calendar};
+use scheduler_core::set::SetError;
 use scheduler_core::slots::{Ranking, free_slots};
-use scheduler_core::{IntentId, LocalDateTime, TherapistId, Window};
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{ClientId, IntentId, ServiceId, TherapistId, Window, Zone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::Whose;
@@ -27,7 +31,7 @@ use super::occurrences::Nothing;
 use super::params::{Blackouts, Id, local, reason};
 use super::preview::Instead;
 use super::problem::Problem;
-use super::slots::Ground;
+use super::slots::{search, slot_rules};
 use super::therapists::{DayHoursBody, HoursBody, TherapistBody, all_hours, body, minutes};
 use crate::{App, people, random};
 
@@ -194,16 +198,20 @@ async fn add(
         until: at("until_local", &new.until_local)?,
         reason: new.reason.as_deref().map(reason).transpose()?,
         withdrawn: false,
-        kept: std::collections::BTreeSet::new(),
+        kept: BTreeSet::new(),
     };
     let wanted = Times::Blackout(random::id(app.clock.now()), blackout.clone());
     let request = command.request(&app);
     let decided = decide(&app, &command, &request, id, wanted).await;
     let written = match decided {
         Err(Instead::Preview(mut difference)) => {
-            let (hit, ground) = hit(&app, caller, &therapist.id, &blackout).await?;
-            let open = proposed(&hit, &ground, &blackout)?;
-            difference["cases"] = json!(open);
+            let tried = therapist.times.with_blackout(Uuid::nil(), blackout.clone());
+            let tried = clinic::Therapist {
+                times: tried.map_err(clinic::Refusal::from)?,
+                ..therapist
+            };
+            let hit = Hit::load(&app, caller, &tried, &blackout).await?;
+            difference["cases"] = json!(hit.cases(&tried, &blackout, app.clock.now())?);
             return Err(Instead::Preview(difference));
         }
         decided => decided?,
@@ -277,8 +285,9 @@ async fn open_cases(
     let therapist = own(&app, &caller, id).await?;
     let blackout = therapist.times.blackouts().get(&blackout);
     let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
-    let (hit, ground) = hit(&app, &caller, &therapist.id, blackout).await?;
-    Ok(Json(List::all(proposed(&hit, &ground, blackout)?)))
+    let hit = Hit::load(&app, &caller, &therapist, blackout).await?;
+    let cases = hit.cases(&therapist, blackout, app.clock.now())?;
+    Ok(Json(List::all(cases)))
 }
 
 /// Decide about cases: each for itself, so that one that cannot be does not hold up the others. Sent
@@ -295,17 +304,20 @@ async fn resolve(
     let therapist = own(&app, caller, id).await?;
     let blackout = therapist.times.blackouts().get(&blackout_id);
     let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
-    let (hit, ground) = hit(&app, caller, &therapist.id, blackout).await?;
+    let hit = Hit::load(&app, caller, &therapist, blackout).await?;
     let mut items = Vec::new();
-    for case in proposed(&hit, &ground, blackout)? {
+    for case in hit.cases(&therapist, blackout, app.clock.now())? {
         let (intent, at) = case.occurrence.address();
+        let at = at.to_owned();
         let named = command.body.cases.iter();
         let mut named = named.filter(|one| one.intent_id == intent && one.recurrence_id == at);
         let named = named.next();
         let Some(wanted) = named.map(|one| one.resolution).or(command.body.all) else {
             continue;
         };
-        let to = named.and_then(|one| one.starts_local.clone()).or(case.instead);
+        let to = named
+            .and_then(|one| one.starts_local.clone())
+            .or(case.instead);
         let decided = match (wanted, to) {
             (Resolution::Move, None) => {
                 let detail = "no time within a week is free for both";
@@ -320,7 +332,7 @@ async fn resolve(
         };
         let problem = match decided {
             Ok(()) | Err(Instead::Preview(_)) => None,
-            Err(Instead::Problem(problem)) => Some(problem.to_value()),
+            Err(Instead::Problem(problem)) => Some(problem.into_value()),
         };
         items.push(OutcomeBody {
             intent_id: intent,
@@ -330,6 +342,124 @@ async fn resolve(
         });
     }
     Ok(Json(List::all(items)))
+}
+
+/// What is around a blackout: the therapist's calendar, and those of the clients it hits.
+struct Hit {
+    rows: store::Calendar,
+    services: BTreeMap<ServiceId, SlotRules>,
+}
+
+/// How far from a case's time another is looked for.
+const REACH: TimeDelta = TimeDelta::days(7);
+
+impl Hit {
+    async fn load(
+        app: &App,
+        caller: &Caller,
+        therapist: &clinic::Therapist,
+        blackout: &Blackout,
+    ) -> Result<Self, Problem> {
+        let clinic = caller.0.clinic;
+        let window = blackout.window().map_err(clinic::Refusal::from)?;
+        let start = window.start() - REACH - TimeDelta::days(2);
+        let end = (window.end() + REACH + TimeDelta::days(2)).min(END_OF_ZONE_DATA);
+        let around = Window::new(start, end).unwrap_or(window);
+        let whose = Whose::Therapist(therapist.id);
+        let mut rows = app.store.calendar(clinic, whose, around).await?;
+        let items = calendar(&rows.intents, &rows.sessions, window);
+        let items = items.map_err(clinic::Refusal::from)?;
+        let clients: BTreeSet<ClientId> = cases(blackout, &items).map(client).collect();
+        for client in clients {
+            let own = app
+                .store
+                .calendar(clinic, Whose::Client(client), around)
+                .await?;
+            let intents = own.intents.into_iter();
+            rows.intents
+                .extend(intents.filter(|one| one.therapist != therapist.id));
+            let sessions = own.sessions.into_iter();
+            rows.sessions
+                .extend(sessions.filter(|one| one.therapist != therapist.id));
+        }
+        let services = slot_rules(app, caller).await?;
+        Ok(Self { rows, services })
+    }
+
+    /// The open cases, each with the nearest time that is free, and free beside the others.
+    fn cases(
+        &self,
+        therapist: &clinic::Therapist,
+        blackout: &Blackout,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<CaseBody>, Problem> {
+        let Self { rows, services } = self;
+        let refused = |error: SetError| Problem::from(clinic::Refusal::from(error));
+        let window = blackout.window().map_err(clinic::Refusal::from)?;
+        let items = calendar(&rows.intents, &rows.sessions, window).map_err(refused)?;
+        let rules = |service: &ServiceId| services.get(service).copied().unwrap_or_default();
+        let calendar = Calendar::new(&rows.intents, &rows.sessions, |id| rules(&id).buffers);
+        let availability = therapist.times.availability();
+        let mut proposed: Vec<(DateTime<Utc>, DateTime<Utc>)> = Vec::new();
+        let mut open = Vec::new();
+        let own = |item: &&&Item<'_>| whose(item) == therapist.id;
+        for item in cases(blackout, &items).filter(|item| own(&item)) {
+            let start = item.start();
+            let minutes = u32::try_from((item.end() - start).num_minutes()).unwrap_or(1);
+            let policy = rules(&service(item)).policy(minutes);
+            let policy = policy.map_err(clinic::Refusal::from)?;
+            let around = Window::new((start - REACH).max(now), start + REACH).ok();
+            let slots = match around {
+                None => Vec::new(),
+                Some(around) => {
+                    let nearest = Ranking::NearestTo(start);
+                    free_slots(&calendar, availability, policy, now, around, nearest)
+                        .map_err(search)?
+                }
+            };
+            let zone = zone(item);
+            let slot = slots.into_iter().find(|slot| {
+                let beside = proposed
+                    .iter()
+                    .all(|(from, to)| slot.end <= *from || *to <= slot.start);
+                beside && zone.resolve(zone.local(slot.start)).0 == slot.start
+            });
+            proposed.extend(slot.map(|slot| (slot.start, slot.end)));
+            open.push(CaseBody {
+                occurrence: occurrence(item),
+                instead: slot.map(|slot| zone.local(slot.start).to_string()),
+            });
+        }
+        Ok(open)
+    }
+}
+
+fn client(item: &Item<'_>) -> ClientId {
+    match item {
+        Item::Virtual { intent, .. } => intent.client,
+        Item::Session(session) => session.client,
+    }
+}
+
+fn whose(item: &Item<'_>) -> TherapistId {
+    match item {
+        Item::Virtual { intent, .. } => intent.therapist,
+        Item::Session(session) => session.therapist,
+    }
+}
+
+fn service(item: &Item<'_>) -> ServiceId {
+    match item {
+        Item::Virtual { intent, .. } => intent.service,
+        Item::Session(session) => session.service,
+    }
+}
+
+fn zone(item: &Item<'_>) -> Zone {
+    match item {
+        Item::Virtual { intent, .. } => intent.set.zone(),
+        Item::Session(session) => session.zone,
+    }
 }
 
 async fn touched<T>(
@@ -433,8 +563,9 @@ async fn shown(
     let therapist = own(app, caller, therapist).await?;
     let blackout = therapist.times.blackouts().get(&id);
     let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
-    let hit = rows(app, caller, &therapist.id, blackout).await?;
     let window = blackout.window().map_err(clinic::Refusal::from)?;
+    let whose = Whose::Therapist(therapist.id);
+    let hit = app.store.calendar(caller.0.clinic, whose, window).await?;
     let items = calendar(&hit.intents, &hit.sessions, window).map_err(clinic::Refusal::from)?;
     let version = therapist.times.version;
     let body = BlackoutBody {

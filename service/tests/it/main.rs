@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod availability;
 mod backend;
 mod bad_input;
 mod clinic;
