@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::command::Binding;
+use crate::zone::TZDB;
 use crate::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
 
 /// An occurrence that was made real. Its row alone is the truth of its time and state.
@@ -106,6 +107,15 @@ impl Session {
             starts_at: self.starts_at,
             ends_at: self.ends_at,
         }
+    }
+
+    /// When it would start by this version of the tz database, if that is another instant than an
+    /// earlier version gave it. A session that was ever given another time has its instant by that.
+    #[must_use]
+    pub fn shifted_by_tzdb(&self) -> Option<DateTime<Utc>> {
+        let by_rule = self.zone.resolve(self.recurrence_id).0;
+        let other = self.tzdb != TZDB && self.slot_version == 0 && by_rule != self.starts_at;
+        other.then_some(by_rule)
     }
 
     /// Whether it starts at another instant than its recurrence-id means.

@@ -15,6 +15,7 @@ mod personal_data;
 mod plans;
 mod preview;
 mod problem;
+mod reports;
 mod series;
 mod services;
 mod sessions;
@@ -71,6 +72,7 @@ pub fn router(app: App) -> Router {
                     .merge(series::routes())
                     .merge(occurrences::routes())
                     .merge(sessions::routes())
+                    .merge(reports::routes())
                     .merge(messages::routes()),
             )
             .split_for_parts();

@@ -532,3 +532,37 @@ async fn a_date_can_be_moved_to_where_a_session_was() {
     ];
     assert_eq!(starts, expected);
 }
+
+#[tokio::test]
+async fn what_another_tz_database_moves_is_reported() {
+    let mondays = Mondays::open().await;
+    let clinic = &mondays.clinic;
+    let report = clinic.get("/reports/tzdb").await;
+    assert_eq!(
+        (&report["looked_at"], &report["shifted"]),
+        (&json!(1), &json!([]))
+    );
+    let mut database = Database::open(clinic).await;
+    database
+        .execute("UPDATE session SET tzdb = '1999z'")
+        .await
+        .unwrap();
+    let report = clinic.get("/reports/tzdb").await;
+    assert_eq!(
+        report["shifted"],
+        json!([]),
+        "the same instant by another version"
+    );
+    let earlier = match &clinic.database {
+        standing::database::Database::Sqlite(_) => "starts_at - 3600000000",
+        standing::database::Database::Postgres(_) => "starts_at - interval '1 hour'",
+    };
+    let shift = format!("UPDATE session SET starts_at = {earlier}");
+    database.execute(&shift).await.unwrap();
+    let report = clinic.get("/reports/tzdb").await;
+    assert_eq!(report["shifted"][0]["starts_at"], "2026-03-09T17:00:00Z");
+    assert_eq!(
+        report["shifted"][0]["would_start_at"],
+        "2026-03-09T18:00:00Z"
+    );
+}
