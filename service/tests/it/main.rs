@@ -26,6 +26,7 @@ mod restart;
 mod rows_written;
 mod sealed;
 mod series;
+mod series_properties;
 mod service;
 mod walk;
 mod whole;

@@ -191,7 +191,7 @@ fn check_total(account: &Account, entries: &[Entry]) {
 
 /// The snapshot is the fold of the entries, the chain holds, and every scheduled session has one
 /// open hold and nothing else has any.
-async fn check(clinic: &Clinic, parties: &Parties) {
+pub(crate) async fn check(clinic: &Clinic, parties: &Parties) {
     let client = ClientId(parties.client.parse().unwrap());
     let first = clinic::ClinicId::FIRST;
     let account = clinic
@@ -217,9 +217,12 @@ async fn check(clinic: &Clinic, parties: &Parties) {
         .get(&format!("/clients/{}/sessions?{window}", parties.client))
         .await;
     let all = all["items"].as_array().unwrap();
-    let addresses: BTreeSet<&str> = all
+    let addresses: BTreeSet<(&str, &str)> = all
         .iter()
-        .map(|item| item["recurrence_id"].as_str().unwrap())
+        .map(|item| {
+            let text = |name: &str| item[name].as_str().unwrap();
+            (text("intent_id"), text("recurrence_id"))
+        })
         .collect();
     assert_eq!(addresses.len(), all.len(), "an occurrence is listed twice");
     let held: BTreeSet<String> = all
