@@ -3,7 +3,7 @@
 //! A standing appointment is one [`RecurrenceSet`]: a start in a time zone, a length, a rule
 //! (RFC 5545 RRULE), and the few dates that deviate from it. Everything else is computed when
 //! somebody asks: which occurrences overlap a [`Window`], which of them a worker must turn into
-//! sessions now ([`materialize`]), what clashes with what ([`calendar`], [`conflict`]). Two small
+//! sessions now ([`materialize`]), what clashes with what ([`calendar`], [`proof`]), what can be booked ([`slots`]). Two small
 //! state machines, [`intent`] and [`session`], decide every change as events.
 //!
 //! For more than one question a set is compiled: [`Compiled`] answers windows, neighbours, ranks and
@@ -35,7 +35,6 @@ mod bulk;
 pub mod calendar;
 pub mod civil;
 mod compiled;
-pub mod conflict;
 mod epoch;
 pub mod forecast;
 mod idempotent;

@@ -1,12 +1,12 @@
 //! The hours of a normal week.
 
-use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc, Weekday};
+use chrono::Weekday;
 use serde::{Deserialize, Serialize};
 
 use crate::Zone;
 
-const DAY: i64 = 24 * 60;
-const WEEK: i64 = 7 * DAY;
+/// Minutes.
+const DAY: u16 = 24 * 60;
 /// The most intervals a week of hours has.
 pub const HOURS_MAX: usize = 100;
 
@@ -28,8 +28,6 @@ pub struct Hours {
 pub struct WeeklyHours {
     zone: Zone,
     hours: Vec<Hours>,
-    /// Minutes of the week that are worked, from Monday 00:00: sorted, disjoint, not touching.
-    worked: Vec<(i64, i64)>,
 }
 
 /// Why hours are refused.
@@ -62,27 +60,11 @@ impl WeeklyHours {
         if hours.len() > HOURS_MAX {
             return Err(HoursError::TooMany { count: hours.len() });
         }
-        let mut worked: Vec<(i64, i64)> = Vec::with_capacity(hours.len());
-        for &Hours { weekday, from, to } in &hours {
-            if from >= to || i64::from(to) > DAY {
-                return Err(HoursError::NotWithinDay { weekday, from, to });
-            }
-            let midnight = i64::from(weekday.num_days_from_monday()) * DAY;
-            worked.push((midnight + i64::from(from), midnight + i64::from(to)));
+        let outside = |hours: &&Hours| hours.from >= hours.to || hours.to > DAY;
+        if let Some(&Hours { weekday, from, to }) = hours.iter().find(outside) {
+            return Err(HoursError::NotWithinDay { weekday, from, to });
         }
-        worked.sort_unstable();
-        worked.dedup_by(|next, merged| {
-            let touches = next.0 <= merged.1;
-            if touches {
-                merged.1 = merged.1.max(next.1);
-            }
-            touches
-        });
-        Ok(Self {
-            zone,
-            hours,
-            worked,
-        })
+        Ok(Self { zone, hours })
     }
 
     /// Every hour of every day: for a calendar that has no hours, like a client's.
@@ -91,12 +73,11 @@ impl WeeklyHours {
         let hours = (0..7).map(|day| Hours {
             weekday: Weekday::try_from(day).unwrap_or(Weekday::Sun),
             from: 0,
-            to: 24 * 60,
+            to: DAY,
         });
         Self {
             zone,
             hours: hours.collect(),
-            worked: vec![(0, WEEK)],
         }
     }
 
@@ -111,53 +92,25 @@ impl WeeklyHours {
     pub fn hours(&self) -> &[Hours] {
         &self.hours
     }
-
-    /// Whether `[start, end)` lies within the hours, wall clock of the therapist.
-    #[must_use]
-    pub fn cover(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> bool {
-        let offset = |at: DateTime<Utc>| self.zone.local(at).seconds() - at.timestamp();
-        if offset(start) != offset(end) {
-            // The clocks change on the way: every minute for itself.
-            let minutes = (end - start).num_minutes();
-            let mut each = (0..minutes).map(|minute| start + TimeDelta::minutes(minute));
-            return each.all(|at| {
-                let from = self.minute_of_week(at);
-                self.covers_minutes(from, from + 1)
-            });
-        }
-        let from = self.minute_of_week(start);
-        let seconds = i64::from(start.second()) + (end - start).num_seconds();
-        let to = from + (seconds + 59) / 60;
-        // Past Sunday midnight the week begins again.
-        self.covers_minutes(from, to.min(WEEK)) && (to <= WEEK || self.covers_minutes(0, to - WEEK))
-    }
-
-    /// Minutes since Monday 00:00 on the wall clock.
-    fn minute_of_week(&self, at: DateTime<Utc>) -> i64 {
-        let wall = self.zone.local(at).naive();
-        let midnight = i64::from(wall.weekday().num_days_from_monday()) * DAY;
-        midnight + i64::from(wall.hour() * 60 + wall.minute())
-    }
-
-    fn covers_minutes(&self, from: i64, to: i64) -> bool {
-        let mut worked = self.worked.iter();
-        worked.any(|(start, end)| *start <= from && to <= *end)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use chrono::{DateTime, TimeDelta, Utc};
 
-    fn hours(list: &[(Weekday, u16, u16)]) -> WeeklyHours {
+    use super::*;
+    use crate::availability::Availability;
+
+    fn hours(list: &[(Weekday, u16, u16)]) -> Availability {
         let hours = list
             .iter()
             .map(|&(weekday, from, to)| Hours { weekday, from, to })
             .collect();
-        WeeklyHours::new("Europe/London".parse().unwrap(), hours).unwrap()
+        let hours = WeeklyHours::new("Europe/London".parse().unwrap(), hours);
+        Availability::new(hours.unwrap())
     }
 
-    fn covered(hours: &WeeklyHours, start: &str, minutes: i64) -> bool {
+    fn covered(hours: &Availability, start: &str, minutes: i64) -> bool {
         let start: DateTime<Utc> = start.parse().unwrap();
         hours.cover(start, start + TimeDelta::minutes(minutes))
     }

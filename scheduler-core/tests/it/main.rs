@@ -6,7 +6,7 @@
     reason = "in a test a panic is the answer, and its numbers are small"
 )]
 
-mod conflicts;
+mod calendars;
 mod corpora;
 mod days;
 mod expansion_laws;

@@ -1,10 +1,8 @@
-//! Clashes against a comparison of everything with everything.
+//! A calendar of sessions and virtual occurrences: each once.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::calendar::{Item, calendar, near};
-use scheduler_core::conflict::{Reason, clashes};
 use scheduler_core::intent::{Intent, NewIntent, created};
 use scheduler_core::session::{Session, SessionState};
 use scheduler_core::{ClientId, IntentId, ServiceId, SessionId, TherapistId, Window};
@@ -21,17 +19,6 @@ fn intent(number: u128, weekly: &Weekly) -> Intent {
         set: weekly.set(),
     };
     created(new, DateTime::UNIX_EPOCH)
-}
-
-fn always() -> WeeklyHours {
-    use chrono::Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
-    let days = [Mon, Tue, Wed, Thu, Fri, Sat, Sun];
-    let hours = days.map(|weekday| Hours {
-        weekday,
-        from: 0,
-        to: 1440,
-    });
-    WeeklyHours::new("UTC".parse().unwrap(), hours.to_vec()).unwrap()
 }
 
 /// Sessions of some of an intent's occurrences, some of them moved.
@@ -68,34 +55,6 @@ fn sessions(intent: &Intent, window: Window, every: usize, moved: i64) -> Vec<Se
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_overlap_is_found_and_nothing_else(
-        wanted in weekly(), other in weekly(), third in weekly(),
-        every in 1..5_usize, moved in -5_000..5_000_i64,
-    ) {
-        let window = wanted.window(0, 100_000);
-        let intents = [intent(1, &other), intent(2, &third)];
-        let sessions = sessions(&intents[0], window, every, moved);
-        let items = calendar(&intents, &sessions, window).unwrap();
-        let candidates = wanted.set().overlapping(window).unwrap();
-        let found: Vec<(DateTime<Utc>, DateTime<Utc>)> = clashes(&candidates, &items, &always())
-            .into_iter()
-            .filter_map(|clash| match clash.reason {
-                Reason::Busy { start, .. } => Some((clash.start, start)),
-                _ => None,
-            })
-            .collect();
-        let mut expected = Vec::new();
-        for candidate in candidates.iter().filter(|candidate| !candidate.cancelled) {
-            for item in items.iter().filter(|item| item.is_busy()) {
-                if candidate.start < item.end() && item.start() < candidate.end {
-                    expected.push((candidate.start, item.start()));
-                }
-            }
-        }
-        prop_assert_eq!(found, expected);
-    }
 
     #[test]
     fn an_occurrence_is_in_a_calendar_once_as_a_session_if_it_has_one(
