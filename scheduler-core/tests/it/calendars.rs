@@ -1,6 +1,6 @@
 //! A calendar of sessions and virtual occurrences: each once.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 use scheduler_core::calendar::{Item, calendar, near};
 use scheduler_core::intent::{Intent, NewIntent, created};

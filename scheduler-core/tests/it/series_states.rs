@@ -391,6 +391,49 @@ fn the_last_change_is_undone_until_something_of_it_has_happened() {
     assert!(matches!(error, IntentError::Overtaken { .. }), "{error}");
 }
 
+/// Moved by hand four hours early, a session is where the amended rule has it: neither its row nor
+/// the rule then tells that it was moved.
+#[test]
+fn an_undo_gives_a_session_back_the_time_it_was_moved_to() {
+    let intent = mondays();
+    let mut moved = session(&intent, "2026-03-09T18:00:00", SessionState::Scheduled);
+    moved.starts_at -= TimeDelta::hours(4);
+    moved.ends_at -= TimeDelta::hours(4);
+    let changes = later("2026-03-02T14:00:00");
+    let done = edited(&intent, std::slice::from_ref(&moved), &all(changes), NOW);
+    let after = applied(&moved, &done.sessions[0].fate.command(Party::Clinic, false));
+    assert!(!after.is_moved());
+    let opened = intent::opened(
+        NewIntent {
+            id: intent.id,
+            therapist: intent.therapist,
+            client: intent.client,
+            service: intent.service,
+            set: intent.set.clone(),
+        },
+        utc(NOW),
+    );
+    let next = Event::Created(Box::new(done.opened[0].clone()));
+    let records = [
+        record(ID, NOW, Event::Created(Box::new(opened))),
+        record(ID, NOW, done.event.clone()),
+        record(INTO, NOW, next),
+    ];
+    let old = intent::evolve(intent, &done.event);
+    let undo =
+        |session: &Session| intent::undo(&old, &records, std::slice::from_ref(session), utc(NOW));
+    let back = undo(&after).unwrap();
+    let back = applied(&after, &back.sessions[0].fate.command(Party::Clinic, false));
+    assert_eq!(back.binding(), moved.binding());
+
+    // Moved again since, it is not where the split left it: an undo would overrule that.
+    let mut again = after.clone();
+    again.starts_at += TimeDelta::hours(1);
+    again.ends_at += TimeDelta::hours(1);
+    let error = undo(&again).unwrap_err();
+    assert!(matches!(error, IntentError::Overtaken { .. }), "{error}");
+}
+
 #[test]
 fn records_are_stored_in_one_form() {
     let split = Event::Split {
@@ -403,7 +446,7 @@ fn records_are_stored_in_one_form() {
         pause: pause("2026-03-09", None),
     };
     let stored = |event| serde_json::to_string(&record(ID, NOW, event)).unwrap();
-    let head = r#"{"intent":"00000000-0000-0000-0000-000000000001","at":"2026-03-01T00:00:00Z","cause":{"actor":"00000000-0000-0000-0000-000000000009","reason":"asked"},"event":"#;
+    let head = r#"{"intent":"00000000-0000-0000-0000-000000000001","at":"2026-03-01T00:00:00Z","cause":{"actor":"admin/9","reason":"asked"},"event":"#;
     let rest = r#"{"event":"split","at":"2026-03-09T18:00:00","into":"00000000-0000-0000-0000-000000000002"}}"#;
     assert_eq!(stored(split), format!("{head}{rest}"));
     let rest = r#"{"event":"paused","pause":{"from":"2026-03-09","slot":"freed"}}}"#;
