@@ -38,6 +38,7 @@ mod compiled;
 pub mod conflict;
 mod epoch;
 pub mod forecast;
+pub mod ical;
 mod idempotent;
 mod ids;
 mod instances;
