@@ -26,15 +26,21 @@
 mod between;
 mod content;
 mod event;
+mod export;
 mod import;
+mod line;
 mod observances;
+mod plan;
 mod problem;
 mod series;
+mod sets;
 mod tzid;
 mod value;
+mod vtimezone;
 mod windows;
 
 pub use between::{Moment, Occurrence};
+pub use export::{Header, Outgoing, WriteError, write};
 pub use problem::{Done, IcalError, Problem, Reason};
 pub use series::Series;
 
