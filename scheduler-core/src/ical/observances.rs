@@ -11,6 +11,8 @@ use crate::{LocalDateTime, Rule, Zone};
 
 /// The years from the first event on in which offsets are compared.
 const YEARS: i32 = 6;
+/// How long the last of a list of onsets is taken to hold, in days.
+const LAST_DAYS: i64 = 120;
 /// The most observances of one zone that are read: three hundred years of two.
 const OBSERVANCES_MAX: usize = 600;
 /// The most onsets of one observance that are looked at.
@@ -77,25 +79,35 @@ impl Observances {
         nearest
     }
 
-    /// Instants with the offset that the observances give: one a week, and both sides of every
-    /// onset.
+    /// Instants with the offset that the observances give, as far as they speak: one a week, and
+    /// both sides of every onset.
     fn samples(&self, year: i32) -> Vec<(i64, i64)> {
         let (from, to) = (new_year(year), new_year(year + YEARS));
-        let mut onsets: Vec<(i64, i64)> =
-            self.0.iter().flat_map(|one| one.onsets(from, to)).collect();
+        let onsets = self.0.iter().flat_map(|one| one.onsets(from, to));
+        let mut onsets: Vec<(i64, i64)> = onsets.collect();
         onsets.sort_unstable();
-        let before = self.0.iter().min_by_key(|one| one.listed.first().copied());
-        let before = before.map_or(0, |first| first.from);
+        let (Some(first), Some(last)) = (onsets.first().copied(), onsets.last().copied()) else {
+            return Vec::new();
+        };
+        let from = from.max(first.0);
+        let rules = || self.0.iter().flat_map(|one| &one.rules);
+        let goes_on = last.0 < from || rules().any(|rule| !rule.ends());
+        // Whoever lists onsets, lists those that are needed.
+        let to = if goes_on {
+            to
+        } else {
+            to.min(last.0 + LAST_DAYS * SECONDS_PER_DAY)
+        };
         let at = |unix: i64| {
             let begun = onsets.partition_point(|(onset, _)| *onset <= unix);
             let last = begun.checked_sub(1).and_then(|last| onsets.get(last));
-            (unix, last.map_or(before, |(_, offset)| *offset))
+            (unix, last.map_or(first.1, |(_, offset)| *offset))
         };
         let weeks = (0..).map(|week| from + week * 7 * SECONDS_PER_DAY);
         let weeks = weeks.take_while(|unix| *unix < to).map(at);
         let within = onsets
             .iter()
-            .filter(|(onset, _)| (from..to).contains(onset));
+            .filter(|(onset, _)| (from + 1..to).contains(onset));
         let edges = within.flat_map(|(onset, _)| [at(*onset - 1), at(*onset)]);
         weeks.chain(edges).collect()
     }
