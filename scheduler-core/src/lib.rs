@@ -37,6 +37,7 @@ pub mod civil;
 mod compiled;
 mod epoch;
 pub mod forecast;
+pub mod ical;
 mod idempotent;
 mod ids;
 mod instances;

@@ -250,6 +250,18 @@ impl RecurrenceSet {
         })
     }
 
+    /// A rule in its zone, of a length that nobody asks for.
+    pub(crate) fn bare_rule(start: LocalDateTime, zone: Zone, rule: Rule) -> Self {
+        Self {
+            start,
+            zone,
+            gap: GapPolicy::Shift,
+            minutes: 1,
+            rules: vec![rule],
+            deviations: Deviations::default(),
+        }
+    }
+
     /// The same set, recurring by a rule. The start is the rule's anchor: it is an occurrence if
     /// the rule generates it.
     #[must_use]

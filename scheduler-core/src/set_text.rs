@@ -317,12 +317,12 @@ fn bad(property: &'static str, value: &str) -> SetTextError {
     }
 }
 
-/// Content lines are folded after 75 bytes; all of ours are ASCII.
-fn fold(text: &mut String, line: &str) {
+/// Content lines are folded after 75 bytes, between characters (RFC 5545 §3.1).
+pub(crate) fn fold(text: &mut String, line: &str) {
     let mut rest = line;
     let mut room = 75;
     while rest.len() > room {
-        let (now, later) = rest.split_at(room);
+        let (now, later) = rest.split_at(rest.floor_char_boundary(room));
         let _: fmt::Result = write!(text, "{now}\r\n ");
         rest = later;
         room = 74;

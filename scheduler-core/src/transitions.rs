@@ -160,7 +160,7 @@ fn first_other(zone: Tz, before: i64, mut from: i64, mut to: i64) -> i64 {
     to
 }
 
-fn offset_at(zone: Tz, unix: i64) -> i64 {
+pub(crate) fn offset_at(zone: Tz, unix: i64) -> i64 {
     let at = DateTime::from_timestamp(unix, 0).unwrap_or_default();
     i64::from(
         zone.offset_from_utc_datetime(&at.naive_utc())

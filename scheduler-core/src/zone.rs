@@ -101,6 +101,22 @@ impl Zone {
     /// How many zones there are.
     pub(crate) const COUNT: usize = TZ_VARIANTS.len();
 
+    /// All zones, in the order of their names.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        TZ_VARIANTS.iter().copied().map(Self)
+    }
+
+    /// The zone of an IANA name in whatever case.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let exact = name.parse().ok();
+        exact.or_else(|| Self::all().find(|zone| zone.name().eq_ignore_ascii_case(name)))
+    }
+
+    /// The seconds that its clocks are ahead of UTC at an instant, without making its table.
+    pub(crate) fn offset_at(self, unix: i64) -> i64 {
+        transitions::offset_at(self.0, unix)
+    }
+
     /// A number below [`Self::COUNT`] that no other zone has.
     #[inline]
     pub(crate) fn index(self) -> usize {
