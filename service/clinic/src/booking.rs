@@ -13,6 +13,7 @@ use scheduler_core::{
 use serde_json::json;
 
 use crate::access::{Action, Principal, Resource, Role, allow};
+use crate::calendar_file::check_rules;
 use crate::free::Ground;
 use crate::people::Service;
 use crate::policy::{MOVED_MAX, intent_due_at};
@@ -49,10 +50,23 @@ pub struct NewBooking {
 /// [`Refusal::Set`] if the start is beyond the known rules of time zones.
 pub fn scope(wanted: &NewBooking) -> Result<Scope, Refusal> {
     let (start, _) = wanted.zone.resolve(wanted.start);
+    scope_from(wanted.therapist, wanted.client, wanted.service, start)
+}
+
+/// The same by its parts.
+///
+/// # Errors
+/// [`Refusal::Set`].
+pub fn scope_from(
+    therapist: TherapistId,
+    client: ClientId,
+    service: ServiceId,
+    start: DateTime<Utc>,
+) -> Result<Scope, Refusal> {
     Ok(Scope::Booking {
-        therapist: wanted.therapist,
-        client: wanted.client,
-        service: wanted.service,
+        therapist,
+        client,
+        service,
         window: checked_window(start)?,
     })
 }
@@ -63,11 +77,40 @@ pub fn scope(wanted: &NewBooking) -> Result<Scope, Refusal> {
 /// [`Refusal`] if a party is unknown or not the principal's, the intent machine refuses, or a time
 /// is not free.
 pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime<Utc>) -> Decision {
+    let (therapist, client) = (wanted.therapist, wanted.client);
+    authorize(view, therapist, client, principal)?;
+    let new = NewIntent {
+        id: wanted.id,
+        therapist,
+        client,
+        service: wanted.service,
+        set: set(wanted, view.service()?, principal)?,
+    };
+    booked(view, new, principal, now)
+}
+
+/// Makes an intent of a set that is there, as from another calendar.
+///
+/// # Errors
+/// [`Refusal`], as [`book`].
+pub fn book_set(view: &View, new: NewIntent, principal: Principal, now: DateTime<Utc>) -> Decision {
+    authorize(view, new.therapist, new.client, principal)?;
+    check_minutes(new.set.minutes(), view.service()?, principal)?;
+    check_rules(&new.set)?;
+    booked(view, new, principal, now)
+}
+
+fn authorize(
+    view: &View,
+    therapist: TherapistId,
+    client: ClientId,
+    principal: Principal,
+) -> Result<(), Refusal> {
     let assigned = view.client.as_ref().and_then(|client| client.therapist);
     let resource = Resource::NewBooking {
-        therapist: wanted.therapist,
-        client: wanted.client,
-        assigned: assigned == Some(wanted.therapist),
+        therapist,
+        client,
+        assigned: assigned == Some(therapist),
     };
     if !allow(principal, Action::Book, resource) {
         return Err(Refusal::NotFound {
@@ -76,14 +119,11 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
     }
     view.client()?;
     view.therapist()?;
+    Ok(())
+}
+
+fn booked(view: &View, new: NewIntent, principal: Principal, now: DateTime<Utc>) -> Decision {
     let service = view.service()?;
-    let new = NewIntent {
-        id: wanted.id,
-        therapist: wanted.therapist,
-        client: wanted.client,
-        service: wanted.service,
-        set: set(wanted, service, principal)?,
-    };
     intent::create(&new, now)?;
 
     let certificate = Ground::new(view, &[], &[])?.proof(service, &new.set, principal, now)?;
@@ -106,19 +146,25 @@ fn set(
     principal: Principal,
 ) -> Result<RecurrenceSet, Refusal> {
     let minutes = wanted.minutes.unwrap_or(service.minutes);
-    if minutes != service.minutes && principal.role != Role::Admin {
-        return Err(Refusal::Invalid {
-            field: "minutes",
-            value: minutes.to_string(),
-            expected: "the length of the service",
-        });
-    }
+    check_minutes(minutes, service, principal)?;
     let set = RecurrenceSet::new(wanted.start, wanted.zone, minutes)?.with_gap_policy(wanted.gap);
     let set = match wanted.rule {
         Some(rule) => set.with_rule(rule),
         None => set,
     };
     Ok(remedied(&set, &wanted.resolutions)?)
+}
+
+/// Only the clinic gives a booking another length than its service has.
+fn check_minutes(minutes: u32, service: &Service, principal: Principal) -> Result<(), Refusal> {
+    if minutes == service.minutes || principal.role == Role::Admin {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        field: "minutes",
+        value: minutes.to_string(),
+        expected: "the length of the service",
+    })
 }
 
 /// The window in which sessions can be in the way of a booking that starts at `start`: dates may be

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::notification::{Message, Notification};
+use crate::notification::{Message, Notification, Recipient};
 use crate::people::{Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
 
@@ -44,6 +44,8 @@ pub enum Change {
     Therapist(Therapist),
     /// A therapist whose working times changed.
     WorkingTimes(Therapist),
+    /// The hash of the secret that a person's feed is behind; none closes it.
+    Feed(Recipient, Option<[u8; 32]>),
     /// A new client, with an empty account.
     Client(Client),
     /// A new service.

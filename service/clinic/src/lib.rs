@@ -10,6 +10,7 @@
 pub mod access;
 pub mod account;
 pub mod booking;
+pub mod calendar_file;
 pub mod commit;
 pub mod credit;
 pub mod follow_up;

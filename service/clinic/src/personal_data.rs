@@ -6,7 +6,9 @@
 use serde_json::json;
 
 use crate::access::{Action, Principal, Resource, allow};
-use crate::{Change, Commit, Decision, Idempotent, Journal, PersonId, Refusal, SealedPerson, View};
+use crate::{
+    Change, Commit, Decision, Idempotent, Journal, PersonId, Recipient, Refusal, SealedPerson, View,
+};
 
 /// Puts what is known of a person in the place of what was. It was sealed as the version after that
 /// which the caller had read.
@@ -73,7 +75,10 @@ pub fn erase(view: &View) -> Decision {
     let journal = Journal::new(id.subject(), person.version + 1, "person_erased");
     Ok(Idempotent::Applied(Commit {
         journal: Some(journal),
-        changes: vec![Change::Erase(id)],
+        changes: vec![
+            Change::Feed(Recipient::Client(client.id), None),
+            Change::Erase(id),
+        ],
     }))
 }
 

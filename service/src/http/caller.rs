@@ -19,8 +19,8 @@ use super::preview::{Instead, nothing, preview};
 use super::problem::Problem;
 use crate::{App, random};
 
-/// The largest body that is read.
-pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The largest body that is read: a calendar of some years.
+pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);

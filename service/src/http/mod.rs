@@ -6,7 +6,9 @@ mod calendar;
 mod caller;
 mod clients;
 mod credits;
+mod feeds;
 pub mod health;
+mod imports;
 mod intents;
 mod messages;
 mod occurrences;
@@ -73,6 +75,8 @@ pub fn router(app: App) -> Router {
                     .merge(occurrences::routes())
                     .merge(sessions::routes())
                     .merge(reports::routes())
+                    .merge(feeds::routes())
+                    .merge(imports::routes())
                     .merge(messages::routes()),
             )
             .split_for_parts();
@@ -84,6 +88,7 @@ pub fn router(app: App) -> Router {
     routes
         // The description of the API is no clinic's data: it is the one page that asks for no token.
         .route("/api/v1/openapi.json", get(async move || Json(description)))
+        .merge(feeds::public())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "no such page"))
         .method_not_allowed_fallback(async || {
             Problem::new(

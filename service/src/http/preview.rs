@@ -108,6 +108,7 @@ pub(super) async fn preview(
             })),
             Change::NewDek(_) | Change::Message(_) => {}
             Change::Person { id, .. } | Change::Erase(id) => record("person", id.uuid()),
+            Change::Feed(whose, _) => record("feed", whose.id()),
             Change::LegalHold(client, _) => record("client", client.0),
             Change::Therapist(therapist) | Change::WorkingTimes(therapist) => {
                 record("therapist", therapist.id.0)

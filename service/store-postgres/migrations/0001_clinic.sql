@@ -14,6 +14,15 @@ CREATE TABLE token (
     PRIMARY KEY (clinic_id, id)
 );
 
+-- The calendars that can be read by whoever knows a secret, one for a person at most.
+CREATE TABLE feed (
+    clinic_id    UUID NOT NULL,
+    subject_role TEXT NOT NULL CHECK (subject_role IN ('client', 'therapist')),
+    subject_id   UUID NOT NULL,
+    hash         BYTEA NOT NULL UNIQUE CHECK (length(hash) = 32),
+    PRIMARY KEY (clinic_id, subject_role, subject_id)
+);
+
 -- The keys that people's values are sealed under, wrapped. Erasing somebody deletes them, so dumps
 -- leave this table out, and it is backed up apart, for a short time.
 CREATE TABLE dek (

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Scope,
+    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
@@ -375,6 +375,10 @@ impl Store for PostgresStore {
         page: Page,
     ) -> Result<Vec<Intent>, StoreError> {
         read!(self, db => schedule::intents(db, clinic, whose, page))
+    }
+
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+        read!(self, db => people::feed(db, hash))
     }
 
     async fn segments(

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Scope,
+    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
@@ -320,6 +320,10 @@ impl Store for SqliteStore {
         page: Page,
     ) -> Result<Vec<Intent>, StoreError> {
         schedule::intents(&mut *self.reader().await?, clinic, whose, page).await
+    }
+
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+        people::feed(&mut *self.reader().await?, hash).await
     }
 
     async fn segments(

@@ -1,6 +1,6 @@
 //! Therapists, clients, services, and the credentials that stand for people.
 
-use clinic::{Client, ClinicId, PersonId, Principal, SealedPerson, Service, Therapist};
+use clinic::{Client, ClinicId, PersonId, Principal, Recipient, SealedPerson, Service, Therapist};
 use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::sqlite::SqliteConnection;
@@ -32,6 +32,39 @@ pub(crate) async fn principal(
     let query = sqlx::query("SELECT id, clinic_id, role, subject_id FROM token WHERE hash = ?")
         .bind(token_hash.as_slice());
     optional(db, query, rows::principal).await
+}
+
+/// Puts somebody's feed behind another secret, or closes it.
+pub(crate) async fn set_feed(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    whose: Recipient,
+    hash: Option<&[u8; 32]>,
+) -> Result<u64, StoreError> {
+    let query = match hash {
+        Some(_) => sqlx::query(
+            "INSERT INTO feed (clinic_id, subject_role, subject_id, hash)
+             VALUES (?, ?, ?, ?)
+             ON CONFLICT (clinic_id, subject_role, subject_id) DO UPDATE SET hash = excluded.hash",
+        ),
+        None => sqlx::query(
+            "DELETE FROM feed WHERE clinic_id = ? AND subject_role = ? AND subject_id = ?",
+        ),
+    };
+    let query = query.bind(clinic.0).bind(whose.role()).bind(whose.id());
+    match hash {
+        Some(hash) => execute(db, query.bind(hash.as_slice())).await,
+        None => execute(db, query).await,
+    }
+}
+
+/// Whose feed is behind a secret.
+pub(crate) async fn feed(
+    db: &mut SqliteConnection,
+    hash: [u8; 32],
+) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+    let query = sqlx::query("SELECT * FROM feed WHERE hash = ?").bind(hash.as_slice());
+    optional(db, query, rows::feed).await
 }
 
 /// The clinics that anybody has a credential for.

@@ -36,8 +36,8 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{
     Actor, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan, PlanId,
-    Principal, Role, Scope, SealedPerson, Service, Subject, Subscription, Therapist, View,
-    WrappedDek,
+    Principal, Recipient, Role, Scope, SealedPerson, Service, Subject, Subscription, Therapist,
+    View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
@@ -136,6 +136,8 @@ pub trait Store: Send + Sync {
         whose: Whose,
         page: Page,
     ) -> Result<Vec<Intent>, StoreError>;
+    /// Whose feed is behind a secret, by its hash.
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError>;
     /// The segments of a series, by id.
     async fn segments(&self, clinic: ClinicId, series: IntentId)
     -> Result<Vec<Intent>, StoreError>;

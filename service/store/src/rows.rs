@@ -260,6 +260,18 @@ pub fn principal(row: &impl Columns) -> Result<Principal, StoreError> {
     })
 }
 
+/// A row of `feed`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn feed(row: &impl Columns) -> Result<(ClinicId, Recipient), StoreError> {
+    let whose = Recipient::of_role(text(row, "subject_role")?, id(row, "subject_id")?);
+    Ok((
+        ClinicId(id(row, "clinic_id")?),
+        some("subject_role", whose)?,
+    ))
+}
+
 /// A row of `therapist`.
 ///
 /// # Errors

@@ -113,6 +113,20 @@ impl Clinic {
         }
     }
 
+    /// A page that is no JSON, asked for without a token or with one, and its status.
+    pub(crate) async fn text(&self, token: Option<&str>, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path);
+        let request = match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
     pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
         let request = Request::get(format!("/api/v1{path}"))
             .header("authorization", format!("Bearer {token}"));

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::{
     Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId, Plan, PlanId,
-    Principal, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    Principal, Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
@@ -227,6 +227,14 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let of = |intent: &Intent| is_intent_of(intent, whose);
         Ok(tables::page(&tables.intents, clinic, page, of))
+    }
+
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+        let tables = self.tables();
+        let found = tables.feeds.iter().find(|(_, known)| **known == hash);
+        Ok(found.and_then(|((clinic, role, id), _)| {
+            Some((ClinicId(*clinic), Recipient::of_role(role, *id)?))
+        }))
     }
 
     async fn segments(

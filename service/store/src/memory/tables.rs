@@ -31,6 +31,8 @@ pub(super) struct Tables {
     pub(super) services: Table<Service>,
     pub(super) plans: Table<Plan>,
     pub(super) subscriptions: Table<Subscription>,
+    /// By clinic, role and id.
+    pub(super) feeds: BTreeMap<(Uuid, &'static str, Uuid), [u8; 32]>,
     pub(super) intents: Table<Intent>,
     pub(super) sessions: Table<Session>,
     pub(super) accounts: Table<Account>,
@@ -213,6 +215,16 @@ impl Tables {
             }
             Change::WorkingTimes(therapist) => {
                 replace(&mut self.therapists, clinic, therapist.id.0, therapist)
+            }
+            Change::Feed(whose, hash) => {
+                let key = (clinic.0, whose.role(), whose.id());
+                match hash {
+                    Some(hash) => {
+                        self.feeds.insert(key, *hash);
+                        Ok(1)
+                    }
+                    None => Ok(u64::from(self.feeds.remove(&key).is_some())),
+                }
             }
             Change::Client(client) => {
                 let id = PersonId::Client(client.id);

@@ -1,0 +1,235 @@
+//! iCalendar over HTTP: a series as a file, feeds behind secrets, files from other calendars.
+
+use axum::http::StatusCode;
+use scheduler_core::{Window, Zone, ical};
+use serde_json::{Value, json};
+
+use crate::clinic::{Clinic, booking};
+use crate::database::Database;
+
+/// A Wednesday.
+const OPENED: &str = "2026-03-04T08:00:00Z";
+
+/// The starts that a text means from March to the middle of April, cancelled ones left out.
+fn starts(text: &str) -> Vec<String> {
+    let calendar = ical::parse(text.as_bytes(), Zone::UTC).unwrap();
+    assert_eq!(calendar.problems(), []);
+    let window = Window::new(
+        "2026-03-01T00:00:00Z".parse().unwrap(),
+        "2026-04-15T00:00:00Z".parse().unwrap(),
+    );
+    let found = calendar.between(window.unwrap()).unwrap();
+    let found = found.iter().filter(|one| !one.is_cancelled);
+    found.map(|one| one.start.to_string()).collect()
+}
+
+/// The same as the API tells it.
+async fn told(clinic: &Clinic, path: &str) -> Vec<String> {
+    let path = format!("{path}?from=2026-03-01T00:00:00Z&to=2026-04-15T00:00:00Z");
+    let shown = clinic.get(&path).await;
+    let items = shown["items"].as_array().unwrap().iter();
+    items
+        .filter(|item| item["state"] != "cancelled")
+        .map(|item| item["starts_at"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_file_of_a_series_says_what_became_of_its_dates() {
+    let clinic = Clinic::at(OPENED).await;
+    let parties = clinic.parties().await;
+    clinic.grant(&parties, 4).await;
+    let intent = clinic
+        .book(
+            &parties,
+            "2026-03-05T18:00:00",
+            Some("FREQ=WEEKLY;BYDAY=MO,TH"),
+        )
+        .await;
+    clinic.tick().await;
+    let at = |at: &str, what: &str| format!("/intents/{intent}/occurrences/{at}/{what}");
+    clinic
+        .post(
+            &at("2026-03-05T18:00:00", "reschedule"),
+            json!({ "starts_local": "2026-03-06T09:30:00" }),
+        )
+        .await;
+    clinic
+        .post(&at("2026-03-09T18:00:00", "cancel"), json!({}))
+        .await;
+    clinic
+        .post(&at("2026-03-16T18:00:00", "skip"), json!({}))
+        .await;
+    clinic
+        .post(
+            &at("2026-03-19T18:00:00", "amend"),
+            json!({ "minutes": 80 }),
+        )
+        .await;
+    clinic
+        .post(
+            &format!("/intents/{intent}/pause"),
+            json!({ "from": "2026-03-22", "until": "2026-03-25" }),
+        )
+        .await;
+    let changes = json!({ "at": "2026-03-30T18:00:00", "changes": { "starts_local": "2026-03-30T17:00:00" } });
+    let next = clinic
+        .post(&format!("/intents/{intent}/split"), changes)
+        .await;
+    let file = format!("/api/v1/intents/{intent}/ical");
+    let (status, text) = clinic.text(Some(&clinic.admin), &file).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let expected = told(&clinic, &format!("/clients/{}/sessions", parties.client)).await;
+    assert_eq!(starts(&text), expected);
+    assert!(expected.contains(&"2026-03-06T09:30:00Z".to_owned()));
+    assert!(
+        !text.contains("SUMMARY:session"),
+        "nothing clinical is said"
+    );
+    for uid in [&json!(intent), &next["id"]] {
+        assert!(
+            text.contains(&format!("UID:{}@standing", uid.as_str().unwrap())),
+            "{text}"
+        );
+    }
+    // Every change raises the revision.
+    let sequence = |text: &str| -> u32 {
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("SEQUENCE:"));
+        lines
+            .map(|value| value.trim().parse::<u32>().unwrap())
+            .max()
+            .unwrap()
+    };
+    let cancel = format!(
+        "/intents/{}/occurrences/2026-04-02T17:00:00/cancel",
+        next["id"].as_str().unwrap()
+    );
+    clinic.post(&cancel, json!({})).await;
+    let (_, later) = clinic.text(Some(&clinic.admin), &file).await;
+    assert!(sequence(&later) > sequence(&text));
+    let (status, _) = clinic.text(None, &file).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_feed_is_behind_a_secret_that_can_be_changed_and_taken_away() {
+    let clinic = Clinic::at(OPENED).await;
+    let parties = clinic.parties().await;
+    clinic
+        .book(&parties, "2026-03-05T18:00:00", Some("FREQ=WEEKLY"))
+        .await;
+    let client = clinic.client_token(&parties.client).await;
+    let open = format!("/clients/{}/feed", parties.client);
+    let answer = clinic.post_as(&client, &open, &json!({})).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+    let path = answer.body["path"].as_str().unwrap().to_owned();
+    let (status, text) = clinic.text(None, &path).await;
+    assert_eq!(status, StatusCode::OK);
+    let expected = told(&clinic, &format!("/clients/{}/sessions", parties.client)).await;
+    assert_eq!(starts(&text), expected);
+    // The secret itself is nowhere.
+    let secret = path
+        .strip_prefix("/feeds/")
+        .unwrap()
+        .strip_suffix(".ics")
+        .unwrap();
+    let dump = Database::open(&clinic).await.dump().await;
+    assert!(!format!("{dump:?}").contains(secret));
+
+    let second = clinic.post(&open, json!({})).await["path"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(clinic.text(None, &path).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(clinic.text(None, &second).await.0, StatusCode::OK);
+    clinic.post(&format!("{open}/close"), json!({})).await;
+    assert_eq!(clinic.text(None, &second).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(clinic.text(None, "/feeds/x").await.0, StatusCode::NOT_FOUND);
+    // Nobody opens another's.
+    let other = clinic.parties().await;
+    let answer = clinic
+        .post_as(
+            &client,
+            &format!("/clients/{}/feed", other.client),
+            &json!({}),
+        )
+        .await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let theirs = format!("/therapists/{}/feed", parties.therapist);
+    assert_eq!(
+        clinic.post_as(&client, &theirs, &json!({})).await.status,
+        StatusCode::NOT_FOUND
+    );
+    let theirs = clinic.post(&theirs, json!({})).await;
+    let (_, text) = clinic.text(None, theirs["path"].as_str().unwrap()).await;
+    assert_eq!(starts(&text), expected);
+}
+
+const FILE: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Elsewhere//EN\r\n\
+BEGIN:VEVENT\r\nUID:weekly@elsewhere\r\nDTSTART;TZID=Europe/London:20260105T180000\r\n\
+DTEND;TZID=Europe/London:20260105T185000\r\nRRULE:FREQ=WEEKLY;COUNT=14\r\n\
+EXDATE;TZID=Europe/London:20260316T180000\r\nSUMMARY:Anna\r\nEND:VEVENT\r\n\
+BEGIN:VEVENT\r\nUID:weekly@elsewhere\r\nRECURRENCE-ID;TZID=Europe/London:20260323T180000\r\n\
+DTSTART;TZID=Europe/London:20260324T090000\r\nDTEND;TZID=Europe/London:20260324T095000\r\n\
+END:VEVENT\r\n\
+BEGIN:VEVENT\r\nUID:taken@elsewhere\r\nDTSTART;TZID=Europe/London:20260309T183000\r\n\
+DURATION:PT50M\r\nEND:VEVENT\r\n\
+BEGIN:VEVENT\r\nUID:day@elsewhere\r\nDTSTART;VALUE=DATE:20260310\r\nEND:VEVENT\r\n\
+BEGIN:VEVENT\r\nUID:over@elsewhere\r\nDTSTART:20250310T100000Z\r\nDURATION:PT50M\r\nEND:VEVENT\r\n\
+END:VCALENDAR\r\n";
+
+#[tokio::test]
+async fn a_file_from_another_calendar_becomes_what_is_still_to_come_of_it() {
+    let clinic = Clinic::at(OPENED).await;
+    let parties = clinic.parties().await;
+    let body = json!({
+        "therapist_id": parties.therapist, "client_id": parties.client,
+        "service_id": parties.service, "zone": "Europe/London", "ics": FILE,
+    });
+    let mut database = Database::open(&clinic).await;
+    let before = database.dump().await;
+    let tried = clinic.post("/imports?dry_run=true", body.clone()).await;
+    assert_eq!(tried["bookings"][0]["preview"]["dry_run"], true);
+    assert_eq!(database.dump().await, before);
+
+    let done = clinic.post("/imports", body).await;
+    let bookings = done["bookings"].as_array().unwrap();
+    let uids: Vec<&Value> = bookings.iter().map(|one| &one["uid"]).collect();
+    assert_eq!(uids, ["weekly@elsewhere", "taken@elsewhere"]);
+    assert_eq!(bookings[1]["problem"]["code"], "clash", "{done}");
+    assert!(
+        done["problems"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["uid"] == "day@elsewhere"),
+        "{done}"
+    );
+    let intent = bookings[0]["intent_id"].as_str().unwrap();
+    let starts = told(&clinic, &format!("/intents/{intent}/occurrences")).await;
+    // 14 from 5 January on, of which the first nine are over and one is left out.
+    let expected = [
+        "2026-03-09T18:00:00Z",
+        "2026-03-24T09:00:00Z",
+        "2026-03-30T17:00:00Z",
+        "2026-04-06T17:00:00Z",
+    ];
+    assert_eq!(starts, expected);
+    let answer = clinic
+        .post_as(
+            &clinic.admin,
+            "/imports",
+            &json!({
+                "therapist_id": parties.therapist, "client_id": parties.client,
+                "service_id": parties.service, "zone": "Europe/London", "ics": "BEGIN:VEVENT",
+            }),
+        )
+        .await;
+    assert_eq!(answer.body["code"], "invalid_calendar", "{}", answer.body);
+    // What was imported stands in the way like any booking.
+    let wanted = booking(&parties, "2026-03-30T18:20:00", None);
+    let answer = clinic.post_as(&clinic.admin, "/intents", &wanted).await;
+    assert_eq!(answer.body["code"], "clash");
+}
