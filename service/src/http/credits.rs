@@ -208,7 +208,7 @@ async fn enter<T>(
     let (expected, now) = (command.expected, request.at);
     let (scope, key) = (what.scope(client), what.key());
     let decide = Box::new(move |view: &_| by_hand(view, &what, principal, expected, now));
-    let written = command.send(&app, &request, scope, decide).await?;
+    let written = command.send(app, &request, scope, decide).await?;
     entered(app, command, written, key).await
 }
 

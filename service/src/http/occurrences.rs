@@ -153,7 +153,7 @@ pub(super) async fn change<T>(
     let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, expected, now));
     let written = command.send(app, &request, scope, decide).await;
     let written = written.map_err(|instead| match address {
-        Address::Session(_) => instead.as_missing("session"),
+        Address::Session(_) => instead.or_missing("session"),
         Address::Occurrence(..) => instead,
     })?;
     answer(app, &command.caller, written, intent, at).await

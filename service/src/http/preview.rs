@@ -31,7 +31,7 @@ pub(super) enum Instead {
 
 impl Instead {
     /// The same, with "no such `what`" in the place of whatever was not found.
-    pub(super) fn as_missing(self, what: &str) -> Self {
+    pub(super) fn or_missing(self, what: &str) -> Self {
         match self {
             Self::Problem(problem) => Self::Problem(problem.as_missing(what)),
             Self::Preview(_) => self,
@@ -111,7 +111,7 @@ pub(super) async fn preview(
             Change::Feed(whose, _) => record("feed", whose.id()),
             Change::LegalHold(client, _) => record("client", client.0),
             Change::Therapist(therapist) | Change::WorkingTimes(therapist) => {
-                record("therapist", therapist.id.0)
+                record("therapist", therapist.id.0);
             }
             Change::Client(client) => record("client", client.id.0),
             Change::Service(service) => record("service", service.id.0),

@@ -213,6 +213,6 @@ async fn on_session<T>(
     };
     let decide = Box::new(move |view: &_| decide(view, principal, expected, now));
     let written = command.send(app, &request, scope, decide).await;
-    let written = written.map_err(|instead| instead.as_missing("session"))?;
+    let written = written.map_err(|instead| instead.or_missing("session"))?;
     answer(app, &command.caller, written, intent, at).await
 }

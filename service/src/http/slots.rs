@@ -265,7 +265,10 @@ async fn standing(
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
     let found = standing_slots(calendar, availability, policy, ground.now, &wish);
-    Ok(Json(shown(&found.map_err(standing_error)?, &wish)))
+    Ok(Json(shown(
+        &found.map_err(|error| standing_error(&error))?,
+        &wish,
+    )))
 }
 
 /// A date of a standing slot that is not free.
@@ -302,13 +305,16 @@ async fn why_not_standing(
     let (calendar, policy) = (&ground.calendar, ground.policy);
     let refused = explain_standing(calendar, availability, policy, ground.now, &wish, start);
     let disclosed = discloses(&caller, id);
-    let items = refused.map_err(standing_error)?.into_iter().map(|date| {
-        let obstacles = date.obstacles.iter();
-        RefusedBody {
-            recurrence_id: date.date.to_string(),
-            obstacles: obstacles.map(|one| obstacle(one, disclosed)).collect(),
-        }
-    });
+    let items = refused
+        .map_err(|error| standing_error(&error))?
+        .into_iter()
+        .map(|date| {
+            let obstacles = date.obstacles.iter();
+            RefusedBody {
+                recurrence_id: date.date.to_string(),
+                obstacles: obstacles.map(|one| obstacle(one, disclosed)).collect(),
+            }
+        });
     Ok(Json(List::all(items.collect())))
 }
 
@@ -341,7 +347,10 @@ async fn room(
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
     let found = forecast::room(calendar, availability, policy, ground.now, &wish);
-    Ok(Json(shown(&found.map_err(standing_error)?, &wish)))
+    Ok(Json(shown(
+        &found.map_err(|error| standing_error(&error))?,
+        &wish,
+    )))
 }
 
 fn wish(params: &StandingParams, ground: &Ground) -> Result<StandingWish, Problem> {
@@ -438,8 +447,8 @@ pub(super) fn search(error: SearchError) -> Problem {
     }
 }
 
-fn standing_error(error: StandingError) -> Problem {
-    let field = match &error {
+fn standing_error(error: &StandingError) -> Problem {
+    let field = match error {
         StandingError::Dates { .. } => "dates",
         StandingError::AtLeast { .. } => "at_least",
         StandingError::Weeks { .. } => "weeks",

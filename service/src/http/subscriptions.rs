@@ -193,7 +193,7 @@ async fn set<T>(
     let from = from.unwrap_or(now);
     let scope = Scope::Subscription { client, plan };
     let decide = Box::new(move |view: &_| subscribe(view, plan, from, expected, now));
-    let written = command.send(&app, &request, scope, decide).await?;
+    let written = command.send(app, &request, scope, decide).await?;
     let answer = shown(app, &command.caller, client).await?;
     Ok(Done { written, answer })
 }

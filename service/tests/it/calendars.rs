@@ -93,14 +93,11 @@ async fn a_file_of_a_series_says_what_became_of_its_dates() {
         );
     }
     // Every change raises the revision.
+    let second = format!("UID:{}@standing", next["id"].as_str().unwrap());
     let sequence = |text: &str| -> u32 {
-        let lines = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("SEQUENCE:"));
-        lines
-            .map(|value| value.trim().parse::<u32>().unwrap())
-            .max()
-            .unwrap()
+        let (_, component) = text.split_once(&second).unwrap();
+        let (_, value) = component.split_once("SEQUENCE:").unwrap();
+        value.lines().next().unwrap().trim().parse().unwrap()
     };
     let cancel = format!(
         "/intents/{}/occurrences/2026-04-02T17:00:00/cancel",
