@@ -18,6 +18,7 @@ async fn routes(clinic: &Clinic) -> Vec<(Method, String)> {
         let path = path
             .replace("{id}", "01890000-0000-7000-8000-000000000000")
             .replace("{recurrence_id}", "2026-03-02T18:00:00")
+            .replace("{blackout}", "01890000-0000-7000-8000-000000000001")
             .replace("{seq}", "1");
         assert!(!path.contains('{'), "{path}");
         for (method, operation) in methods.as_object().unwrap() {

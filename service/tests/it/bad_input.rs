@@ -183,7 +183,7 @@ fn cases(clinic: &Clinic, parties: &Parties, intent: &str) -> Vec<Case> {
     );
     case(
         "a body over the limit",
-        post(clinic, "/intents", vec![b' '; 70_000]),
+        post(clinic, "/intents", vec![b' '; 1_100_000]),
     );
     let occurrence = format!("/intents/{intent}/occurrences");
     case(

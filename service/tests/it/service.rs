@@ -144,8 +144,8 @@ async fn logs_are_json_name_their_request_and_hold_nothing_about_a_person() {
         .collect();
     let answered = |line: &&Value| line["fields"]["message"] == "answered";
     let answers: Vec<&Value> = lines.iter().filter(answered).collect();
-    assert_eq!(answers.len(), 3, "{log}");
-    for line in [answers[0], answers[2]] {
+    assert_eq!(answers.len(), 4, "{log}");
+    for line in [answers[0], answers[2], answers[3]] {
         assert_eq!(line["span"]["id"], "asked-1", "{line}");
         assert_eq!(line["fields"]["route"], "/api/v1/clients", "{line}");
     }

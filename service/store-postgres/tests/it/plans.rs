@@ -104,6 +104,7 @@ fn checked(log: &str) -> u32 {
         "client",
         "account",
         "subscription",
+        "feed",
     ];
     let (mut plans, mut generic) = (0, false);
     for plan in log.split("Query Text:").skip(1) {
@@ -148,6 +149,9 @@ async fn read(store: &PostgresStore, n: u128) {
     );
     let at = local("2026-06-02T13:00:00");
     store.session_of(CLINIC, intent_id(n), at).await.unwrap();
+    assert_eq!(store.segments(CLINIC, intent_id(n)).await.unwrap().len(), 1);
+    store.history(CLINIC, intent_id(n)).await.unwrap();
+    assert_eq!(store.feed([0; 32]).await.unwrap(), None);
 
     let own = [
         Whose::Therapist(therapist),
@@ -194,6 +198,17 @@ async fn write(store: &PostgresStore, round: u8) {
             Change::Notify(told),
         ],
     );
+    let series = Scope::Series {
+        intent: intent_id(n),
+        therapist: Some(therapist_id(n + 1)),
+        window: Window::new(now(), END_OF_ZONE_DATA).unwrap(),
+        history: true,
+    };
+    let unchanged = Box::new(|view: &View| {
+        assert!(view.intent.is_some() && view.account.is_some());
+        Ok(Idempotent::AlreadyApplied)
+    });
+    store.write(&request(), series, unchanged).await.unwrap();
     let scope = Scope::Booking {
         therapist: therapist_id(n),
         client: client_id(n),

@@ -19,9 +19,10 @@ DO $$ DECLARE name TEXT; BEGIN
     FOR name IN SELECT indexname FROM index_of_intent LOOP EXECUTE 'DROP INDEX ' || name; END LOOP;
 END $$;
 INSERT INTO intent
-SELECT clinic(), ident(1073741824, n), ident(1073741824, n), ident(268435456, n % 2000),
+SELECT clinic(), ident(1073741824, n), ident(1073741824, n), NULL, 'active', NULL,
+    ident(268435456, n % 2000),
     ident(536870912, n % 250000), ident(805306368, 0), 'UTC', TIMESTAMP '2026-01-05 09:00', 50,
-    'shift', 'FREQ=WEEKLY', '{"v": 1, "data": {}}', noon(),
+    'shift', 'FREQ=WEEKLY', '{"v": 1, "data": {}}', false, noon(),
     noon() + make_interval(mins => (n - 99)::int), 1
 FROM generate_series(0, 999999) AS n;
 DO $$ DECLARE definition TEXT; BEGIN
@@ -31,8 +32,8 @@ END $$;
 -- PART
 SET session_replication_role = replica;
 
-INSERT INTO therapist (clinic_id, id, zone, hours)
-SELECT clinic(), ident(268435456, n), 'UTC', '{"v": 1, "data": []}' FROM generate_series(0, 1999) AS n;
+INSERT INTO therapist (clinic_id, id, zone, times, times_version)
+SELECT clinic(), ident(268435456, n), 'UTC', '{"v": 1, "data": {"hours": []}}', 1 FROM generate_series(0, 1999) AS n;
 
 -- Every person has a key and something sealed under it; to the database they are bytes.
 INSERT INTO dek SELECT clinic(), ident(536870912, n), 1, sha256(n::text::bytea), noon()
@@ -45,6 +46,10 @@ FROM generate_series(0, 249999) AS n;
 
 INSERT INTO subscription
 SELECT clinic(), ident(536870912, n), '{"v": 1, "data": []}', 1 FROM generate_series(0, 249999) AS n;
+
+INSERT INTO feed
+SELECT clinic(), 'client', ident(536870912, n), sha256(n::text::bytea)
+FROM generate_series(0, 249999) AS n;
 
 INSERT INTO token
 SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), 'client', ident(536870912, n), noon()
@@ -72,10 +77,11 @@ SELECT clinic(), ident(536870912, n % 200000 + 50000), 1 + n / 200000, 'v1/test/
     '{}', noon(), noon(), sha256(''), sha256('')
 FROM generate_series(0, 299999) AS n;
 
-INSERT INTO journal (clinic_id, subject_kind, subject_id, version, kind, actor, body, at,
-    idempotency_key, request_hash, rows_written)
+INSERT INTO journal (clinic_id, subject_kind, subject_id, version, kind, actor, body, series_id,
+    history, at, idempotency_key, request_hash, rows_written)
 SELECT clinic(), 'intent', ident(1073741824, n), 1, 'intent_created',
-    'client/' || ident(536870912, n % 250000), '{}', noon(), n::text, sha256(''), 2
+    'client/' || ident(536870912, n % 250000), '{}', ident(1073741824, n),
+    '{"v": 1, "data": {"events": []}}', noon(), n::text, sha256(''), 2
 FROM generate_series(0, 299999) AS n;
 
 -- The last hundred are to be sent, the hundred before them are dead.
