@@ -161,11 +161,7 @@ fn outlook() {
         "2026-04-20T16:00:00Z",
     ];
     assert_eq!(starts(&found), expected);
-<<<<<<< HEAD
-    assert_eq!(problems, Vec::<String>::new());
-=======
     assert_eq!(problems, [""; 0]);
->>>>>>> ical
 }
 
 /// Apple: exclusions one a line, all-day events over several days, floating birthdays.
@@ -210,11 +206,7 @@ fn apple() {
     ];
     let expected = expected.map(|(start, end, summary)| (start.into(), end.into(), summary.into()));
     assert_eq!(found, expected);
-<<<<<<< HEAD
-    assert_eq!(problems, Vec::<String>::new());
-=======
     assert_eq!(problems, [""; 0]);
->>>>>>> ical
 }
 
 /// Thunderbird: names of zones behind a prefix, line feeds only, tabs that fold.
@@ -309,11 +301,7 @@ fn nextcloud() {
     ];
     let expected = expected.map(|(start, end, summary)| (start.into(), end.into(), summary.into()));
     assert_eq!(found, expected);
-<<<<<<< HEAD
-    assert_eq!(problems, Vec::<String>::new());
-=======
     assert_eq!(problems, [""; 0]);
->>>>>>> ical
 }
 
 pub(crate) const FILES: &[&str] = &[GOOGLE, OUTLOOK, APPLE, THUNDERBIRD, NEXTCLOUD];

@@ -12,6 +12,7 @@ use clinic::{
 };
 use ledger_core::{Credits, Key, Source};
 use scheduler_core::session::SessionState;
+use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{SessionId, Window};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
