@@ -10,6 +10,7 @@ mod keys;
 mod ledger;
 mod messages;
 mod reads;
+mod series;
 mod writes;
 
 pub use claims::*;
@@ -18,6 +19,7 @@ pub use keys::*;
 pub use ledger::*;
 pub use messages::*;
 pub use reads::*;
+pub use series::*;
 pub use writes::*;
 
 /// A test for each promise that can be asked of any store; those on SQL keep
@@ -53,6 +55,10 @@ macro_rules! contract_suite {
             a_key_stays_while_something_is_sealed_under_it
             a_key_is_wrapped_again_where_it_is_what_it_was
             who_is_erased_keeps_a_row_and_nothing_in_it
+            a_series_is_kept_with_its_history
+            what_a_pause_keeps_is_in_the_way
+            working_times_come_back_as_they_went
+            a_feed_is_found_by_its_last_secret_only
         }
     };
     (@each $store:expr; $($name:ident)*) => {

@@ -220,6 +220,10 @@ impl Tables {
                 let key = (clinic.0, whose.role(), whose.id());
                 match hash {
                     Some(hash) => {
+                        let mut others = self.feeds.iter().filter(|(other, _)| **other != key);
+                        if others.any(|(_, taken)| taken == hash) {
+                            return Err(refused("feed_hash"));
+                        }
                         self.feeds.insert(key, *hash);
                         Ok(1)
                     }
