@@ -1,15 +1,24 @@
 //! Changing when a therapist works, and what a blackout hits.
 
-use chrono::NaiveDate;
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use scheduler_core::availability::{DayHours, Hours};
-use scheduler_core::calendar::Item;
-use scheduler_core::{IntentId, LocalDateTime, TherapistId};
+use scheduler_core::calendar::{Calendar, Item, calendar};
+use scheduler_core::intent::Intent;
+use scheduler_core::session::Session;
+use scheduler_core::set::SetError;
+use scheduler_core::slots::{Ranking, SearchError, Slot, free_slots};
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId, Window, Zone};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::access::{Action, Principal, Resource, allow};
 use crate::working_times::{Blackout, WorkingTimes};
-use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, Therapist, View};
+use crate::{
+    Change, Commit, Decision, Idempotent, Journal, Refusal, SlotRules, Subject, Therapist, View,
+};
 
 /// What is to be different in a therapist's working times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,4 +121,102 @@ pub fn cases<'a>(
         let open = !blackout.withdrawn && !blackout.kept.contains(&item.address());
         open && meets && item.is_busy()
     })
+}
+
+/// How far from a case's time another is looked for.
+const REACH: TimeDelta = TimeDelta::days(7);
+
+/// The part of the calendar that the cases of a blackout and their proposals need.
+///
+/// # Errors
+/// [`Refusal::Times`] if the blackout is none.
+pub fn around(blackout: &Blackout) -> Result<Window, Refusal> {
+    let window = blackout.window()?;
+    // No appointment is longer than a day, no zone further than another.
+    let reach = REACH + TimeDelta::days(2);
+    let end = (window.end() + reach).min(END_OF_ZONE_DATA);
+    Ok(Window::new(window.start() - reach, end).unwrap_or(window))
+}
+
+/// Whose appointments are cases.
+///
+/// # Errors
+/// [`Refusal`] if the calendar cannot be computed there.
+pub fn clients_hit(
+    blackout: &Blackout,
+    intents: &[Intent],
+    sessions: &[Session],
+) -> Result<BTreeSet<ClientId>, Refusal> {
+    let items = calendar(intents, sessions, blackout.window()?)?;
+    Ok(cases(blackout, &items)
+        .map(|item| parts(item).client)
+        .collect())
+}
+
+/// The cases of a blackout, each with the nearest time at which it could be instead: free in
+/// `standing`, the calendar of everybody concerned, and beside what is proposed for the others.
+///
+/// # Errors
+/// [`Refusal`] if the calendar cannot be computed there.
+pub fn proposals<'a>(
+    therapist: &Therapist,
+    blackout: &'a Blackout,
+    items: &'a [Item<'a>],
+    standing: &Calendar,
+    rules: impl Fn(ServiceId) -> SlotRules,
+    now: DateTime<Utc>,
+) -> Result<Vec<(&'a Item<'a>, Option<LocalDateTime>)>, Refusal> {
+    let mut taken: Vec<Slot> = Vec::new();
+    let mut open = Vec::new();
+    let own = |item: &&Item<'_>| parts(item).therapist == therapist.id;
+    for item in cases(blackout, items).filter(own) {
+        let Parts { service, zone, .. } = parts(item);
+        let start = item.start();
+        let minutes = u32::try_from((item.end() - start).num_minutes()).unwrap_or(1);
+        let policy = rules(service).policy(minutes)?;
+        let availability = therapist.times.availability();
+        let nearest = Ranking::NearestTo(start);
+        let slots = match Window::new((start - REACH).max(now), start + REACH) {
+            Ok(near) => free_slots(standing, availability, policy, now, near, nearest),
+            Err(_) => Ok(Vec::new()),
+        };
+        let slots = slots.map_err(|error| match error {
+            SearchError::Set(error) => Refusal::Set(error),
+            SearchError::TooLong { .. } => Refusal::Set(SetError::TooManyOccurrences),
+        })?;
+        let slot = slots.into_iter().find(|slot| {
+            let mut others = taken.iter();
+            let beside = others.all(|other| slot.end <= other.start || other.end <= slot.start);
+            // A move is told as wall time, which must mean this instant.
+            beside && zone.resolve(zone.local(slot.start)).0 == slot.start
+        });
+        taken.extend(slot);
+        open.push((item, slot.map(|slot| zone.local(slot.start))));
+    }
+    Ok(open)
+}
+
+/// What both kinds of appointment have.
+struct Parts {
+    therapist: TherapistId,
+    client: ClientId,
+    service: ServiceId,
+    zone: Zone,
+}
+
+fn parts(item: &Item<'_>) -> Parts {
+    match item {
+        Item::Virtual { intent, .. } => Parts {
+            therapist: intent.therapist,
+            client: intent.client,
+            service: intent.service,
+            zone: intent.set.zone(),
+        },
+        Item::Session(session) => Parts {
+            therapist: session.therapist,
+            client: session.client,
+            service: session.service,
+            zone: session.zone,
+        },
+    }
 }

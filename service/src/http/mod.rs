@@ -4,6 +4,8 @@
 mod answer;
 mod calendar;
 mod caller;
+mod cases;
+mod clashes;
 mod clients;
 mod credits;
 mod feeds;
@@ -62,6 +64,7 @@ pub fn router(app: App) -> Router {
                 OpenApiRouter::new()
                     .merge(therapists::routes())
                     .merge(time_off::routes())
+                    .merge(cases::routes())
                     .merge(slots::routes())
                     .merge(services::routes())
                     .merge(plans::routes())

@@ -4,17 +4,15 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clinic::Refusal;
-use scheduler_core::LocalDateTime;
 use scheduler_core::intent::IntentError;
-use scheduler_core::proof::{Found, Obstacle, RemedyError, Unproven};
 use scheduler_core::rule::RuleError;
 use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
-use scheduler_core::slots::Alternatives;
 use serde_json::{Map, Value, json};
 use store::StoreError;
 use utoipa::ToSchema;
 
+use super::clashes::{clash, proposals, remedy};
 use crate::vault::VaultError;
 
 /// A problem document, for the description of the API.
@@ -397,7 +395,7 @@ fn beyond(field: &str, at: DateTime<Utc>, detail: String) -> Problem {
     Problem::unprocessable("beyond_zone_data", field, detail).with("at", instant(at))
 }
 
-fn set(error: &SetError, detail: String) -> Problem {
+pub(super) fn set(error: &SetError, detail: String) -> Problem {
     match error {
         SetError::Minutes { minutes } => {
             Problem::unprocessable("invalid_value", "minutes", detail).with("value", *minutes)
@@ -469,80 +467,6 @@ pub(super) fn rule(error: &RuleError) -> Problem {
             .with("conflicts_with", *other),
         RuleError::Unsupported { value, .. } => problem.with("value", value.as_str()),
         _ => problem,
-    }
-}
-
-/// A clash; what it is with, only to those who may know.
-fn clash(found: &Found, disclosed: bool) -> Value {
-    let mut shown = obstacle(&found.obstacle, disclosed);
-    shown["recurrence_id"] = json!(found.recurrence_id);
-    shown["starts_at"] = json!(instant(found.start));
-    shown["ends_at"] = json!(instant(found.end));
-    shown
-}
-
-/// What is in the way; with whom, only to those who may know.
-pub(super) fn obstacle(obstacle: &Obstacle, disclosed: bool) -> Value {
-    match *obstacle {
-        Obstacle::Busy { with, start, end } if disclosed => json!({
-            "reason": "busy",
-            "with": { "intent_id": with.0, "recurrence_id": with.1 },
-            "busy_from": instant(start),
-            "busy_until": instant(end),
-        }),
-        Obstacle::Busy { .. } => json!({ "reason": "busy" }),
-        Obstacle::Itself { recurrence_id } => {
-            json!({ "reason": "overlaps_itself", "with": recurrence_id })
-        }
-        Obstacle::OutsideHours => json!({ "reason": "outside_hours" }),
-        Obstacle::Blackout { start, end } if disclosed => json!({
-            "reason": "blackout", "away_from": instant(start), "away_until": instant(end),
-        }),
-        Obstacle::Blackout { .. } => json!({ "reason": "blackout" }),
-        Obstacle::Notice { earliest } => {
-            json!({ "reason": "notice", "earliest": instant(earliest) })
-        }
-        Obstacle::BookingWindow { until } => {
-            json!({ "reason": "booking_window", "until": instant(until) })
-        }
-        Obstacle::Repeated { first } => {
-            json!({ "reason": "repeated", "first": instant(first) })
-        }
-        Obstacle::OffStep { step } => json!({ "reason": "off_step", "step_minutes": step }),
-    }
-}
-
-/// What can be done about the dates that are not free: each can be left out, or moved.
-fn proposals(found: &Alternatives, disclosed: bool) -> Vec<Value> {
-    let dates = found.dates.iter().map(|date| {
-        let obstacles = date.obstacles.iter().map(|one| obstacle(one, disclosed));
-        json!({
-            "recurrence_id": date.recurrence_id,
-            "starts_at": instant(date.start),
-            "obstacles": obstacles.collect::<Vec<_>>(),
-            "instead": date.instead,
-        })
-    });
-    dates.collect()
-}
-
-/// Why resolutions cannot be applied.
-fn remedy(error: RemedyError, detail: String) -> Problem {
-    let at_fault = |recurrence_id: LocalDateTime| {
-        Problem::unprocessable("invalid_resolution", "resolutions", &*detail)
-            .with("recurrence_id", recurrence_id.to_string())
-    };
-    match error {
-        RemedyError::NotGenerated { recurrence_id }
-        | RemedyError::Gone { recurrence_id }
-        | RemedyError::Twice { recurrence_id } => at_fault(recurrence_id),
-        RemedyError::BeyondZoneData { to } => at_fault(to),
-        RemedyError::Set(error) | RemedyError::Unproven(Unproven::Set(error)) => {
-            set(&error, detail)
-        }
-        RemedyError::Unproven(Unproven::Clashes(_)) => {
-            Problem::new(StatusCode::CONFLICT, "clash", detail)
-        }
     }
 }
 

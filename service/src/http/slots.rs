@@ -25,8 +25,9 @@ use uuid::Uuid;
 
 use super::answer::List;
 use super::caller::Caller;
+use super::clashes::obstacle;
 use super::params::{Id, Params, local, zone};
-use super::problem::{Problem, obstacle};
+use super::problem::Problem;
 use crate::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -438,7 +439,7 @@ async fn funded(
     }))
 }
 
-pub(super) fn search(error: SearchError) -> Problem {
+fn search(error: SearchError) -> Problem {
     match error {
         SearchError::TooLong { .. } => {
             Problem::unprocessable("invalid_window", "to", error.to_string())

@@ -1,23 +1,19 @@
 //! When a therapist works, when they are away, and what that hits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use clinic::access::{Action, Resource};
-use clinic::occurrence::{Touch, touch};
 use clinic::time_off::{Times, cases, change_times};
-use clinic::{Address, Blackout, PersonId, Scope, SlotRules, Subject, View};
+use clinic::{Blackout, PersonId, Scope, Subject, View};
+use scheduler_core::TherapistId;
 use scheduler_core::availability::DayHours;
-use scheduler_core::calendar::{Calendar, Item, calendar};
-use scheduler_core::set::SetError;
-use scheduler_core::slots::{Ranking, free_slots};
-use scheduler_core::zone::END_OF_ZONE_DATA;
-use scheduler_core::{ClientId, IntentId, ServiceId, TherapistId, Window, Zone};
+use scheduler_core::calendar::calendar;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use store::Whose;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,13 +21,12 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, List, Versioned};
-use super::calendar::{OccurrenceBody, body as occurrence};
 use super::caller::{Caller, Command};
+use super::cases::Hit;
 use super::occurrences::Nothing;
 use super::params::{Blackouts, Id, local, reason};
 use super::preview::Instead;
 use super::problem::Problem;
-use super::slots::{search, slot_rules};
 use super::therapists::{DayHoursBody, HoursBody, TherapistBody, all_hours, body, minutes};
 use crate::{App, people, random};
 
@@ -42,8 +37,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(add, list))
         .routes(routes!(withdraw))
         .routes(routes!(reinstate))
-        .routes(routes!(open_cases))
-        .routes(routes!(resolve))
 }
 
 /// The hours of a normal week.
@@ -90,58 +83,6 @@ struct BlackoutBody {
     open_cases: usize,
     /// Of the working times.
     version: u64,
-}
-
-/// An occurrence that a blackout hits, and what can be done about it: it can be moved, left out, or
-/// kept.
-#[derive(Debug, Serialize, ToSchema)]
-struct CaseBody {
-    occurrence: OccurrenceBody,
-    /// The nearest time that is free for both, as wall time of the booking. Each case's is another.
-    instead: Option<String>,
-}
-
-/// What is to become of cases.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Resolutions {
-    /// What becomes of each case that is not named.
-    all: Option<Resolution>,
-    /// Those that are.
-    #[serde(default)]
-    cases: Vec<ResolvedCase>,
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ResolvedCase {
-    intent_id: Uuid,
-    recurrence_id: String,
-    resolution: Resolution,
-    /// Where it is moved to. What is proposed, if not given.
-    starts_local: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Resolution {
-    /// To the time that is proposed.
-    Move,
-    /// Left out; a held credit is released.
-    Skip,
-    /// It takes place all the same.
-    Keep,
-}
-
-/// What became of one case.
-#[derive(Debug, Serialize, ToSchema)]
-struct OutcomeBody {
-    intent_id: Uuid,
-    recurrence_id: String,
-    /// What was done; null if it was not.
-    done: Option<Resolution>,
-    /// Why not.
-    problem: Option<Value>,
 }
 
 /// Set the hours of a normal week. What is booked stays.
@@ -273,230 +214,6 @@ async fn reinstate(
     on_blackout(&app, &command, id, blackout, false).await
 }
 
-/// What a time off hits and nobody has decided about, with proposals.
-#[utoipa::path(get, path = "/therapists/{id}/blackouts/{blackout}/cases", tag = "time off",
-    params(("id" = Uuid, Path), ("blackout" = Uuid, Path)),
-    responses((status = 200, body = List<CaseBody>)))]
-async fn open_cases(
-    State(app): State<App>,
-    caller: Caller,
-    Blackouts(id, blackout): Blackouts,
-) -> Result<Json<List<CaseBody>>, Problem> {
-    let therapist = own(&app, &caller, id).await?;
-    let blackout = therapist.times.blackouts().get(&blackout);
-    let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
-    let hit = Hit::load(&app, &caller, &therapist, blackout).await?;
-    let cases = hit.cases(&therapist, blackout, app.clock.now())?;
-    Ok(Json(List::all(cases)))
-}
-
-/// Decide about cases: each for itself, so that one that cannot be does not hold up the others. Sent
-/// again, it goes on where it stopped.
-#[utoipa::path(post, path = "/therapists/{id}/blackouts/{blackout}/resolve", tag = "time off",
-    request_body = Resolutions, params(("id" = Uuid, Path), ("blackout" = Uuid, Path)),
-    responses((status = 200, body = List<OutcomeBody>)))]
-async fn resolve(
-    State(app): State<App>,
-    Blackouts(id, blackout_id): Blackouts,
-    command: Command<Resolutions>,
-) -> Result<Json<List<OutcomeBody>>, Problem> {
-    let caller = &command.caller;
-    let therapist = own(&app, caller, id).await?;
-    let blackout = therapist.times.blackouts().get(&blackout_id);
-    let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
-    let hit = Hit::load(&app, caller, &therapist, blackout).await?;
-    let mut items = Vec::new();
-    for case in hit.cases(&therapist, blackout, app.clock.now())? {
-        let (intent, at) = case.occurrence.address();
-        let at = at.to_owned();
-        let named = command.body.cases.iter();
-        let mut named = named.filter(|one| one.intent_id == intent && one.recurrence_id == at);
-        let named = named.next();
-        let Some(wanted) = named.map(|one| one.resolution).or(command.body.all) else {
-            continue;
-        };
-        let to = named
-            .and_then(|one| one.starts_local.clone())
-            .or(case.instead);
-        let decided = match (wanted, to) {
-            (Resolution::Move, None) => {
-                let detail = "no time within a week is free for both";
-                Err(Problem::new(StatusCode::CONFLICT, "nothing_free", detail).into())
-            }
-            (Resolution::Move, Some(to)) => match local("starts_local", &to) {
-                Ok(to) => touched(&app, &command, intent, &at, Touch::Reschedule(to)).await,
-                Err(problem) => Err(problem.into()),
-            },
-            (Resolution::Skip, _) => touched(&app, &command, intent, &at, Touch::Skip).await,
-            (Resolution::Keep, _) => kept(&app, &command, id, blackout_id, intent, &at).await,
-        };
-        let problem = match decided {
-            Ok(()) | Err(Instead::Preview(_)) => None,
-            Err(Instead::Problem(problem)) => Some(problem.into_value()),
-        };
-        items.push(OutcomeBody {
-            intent_id: intent,
-            recurrence_id: at,
-            done: problem.is_none().then_some(wanted),
-            problem,
-        });
-    }
-    Ok(Json(List::all(items)))
-}
-
-/// What is around a blackout: the therapist's calendar, and those of the clients it hits.
-struct Hit {
-    rows: store::Calendar,
-    services: BTreeMap<ServiceId, SlotRules>,
-}
-
-/// How far from a case's time another is looked for.
-const REACH: TimeDelta = TimeDelta::days(7);
-
-impl Hit {
-    async fn load(
-        app: &App,
-        caller: &Caller,
-        therapist: &clinic::Therapist,
-        blackout: &Blackout,
-    ) -> Result<Self, Problem> {
-        let clinic = caller.0.clinic;
-        let window = blackout.window().map_err(clinic::Refusal::from)?;
-        let start = window.start() - REACH - TimeDelta::days(2);
-        let end = (window.end() + REACH + TimeDelta::days(2)).min(END_OF_ZONE_DATA);
-        let around = Window::new(start, end).unwrap_or(window);
-        let whose = Whose::Therapist(therapist.id);
-        let mut rows = app.store.calendar(clinic, whose, around).await?;
-        let items = calendar(&rows.intents, &rows.sessions, window);
-        let items = items.map_err(clinic::Refusal::from)?;
-        let clients: BTreeSet<ClientId> = cases(blackout, &items).map(client).collect();
-        for client in clients {
-            let own = app
-                .store
-                .calendar(clinic, Whose::Client(client), around)
-                .await?;
-            let intents = own.intents.into_iter();
-            rows.intents
-                .extend(intents.filter(|one| one.therapist != therapist.id));
-            let sessions = own.sessions.into_iter();
-            rows.sessions
-                .extend(sessions.filter(|one| one.therapist != therapist.id));
-        }
-        let services = slot_rules(app, caller).await?;
-        Ok(Self { rows, services })
-    }
-
-    /// The open cases, each with the nearest time that is free, and free beside the others.
-    fn cases(
-        &self,
-        therapist: &clinic::Therapist,
-        blackout: &Blackout,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<CaseBody>, Problem> {
-        let Self { rows, services } = self;
-        let refused = |error: SetError| Problem::from(clinic::Refusal::from(error));
-        let window = blackout.window().map_err(clinic::Refusal::from)?;
-        let items = calendar(&rows.intents, &rows.sessions, window).map_err(refused)?;
-        let rules = |service: &ServiceId| services.get(service).copied().unwrap_or_default();
-        let calendar = Calendar::new(&rows.intents, &rows.sessions, |id| rules(&id).buffers);
-        let availability = therapist.times.availability();
-        let mut proposed: Vec<(DateTime<Utc>, DateTime<Utc>)> = Vec::new();
-        let mut open = Vec::new();
-        let own = |item: &&&Item<'_>| whose(item) == therapist.id;
-        for item in cases(blackout, &items).filter(|item| own(&item)) {
-            let start = item.start();
-            let minutes = u32::try_from((item.end() - start).num_minutes()).unwrap_or(1);
-            let policy = rules(&service(item)).policy(minutes);
-            let policy = policy.map_err(clinic::Refusal::from)?;
-            let around = Window::new((start - REACH).max(now), start + REACH).ok();
-            let slots = match around {
-                None => Vec::new(),
-                Some(around) => {
-                    let nearest = Ranking::NearestTo(start);
-                    free_slots(&calendar, availability, policy, now, around, nearest)
-                        .map_err(search)?
-                }
-            };
-            let zone = zone(item);
-            let slot = slots.into_iter().find(|slot| {
-                let beside = proposed
-                    .iter()
-                    .all(|(from, to)| slot.end <= *from || *to <= slot.start);
-                beside && zone.resolve(zone.local(slot.start)).0 == slot.start
-            });
-            proposed.extend(slot.map(|slot| (slot.start, slot.end)));
-            open.push(CaseBody {
-                occurrence: occurrence(item),
-                instead: slot.map(|slot| zone.local(slot.start).to_string()),
-            });
-        }
-        Ok(open)
-    }
-}
-
-fn client(item: &Item<'_>) -> ClientId {
-    match item {
-        Item::Virtual { intent, .. } => intent.client,
-        Item::Session(session) => session.client,
-    }
-}
-
-fn whose(item: &Item<'_>) -> TherapistId {
-    match item {
-        Item::Virtual { intent, .. } => intent.therapist,
-        Item::Session(session) => session.therapist,
-    }
-}
-
-fn service(item: &Item<'_>) -> ServiceId {
-    match item {
-        Item::Virtual { intent, .. } => intent.service,
-        Item::Session(session) => session.service,
-    }
-}
-
-fn zone(item: &Item<'_>) -> Zone {
-    match item {
-        Item::Virtual { intent, .. } => intent.set.zone(),
-        Item::Session(session) => session.zone,
-    }
-}
-
-async fn touched<T>(
-    app: &App,
-    command: &Command<T>,
-    intent: Uuid,
-    at: &str,
-    wanted: Touch,
-) -> Result<(), Instead> {
-    let at = local("recurrence_id", at)?;
-    let request = command.part(app, &format!("{intent}/{at}"));
-    let (principal, now) = (command.caller.0, request.at);
-    let scope = Scope::Occurrence {
-        address: Address::Occurrence(IntentId(intent), at),
-        around: wanted.reach(now)?,
-    };
-    let decide = Box::new(move |view: &View| touch(view, at, wanted, principal, None, now));
-    command.send(app, &request, scope, decide).await.map(|_| ())
-}
-
-async fn kept<T>(
-    app: &App,
-    command: &Command<T>,
-    therapist: Uuid,
-    blackout: Uuid,
-    intent: Uuid,
-    at: &str,
-) -> Result<(), Instead> {
-    let at = local("recurrence_id", at)?;
-    let request = command.part(app, &format!("{intent}/{at}"));
-    let wanted = Times::Keep(blackout, (IntentId(intent), at));
-    let scope = scope(therapist);
-    let principal = command.caller.0;
-    let decide = Box::new(move |view: &View| change_times(view, &wanted, principal, None));
-    command.send(app, &request, scope, decide).await.map(|_| ())
-}
-
 async fn change<T>(
     app: &App,
     command: &Command<T>,
@@ -539,7 +256,7 @@ async fn decide<T>(
     command.send(app, request, scope(id), decide).await
 }
 
-fn scope(therapist: Uuid) -> Scope {
+pub(super) fn scope(therapist: Uuid) -> Scope {
     Scope::Person {
         id: PersonId::Therapist(TherapistId(therapist)),
         email_index: None,
@@ -547,7 +264,11 @@ fn scope(therapist: Uuid) -> Scope {
 }
 
 /// A therapist whose working times the caller may see and change.
-async fn own(app: &App, caller: &Caller, id: Uuid) -> Result<clinic::Therapist, Problem> {
+pub(super) async fn own(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<clinic::Therapist, Problem> {
     let id = TherapistId(id);
     caller.may(Action::Book, Resource::Therapist(id), "therapist")?;
     let therapist = app.store.therapist(caller.0.clinic, id).await?;

@@ -28,6 +28,7 @@ mod rows_written;
 mod sealed;
 mod series;
 mod series_properties;
+mod series_tried;
 mod service;
 mod walk;
 mod whole;

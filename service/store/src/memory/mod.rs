@@ -4,6 +4,7 @@
 //! which replaces the original at the end or is dropped; a claim looks through all rows. It is for
 //! tests and for reading, not for clinics.
 
+mod due;
 mod scope;
 mod tables;
 

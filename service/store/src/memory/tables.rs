@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use clinic::scope::{Job, Position};
 use clinic::{
     Actor, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
     Notification, PersonId, Plan, SealedPerson, Service, Subject, Subscription, Therapist,
@@ -11,11 +10,10 @@ use clinic::{
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::{Cause, Intent, Record};
-use scheduler_core::session::{Session, SessionState};
+use scheduler_core::session::Session;
 use scheduler_core::{IntentId, LocalDateTime};
 use uuid::Uuid;
 
-use super::position;
 use crate::{Idempotency, Metered, PAGE_MAX, Page, Request, StoreError, Token};
 
 /// By clinic and id.
@@ -413,76 +411,6 @@ impl Tables {
             rows,
         });
         1
-    }
-
-    /// Everything of a job that is due.
-    pub(super) fn overdue(&self, job: Job, now: DateTime<Utc>) -> Vec<(ClinicId, Position)> {
-        let sessions = |of: fn(&Session) -> bool| {
-            let rows = self.sessions.iter().filter(move |(_, session)| of(session));
-            rows.map(|(key, session)| (key.0, session.next_due_at, key.1.as_u128()))
-                .collect()
-        };
-        let all: Vec<_> = match job {
-            Job::Materialize => self
-                .intents
-                .iter()
-                .map(|(key, intent)| (key.0, intent.next_due_at, key.1.as_u128()))
-                .collect(),
-            Job::Fund => sessions(|session| session.state == SessionState::Unfunded),
-            Job::Expire => self
-                .accounts
-                .iter()
-                .map(|(key, account)| (key.0, account.next_due_at(), key.1.as_u128()))
-                .collect(),
-            Job::Remind => sessions(|session| {
-                session.state == SessionState::Scheduled
-                    && session.next_due_at < Some(session.starts_at)
-            }),
-            Job::AskAttendance => sessions(|session| {
-                session.state == SessionState::Scheduled
-                    && session.next_due_at >= Some(session.starts_at)
-            }),
-            Job::Dispatch => self
-                .outbox
-                .iter()
-                .map(|row| {
-                    (
-                        row.clinic.0,
-                        row.message.next_due_at,
-                        row.message.seq.into(),
-                    )
-                })
-                .collect(),
-        };
-        let due = all.into_iter().filter_map(|(clinic, due_at, id)| {
-            let due_at = due_at.filter(|at| *at <= now)?;
-            Some((ClinicId(clinic), position(due_at, id)))
-        });
-        due.collect()
-    }
-
-    /// What of it can be claimed: of messages, none that an earlier one stands before.
-    pub(super) fn due(&self, job: Job, now: DateTime<Utc>) -> Vec<(ClinicId, Position)> {
-        let mut due = self.overdue(job, now);
-        if job == Job::Dispatch {
-            due.retain(|(_, position)| !self.is_behind_another(position.id));
-        }
-        due
-    }
-
-    fn is_behind_another(&self, seq: u128) -> bool {
-        let pending = || {
-            let rows = self.outbox.iter().map(|row| &row.message);
-            rows.filter(|message| message.state == MessageState::Pending)
-        };
-        let Some(this) = pending().find(|message| u128::from(message.seq) == seq) else {
-            return false;
-        };
-        let (session, recipient) = (this.notification.session, this.notification.recipient);
-        pending().any(|earlier| {
-            let told = &earlier.notification;
-            earlier.seq < this.seq && (told.session == session || told.recipient == recipient)
-        })
     }
 
     pub(super) fn meter(&self, clinic: ClinicId) -> Vec<Metered> {

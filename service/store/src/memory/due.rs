@@ -1,0 +1,81 @@
+//! What is due, found by looking at everything.
+
+use chrono::{DateTime, Utc};
+use clinic::scope::{Job, Position};
+use clinic::{ClinicId, MessageState};
+use scheduler_core::session::{Session, SessionState};
+
+use super::position;
+use super::tables::Tables;
+
+impl Tables {
+    /// Everything of a job that is due.
+    pub(super) fn overdue(&self, job: Job, now: DateTime<Utc>) -> Vec<(ClinicId, Position)> {
+        let sessions = |of: fn(&Session) -> bool| {
+            let rows = self.sessions.iter().filter(move |(_, session)| of(session));
+            rows.map(|(key, session)| (key.0, session.next_due_at, key.1.as_u128()))
+                .collect()
+        };
+        let all: Vec<_> = match job {
+            Job::Materialize => self
+                .intents
+                .iter()
+                .map(|(key, intent)| (key.0, intent.next_due_at, key.1.as_u128()))
+                .collect(),
+            Job::Fund => sessions(|session| session.state == SessionState::Unfunded),
+            Job::Expire => self
+                .accounts
+                .iter()
+                .map(|(key, account)| (key.0, account.next_due_at(), key.1.as_u128()))
+                .collect(),
+            Job::Remind => sessions(|session| {
+                session.state == SessionState::Scheduled
+                    && session.next_due_at < Some(session.starts_at)
+            }),
+            Job::AskAttendance => sessions(|session| {
+                session.state == SessionState::Scheduled
+                    && session.next_due_at >= Some(session.starts_at)
+            }),
+            Job::Dispatch => self
+                .outbox
+                .iter()
+                .map(|row| {
+                    (
+                        row.clinic.0,
+                        row.message.next_due_at,
+                        row.message.seq.into(),
+                    )
+                })
+                .collect(),
+        };
+        let due = all.into_iter().filter_map(|(clinic, due_at, id)| {
+            let due_at = due_at.filter(|at| *at <= now)?;
+            Some((ClinicId(clinic), position(due_at, id)))
+        });
+        due.collect()
+    }
+
+    /// What of it can be claimed: of messages, none that an earlier one stands before.
+    pub(super) fn due(&self, job: Job, now: DateTime<Utc>) -> Vec<(ClinicId, Position)> {
+        let mut due = self.overdue(job, now);
+        if job == Job::Dispatch {
+            due.retain(|(_, position)| !self.is_behind_another(position.id));
+        }
+        due
+    }
+
+    fn is_behind_another(&self, seq: u128) -> bool {
+        let pending = || {
+            let rows = self.outbox.iter().map(|row| &row.message);
+            rows.filter(|message| message.state == MessageState::Pending)
+        };
+        let Some(this) = pending().find(|message| u128::from(message.seq) == seq) else {
+            return false;
+        };
+        let (session, recipient) = (this.notification.session, this.notification.recipient);
+        pending().any(|earlier| {
+            let told = &earlier.notification;
+            earlier.seq < this.seq && (told.session == session || told.recipient == recipient)
+        })
+    }
+}
