@@ -2,7 +2,7 @@
 //!
 //! [`parse`] reads a text into a [`Calendar`]: per UID a [`Series`], from which
 //! [`between`](Calendar::between) gives the occurrences of a window and
-//! [`to_sets`](Series::to_sets) the sets of an intent. [`write`] is the way back. Only what says
+//! [`to_sets`](Series::to_sets) the sets of an intent. [`write()`] is the way back. Only what says
 //! *when* is read: times, rules, overrides, STATUS, and SUMMARY as a label. Whatever of that cannot
 //! be honoured as it stands is a [`Problem`], with what was done about it.
 //!
