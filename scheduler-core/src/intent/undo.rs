@@ -120,6 +120,16 @@ pub fn undo(
     })
 }
 
+/// The change of an intent that an undo would take back, with who made it and why.
+#[must_use]
+pub fn undoable(intent: IntentId, records: &[Record]) -> Option<&Record> {
+    let own: Vec<&Record> = records
+        .iter()
+        .filter(|record| record.intent == intent)
+        .collect();
+    without_last(&own).ok().map(|past| past.last)
+}
+
 /// What an undo goes back over.
 struct Past<'a> {
     /// The last change that has not been undone.

@@ -95,7 +95,12 @@ pub fn book(view: &View, wanted: NewBooking, principal: Principal, now: DateTime
 /// [`Refusal`], as [`book`].
 pub fn book_set(view: &View, new: NewIntent, principal: Principal, now: DateTime<Utc>) -> Decision {
     authorize(view, new.therapist, new.client, principal)?;
-    check_minutes(new.set.minutes(), view.service()?, principal)?;
+    let service = view.service()?;
+    let overrides = new.set.deviations().overrides.values();
+    let lengths = overrides.filter_map(|changed| changed.minutes);
+    for minutes in std::iter::once(new.set.minutes()).chain(lengths) {
+        check_minutes(minutes, service, principal)?;
+    }
     check_rules(&new.set)?;
     booked(view, new, principal, now)
 }
@@ -156,7 +161,11 @@ fn set(
 }
 
 /// Only the clinic gives a booking another length than its service has.
-fn check_minutes(minutes: u32, service: &Service, principal: Principal) -> Result<(), Refusal> {
+pub(crate) fn check_minutes(
+    minutes: u32,
+    service: &Service,
+    principal: Principal,
+) -> Result<(), Refusal> {
     if minutes == service.minutes || principal.role == Role::Admin {
         return Ok(());
     }

@@ -118,7 +118,9 @@ impl<'a> Ground<'a> {
         };
         let clashes = match prove(candidate, &calendar, self.availability) {
             Ok(certificate) => {
-                let offered = self.offered(&calendar, service, set, principal, now)?;
+                let (start, _) = set.zone().resolve(set.start());
+                let first = (start, set.end_of(start));
+                let offered = self.offered(service, set.start(), first, principal, now)?;
                 Refusal::check_clashes(offered, principal)?;
                 return Ok(certificate);
             }
@@ -141,28 +143,27 @@ impl<'a> Ground<'a> {
         })
     }
 
-    /// Why the first date is not offered to a client. Therapists and staff book any time that is
-    /// free.
-    fn offered(
+    /// Why a date is not offered to a client. Therapists and staff book any time that is free.
+    pub(crate) fn offered(
         &self,
-        calendar: &Calendar,
         service: &Service,
-        set: &RecurrenceSet,
+        recurrence_id: LocalDateTime,
+        (start, end): (DateTime<Utc>, DateTime<Utc>),
         principal: Principal,
         now: DateTime<Utc>,
     ) -> Result<Vec<Found>, Refusal> {
         let Role::Client(_) = principal.role else {
             return Ok(Vec::new());
         };
-        let recurrence_id = set.start();
-        let (start, _) = set.zone().resolve(recurrence_id);
-        let policy = service.slots.policy(set.minutes())?;
-        let mut obstacles = explain(calendar, self.availability, policy, now, start)?;
+        let minutes = u32::try_from((end - start).num_minutes()).unwrap_or(u32::MAX);
+        let policy = service.slots.policy(minutes)?;
+        let nobody = Calendar::default();
+        let mut obstacles = explain(&nobody, self.availability, policy, now, start)?;
         obstacles.retain(Obstacle::is_of_policy);
         let found = obstacles.into_iter().map(|obstacle| Found {
             recurrence_id,
             start,
-            end: set.end_of(start),
+            end,
             obstacle,
         });
         Ok(found.collect())

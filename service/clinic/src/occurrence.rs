@@ -11,6 +11,7 @@ use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, LocalDateTime, Window};
 
 use crate::access::{Action, Principal};
+use crate::booking::check_minutes;
 use crate::credit::{Posting, follow};
 use crate::free::Ground;
 use crate::policy::{free_until, intent_due_at, is_late};
@@ -71,6 +72,9 @@ pub fn touch(
     now: DateTime<Utc>,
 ) -> Decision {
     view.authorize(principal, Action::Book)?;
+    if let Touch::Amend(minutes) = touch {
+        check_minutes(minutes, view.service()?, principal)?;
+    }
     match &view.session {
         Some(session) => touch_session(view, session, touch, principal, expected, now),
         None => touch_virtual(view, recurrence_id, touch, principal, expected, now),
@@ -111,7 +115,15 @@ fn touch_virtual(
         && let Lookup::Occurrence(wanted) = after.set.lookup(recurrence_id)
     {
         let (start, end) = (wanted.start, wanted.end);
-        refuse_taken(view, (intent.id, recurrence_id), start, end, principal, now)?;
+        let address = (intent.id, recurrence_id);
+        refuse_taken(view, address, start, end, principal, now)?;
+        // One more date is a booking: a client books what is offered.
+        if touch == Touch::Add {
+            let ground = Ground::new(view, &[], &[])?;
+            let found =
+                ground.offered(view.service()?, recurrence_id, (start, end), principal, now)?;
+            Refusal::check_clashes(found, principal)?;
+        }
     }
     after.next_due_at = intent_due_at(&after, &view.known(after.id), now);
     let kind = match touch {

@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The resolutions that a booking comes with cannot be applied.
     #[error(transparent)]
     Remedy(#[from] RemedyError),
+    /// Only staff take back what somebody else has changed.
+    #[error("the last change is somebody else's: the clinic's staff can take it back")]
+    AnothersChange,
     /// A client wants to move a session inside its late window.
     #[error("a client reschedules until {free_until}, it is {now}")]
     TooLateToReschedule {

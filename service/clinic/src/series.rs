@@ -13,7 +13,7 @@ use scheduler_core::session::{self, Session, SessionState};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, SessionId, Window};
 
-use crate::access::{Action, Principal, Role};
+use crate::access::{Action, Actor, Principal, Role};
 use crate::credit::{Posting, follow};
 use crate::free::Ground;
 use crate::policy::{free_until, intent_due_at, is_late};
@@ -112,6 +112,12 @@ pub fn undo(
     view.authorize(principal, Action::Book)?;
     let intent = view.intent()?;
     Refusal::check_version(expected, intent.version)?;
+    if principal.role != Role::Admin
+        && let Some(change) = intent::undoable(intent.id, &view.records)
+        && change.cause.actor != Actor::Principal(principal).to_string()
+    {
+        return Err(Refusal::AnothersChange);
+    }
     let edited = intent::undo(intent, &view.records, &view.sessions, now)?;
     applied(view, edited, "series_change_undone", reason, principal, now)
 }

@@ -237,6 +237,7 @@ impl From<Refusal> for Problem {
             Refusal::Remedy(error) => remedy(error, detail),
             Refusal::Times(_) => Self::unprocessable("invalid_times", "hours", detail),
             Refusal::Policy(_) => Self::unprocessable("invalid_value", "slots", detail),
+            Refusal::AnothersChange => conflict("anothers_change", detail),
             Refusal::LeaseLost { .. } => conflict("lease_lost", detail),
             Refusal::NotDead { state } => conflict("not_dead", detail).with("state", state.name()),
             Refusal::TooLateToReschedule { free_until, now } => {

@@ -383,3 +383,51 @@ async fn what_another_tz_database_moves_is_reported() {
         "2026-03-09T18:00:00Z"
     );
 }
+
+/// What the clinic has decided stays decided, and one's own change can be taken back.
+#[tokio::test]
+async fn others_take_back_only_their_own_changes_and_lengths_are_the_clinic_s() {
+    let mondays = Mondays::open().await;
+    let (clinic, intent) = (&mondays.clinic, &mondays.intent);
+    let client = clinic.client_token(&mondays.parties.client).await;
+    let path = |what: &str| format!("/intents/{intent}/{what}");
+    mondays
+        .edit(
+            intent,
+            "pause",
+            json!({ "from": "2026-05-01", "until": "2026-05-20" }),
+        )
+        .await;
+    let answer = clinic.post_as(&client, &path("undo"), &json!({})).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);
+    assert_eq!(answer.body["code"], "anothers_change");
+    let rest = json!({ "from": "2026-06-01", "until": "2026-06-20" });
+    let answer = clinic.post_as(&client, &path("pause"), &rest).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let answer = clinic.post_as(&client, &path("undo"), &json!({})).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    // The one before is the clinic's again.
+    let answer = clinic.post_as(&client, &path("undo"), &json!({})).await;
+    assert_eq!(answer.body["code"], "anothers_change", "{}", answer.body);
+    let longer = path("occurrences/2026-03-16T18:00:00/amend");
+    let answer = clinic
+        .post_as(&client, &longer, &json!({ "minutes": 90 }))
+        .await;
+    assert_eq!(
+        answer.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{}",
+        answer.body
+    );
+    // One more date is a booking: on a step, as a client books.
+    let odd = path("occurrences/2026-03-18T10:07:00/add");
+    let answer = clinic.post_as(&client, &odd, &json!({})).await;
+    assert_eq!(
+        answer.body["clashes"][0]["reason"], "off_step",
+        "{}",
+        answer.body
+    );
+    let even = path("occurrences/2026-03-18T10:15:00/add");
+    let answer = clinic.post_as(&client, &even, &json!({})).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+}
