@@ -301,7 +301,7 @@ impl Cut<'_> {
             service: new.service,
             set: &new.set,
             regular: choice == Overrides::Drop,
-            taken: &[],
+            taken: None,
         };
         for session in self.sessions {
             if session.recurrence_id >= at && !self.is_over(session) {
@@ -320,8 +320,8 @@ pub(super) struct Target<'a> {
     pub(super) set: &'a RecurrenceSet,
     /// Whether sessions lose a time and a length of their own.
     pub(super) regular: bool,
-    /// The sessions that come back, as they were.
-    pub(super) taken: &'a [Taken],
+    /// Of a split that is undone, the sessions that it took along, as they were.
+    pub(super) taken: Option<&'a [Taken]>,
 }
 
 /// What becomes of one session that has not begun. A time or a length of its own stays, and what a
@@ -339,10 +339,8 @@ pub(super) fn rebound(
     };
     let moved = session.is_moved();
     let was = takes_place(old.lookup(session.recurrence_id), moved);
-    let taken = target
-        .taken
-        .iter()
-        .find(|taken| taken.session == session.id);
+    let mut known = target.taken.into_iter().flatten();
+    let taken = known.find(|taken| taken.session == session.id);
     let recurrence_id = match taken {
         Some(taken) => Some(taken.recurrence_id),
         None => map.to(session.recurrence_id),
@@ -354,9 +352,25 @@ pub(super) fn rebound(
     let (regular, _) = target.set.zone().resolve(recurrence_id);
     let length = session.ends_at - session.starts_at;
     let usual = length == TimeDelta::minutes(i64::from(old.minutes()));
-    let (starts_at, ends_at) = match taken {
-        Some(taken) => taken.was,
-        None => {
+    // One that was made since, of a date that is changed by hand in the segment it comes back to, and
+    // that nobody has moved, has the time of that: by the other rule it may have been the regular one.
+    let overrides = &target.set.deviations().overrides;
+    let by_hand = overrides.get(&recurrence_id);
+    let by_hand = by_hand.filter(|_| target.taken.is_some() && session.slot_version == 0);
+    let (starts_at, ends_at) = match (taken, by_hand) {
+        (Some(taken), _) => taken.was,
+        (None, Some(changed)) => {
+            let start = changed
+                .start
+                .map(|start| target.set.zone().resolve(start).0);
+            let starts_at = start.unwrap_or(regular);
+            let minutes = changed.minutes.unwrap_or(target.set.minutes());
+            (
+                starts_at,
+                starts_at + TimeDelta::minutes(i64::from(minutes)),
+            )
+        }
+        (None, None) => {
             let stays = moved && !target.regular;
             let starts_at = if stays { session.starts_at } else { regular };
             let ends_at = if usual || target.regular {
@@ -376,7 +390,7 @@ pub(super) fn rebound(
         starts_at,
         ends_at,
     };
-    let moved = if taken.is_some() {
+    let moved = if taken.is_some() || by_hand.is_some() {
         starts_at != regular
     } else {
         moved

@@ -308,7 +308,7 @@ impl Back<'_> {
             service: before.service,
             set: &before.set,
             regular: false,
-            taken: self.taken,
+            taken: Some(self.taken),
         };
         let mut returned = Vec::new();
         let mut changes = Vec::new();

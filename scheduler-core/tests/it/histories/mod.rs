@@ -90,3 +90,29 @@ proptest! {
         }
     }
 }
+
+/// Found by chance: the session of a date moved by hand was made after the amended rule had come to
+/// its time, and an undo took it to the time of the old rule.
+#[test]
+fn a_session_made_in_a_split_that_is_undone_has_the_time_its_date_was_moved_to() {
+    let booking = oracle::Booking {
+        date: chrono::NaiveDate::from_ymd_opt(2025, 1, 1).unwrap(),
+        hour: 7,
+        weekly: false,
+        interval: 2,
+        count: None,
+    };
+    let mut world = World::new(&booking);
+    for step in [
+        Step::Pause(0, None),
+        Step::Move(10, 2),
+        Step::AmendAll(0, 2, None),
+        Step::Wait(1),
+        Step::AmendAll(0, 0, None),
+        Step::Wait(15),
+        Step::Undo,
+    ] {
+        world.step(&step);
+        world.check(&step);
+    }
+}
