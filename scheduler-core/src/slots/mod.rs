@@ -134,8 +134,10 @@ pub fn explain(
     now: DateTime<Utc>,
     start: DateTime<Utc>,
 ) -> Result<Vec<Obstacle>, SetError> {
-    let instant = Window::new(start, start + TimeDelta::seconds(1))
-        .map_err(|_| SetError::BeyondZoneData { end: start })?;
+    let beyond = SetError::BeyondZoneData { end: start };
+    let after = start.checked_add_signed(TimeDelta::seconds(1));
+    let after = after.ok_or(beyond.clone())?;
+    let instant = Window::new(start, after).map_err(|_| beyond)?;
     refuse_beyond(policy, instant)?;
     Ok(Ground::new(calendar, availability, policy, now, instant)?.obstacles(start))
 }

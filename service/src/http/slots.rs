@@ -161,10 +161,11 @@ async fn free(
     Params(params): Params<FreeParams>,
 ) -> Result<Json<List<SlotBody>>, Problem> {
     let from = params.from.unwrap_or_else(|| app.clock.now());
-    let to = params.to.unwrap_or(from + TimeDelta::days(14));
+    let later = from.checked_add_signed(TimeDelta::days(14));
+    let to = params.to.or(later).unwrap_or(from);
     let window = Window::new(from, to)
         .map_err(|error| Problem::unprocessable("invalid_window", "to", error.to_string()))?;
-    if to - from > SEARCHED {
+    if to.signed_duration_since(from) > SEARCHED {
         let detail = "at most 92 days are searched at once";
         return Err(Problem::unprocessable("invalid_window", "to", detail));
     }
