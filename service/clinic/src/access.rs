@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use scheduler_core::intent::Intent;
 use scheduler_core::session::Party;
 use scheduler_core::{ClientId, TherapistId};
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,8 @@ pub enum Action {
     Read,
     /// Make it, or change what the clinic alone decides: people, services, credits.
     Administer,
-    /// Make a booking, or reschedule, skip or cancel in one; say when one works.
+    /// Make a booking, or reschedule, skip or cancel in one; say when one works; let others read
+    /// along in a calendar.
     Book,
     /// Say how a session went.
     Settle,
@@ -155,6 +157,17 @@ pub enum Resource {
     },
 }
 
+impl Resource {
+    /// The booking that an intent is.
+    #[must_use]
+    pub fn of(intent: &Intent) -> Self {
+        Self::Booking {
+            therapist: intent.therapist,
+            client: intent.client,
+        }
+    }
+}
+
 /// The policy: whether a principal may do this to that.
 ///
 /// Staff may do everything in their clinic, operators see to the service and to nothing else.
@@ -189,10 +202,10 @@ pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
             own && assigned && action == Action::Book
         }
         (Role::Client(_), Resource::Therapist(_)) => false,
-        (Role::Client(me), Resource::Client { id, .. }) => me == id && action == Action::Read,
-        (Role::Client(me), Resource::Booking { client, .. }) => {
-            me == client && matches!(action, Action::Read | Action::Book)
-        }
+        (
+            Role::Client(me),
+            Resource::Client { id: client, .. } | Resource::Booking { client, .. },
+        ) => me == client && matches!(action, Action::Read | Action::Book),
     }
 }
 

@@ -1,28 +1,37 @@
 //! Bookings as other calendars see them, and those that come from other calendars.
 
+use std::cmp::Reverse;
+
 use chrono::{DateTime, Utc};
-use scheduler_core::intent::{self, Changes, Edit, Intent, NewIntent, Overrides};
+use scheduler_core::intent::{self, Changes, Edit, Intent, IntentError, NewIntent, Overrides};
 use scheduler_core::session::{Session, SessionState};
-use scheduler_core::set::{Lookup, Override, SetError};
-use scheduler_core::{ClientId, Idempotent, IntentId, RecurrenceSet, ServiceId, TherapistId};
+use scheduler_core::set::{DEVIATIONS_MAX, Lookup, Override, SetError};
+use scheduler_core::{
+    ClientId, Idempotent, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId,
+};
 use uuid::Uuid;
 
-use crate::{Change, Commit, Decision, Journal, Recipient, Refusal, Subject};
+use crate::access::{Action, Principal, Resource, allow};
+use crate::{Change, Commit, Decision, Journal, Recipient, Refusal, Subject, View};
 
 /// What a feed or file calls every appointment: whoever reads along learns nothing.
 pub const SUMMARY: &str = "Appointment";
 
-/// A segment with what its sessions say in the place of what its rule says of them.
+/// A segment with what its sessions say in the place of what its rule says of them: the latest of
+/// them, if a set cannot deviate in so many dates ([`DEVIATIONS_MAX`]).
 ///
 /// # Errors
-/// [`SetError::TooManyDeviations`].
+/// [`SetError`], if the set could not be made.
 pub fn as_lived(intent: &Intent, sessions: &[Session]) -> Result<RecurrenceSet, SetError> {
     let set = &intent.set;
     let mut deviations = set.deviations().clone();
-    for session in sessions
-        .iter()
-        .filter(|session| session.intent == intent.id)
-    {
+    let own = sessions.iter();
+    let mut own: Vec<&Session> = own.filter(|session| session.intent == intent.id).collect();
+    own.sort_by_key(|session| Reverse(session.recurrence_id));
+    for session in own {
+        if deviations.count() >= DEVIATIONS_MAX {
+            break;
+        }
         let at = session.recurrence_id;
         if matches!(set.lookup(at), Lookup::NotGenerated | Lookup::Excluded) {
             continue;
@@ -55,22 +64,77 @@ pub fn sequence(intent: &Intent, sessions: &[Session]) -> u32 {
 }
 
 /// What is still to come of a series that another calendar kept, as a booking: the whole of it if
-/// it begins in the future, else what its rule gives from now on, with what is left of COUNT and
-/// with its dates that were changed.
+/// it begins in the future, else what its rule gives from now on, with what is left of COUNT, with
+/// its dates that were changed, and with those of before that were moved to after now.
 ///
 /// # Errors
 /// [`Refusal`] if nothing is to come, or it cannot be cut.
 pub fn to_come(set: &RecurrenceSet, now: DateTime<Utc>) -> Result<RecurrenceSet, Refusal> {
-    if set.zone().resolve(set.start()).0 >= now {
+    let starts = |at: LocalDateTime| set.zone().resolve(at).0;
+    if starts(set.start()) >= now {
         return Ok(set.clone());
     }
+    let mut put_off = Vec::new();
+    for (at, changed) in &set.deviations().overrides {
+        let is_over = starts(*at) < now && matches!(set.lookup(*at), Lookup::Occurrence(_));
+        match changed.start {
+            Some(start) if is_over && !changed.cancelled && starts(start) >= now => {
+                put_off.push((*at, start, changed.minutes));
+            }
+            _ => {}
+        }
+    }
     let next = set.compile().next_after(now)?;
-    let Some(next) = next else {
-        return Err(Refusal::Intent(intent::IntentError::NothingLeft {
-            command: "import",
-            now,
-        }));
+    let mut rest = match (next, put_off.first()) {
+        (Some(next), _) => from_there(set, next.recurrence_id, now)?,
+        (None, Some((_, start, _))) => RecurrenceSet::new(*start, set.zone(), set.minutes())?,
+        (None, None) => {
+            return Err(Refusal::Intent(IntentError::NothingLeft {
+                command: "import",
+                now,
+            }));
+        }
     };
+    let mut deviations = rest.deviations().clone();
+    let brought_forward = deviations.overrides.iter().filter(|(_, changed)| {
+        let start = changed.start.filter(|_| !changed.cancelled);
+        start.is_some_and(|start| starts(start) < now)
+    });
+    let brought_forward: Vec<LocalDateTime> = brought_forward.map(|(at, _)| *at).collect();
+    for at in brought_forward {
+        deviations.overrides.remove(&at);
+        deviations.exclusions.insert(at);
+    }
+    for (at, start, minutes) in put_off {
+        let is_first = next.is_none() && start == rest.start();
+        if !is_first && rest.lookup(start) != Lookup::NotGenerated {
+            return Err(Refusal::Intent(IntentError::Collides {
+                recurrence_id: at,
+                with: start,
+                start: starts(start),
+            }));
+        }
+        if !is_first {
+            deviations.additions.insert(start);
+        }
+        if minutes.is_some_and(|minutes| minutes != rest.minutes()) {
+            let longer = Override {
+                minutes,
+                ..Override::default()
+            };
+            deviations.overrides.insert(start, longer);
+        }
+    }
+    rest = rest.with_deviations(deviations)?;
+    Ok(rest)
+}
+
+/// What a set's rule gives from one of its dates on.
+fn from_there(
+    set: &RecurrenceSet,
+    at: LocalDateTime,
+    now: DateTime<Utc>,
+) -> Result<RecurrenceSet, Refusal> {
     let nobody = Uuid::nil();
     let whole = NewIntent {
         id: IntentId(nobody),
@@ -80,7 +144,7 @@ pub fn to_come(set: &RecurrenceSet, now: DateTime<Utc>) -> Result<RecurrenceSet,
         set: set.clone(),
     };
     let cut = Edit::Split {
-        at: next.recurrence_id,
+        at,
         into: IntentId(Uuid::from_u128(1)),
         changes: Changes::default(),
         overrides: Overrides::Carry,
@@ -113,12 +177,31 @@ pub fn check_rules(set: &RecurrenceSet) -> Result<(), Refusal> {
 /// the old one.
 ///
 /// # Errors
-/// None.
-pub fn change_feed(whose: Recipient, secret: Option<[u8; 32]>) -> Decision {
-    let subject = match whose {
-        Recipient::Client(id) => Subject::Client(id),
-        Recipient::Therapist(id) => Subject::Therapist(id),
+/// [`Refusal::NotFound`] if there is no such person, or their feed is not the principal's to give.
+pub fn change_feed(
+    view: &View,
+    whose: Recipient,
+    secret: Option<[u8; 32]>,
+    principal: Principal,
+) -> Decision {
+    let (subject, resource, what) = match whose {
+        Recipient::Client(id) => {
+            let assigned = view.client.as_ref().and_then(|client| client.therapist);
+            (
+                Subject::Client(id),
+                Resource::Client { id, assigned },
+                "client",
+            )
+        }
+        Recipient::Therapist(id) => (Subject::Therapist(id), Resource::Therapist(id), "therapist"),
     };
+    if !allow(principal, Action::Book, resource) {
+        return Err(Refusal::NotFound { what });
+    }
+    match whose {
+        Recipient::Client(_) => drop(view.client()?),
+        Recipient::Therapist(_) => drop(view.therapist()?),
+    }
     let kind = match secret {
         Some(_) => "feed_opened",
         None => "feed_closed",

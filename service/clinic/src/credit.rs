@@ -9,7 +9,7 @@ use scheduler_core::session::{Event, Party, Session};
 use uuid::Uuid;
 
 use crate::people::LateRule;
-use crate::{Change, Refusal, View};
+use crate::{Change, Principal, Refusal, View};
 
 /// Entries on their way into an account.
 #[derive(Debug, Clone)]
@@ -249,4 +249,28 @@ pub(crate) fn give_back(
         }
         (posting, _) => Ok(posting),
     }
+}
+
+/// A session that takes place after all is paid for once: what calling it off late has cost comes
+/// back first, unless it was given back before.
+pub(crate) fn take_back_forfeit(
+    view: &View,
+    posting: Posting,
+    session: &Session,
+    principal: Principal,
+    now: DateTime<Utc>,
+) -> Result<Posting, Refusal> {
+    let entry = Key::forfeit(hold_of(session));
+    let is_there = |key: &Key| view.entries.iter().any(|entry| entry.key == *key);
+    if !is_there(&entry) || is_there(&Key::reversed(&entry)) {
+        return Ok(posting);
+    }
+    let reason = "reopened".parse();
+    let command = Command::Reverse {
+        entry,
+        actor: principal.identity(),
+        reason: reason.map_err(|_| Refusal::NothingForfeited)?,
+    };
+    let reversed = posting.clone().post(&view.entries, &command, now)?;
+    Ok(reversed.unwrap_or(posting))
 }

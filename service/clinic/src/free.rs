@@ -10,10 +10,10 @@ use scheduler_core::proof::{
     CERTIFIED_MIN, Candidate, Certificate, Found, Obstacle, Unproven, each_clash, prove,
 };
 use scheduler_core::session::Session;
-use scheduler_core::set::{Lookup, SetError};
+use scheduler_core::set::{Occurrence, SetError};
 use scheduler_core::slots::{SlotPolicy, alternatives, explain};
 use scheduler_core::zone::END_OF_ZONE_DATA;
-use scheduler_core::{IntentId, LocalDateTime, RecurrenceSet, ServiceId};
+use scheduler_core::{Compiled, IntentId, LocalDateTime, RecurrenceSet, ServiceId, Window};
 
 use crate::policy::{ALTERNATIVES, CLASHES_LISTED_MAX};
 use crate::{Principal, Refusal, Role, Service, View};
@@ -58,18 +58,23 @@ impl<'a> Ground<'a> {
         self.buffers.get(&service).copied().unwrap_or_default()
     }
 
-    /// What is in the way of the occurrences of a set that have no session and do not take place
-    /// yet by another set, through all time that is known.
+    /// The recurrence-ids of an intent that are sessions.
+    fn real(&self, id: IntentId) -> BTreeSet<LocalDateTime> {
+        let own = self.sessions.iter().filter(|session| session.intent == id);
+        own.map(|session| session.recurrence_id).collect()
+    }
+
+    /// What is in the way of the occurrences of an intent that have no session and take time which
+    /// the booking has not had, through all time that is known.
     pub(crate) fn clashes(
         &self,
-        id: IntentId,
-        (service, set): (ServiceId, &RecurrenceSet),
-        before: Option<&RecurrenceSet>,
+        intent: &Intent,
+        had: &Had,
         now: DateTime<Utc>,
     ) -> Result<Vec<Found>, Refusal> {
-        let buffers = self.buffers(service);
-        let own = self.sessions.iter().filter(|session| session.intent == id);
-        let real: BTreeSet<LocalDateTime> = own.map(|session| session.recurrence_id).collect();
+        let (id, set) = (intent.id, &intent.set);
+        let buffers = self.buffers(intent.service);
+        let real = self.real(id);
         let others = self.intents.iter().filter(|intent| intent.id != id);
         let calendar = Calendar::new(others.copied(), &self.sessions, |id| self.buffers(id));
         let candidate = Candidate {
@@ -77,15 +82,11 @@ impl<'a> Ground<'a> {
             buffers,
             from: now,
         };
-        let takes_place = |at: LocalDateTime| match before.map(|before| before.lookup(at)) {
-            Some(Lookup::Occurrence(before)) if !before.cancelled => Some(before.start),
-            _ => None,
-        };
         let within = |until| {
             let mut found = Vec::new();
             each_clash(candidate, until, &calendar, self.availability, |clash| {
-                let at = clash.recurrence_id;
-                if !real.contains(&at) && takes_place(at) != Some(clash.start) {
+                let is_real = real.contains(&clash.recurrence_id);
+                if !is_real && !had.covers((clash.start, clash.end)) {
                     found.push(clash);
                 }
             })?;
@@ -143,6 +144,32 @@ impl<'a> Ground<'a> {
         })
     }
 
+    /// Why the first date on which an intent takes time that the booking has not had is not offered
+    /// to a client.
+    pub(crate) fn first_offered(
+        &self,
+        service: &Service,
+        intent: &Intent,
+        had: &Had,
+        principal: Principal,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Found>, Refusal> {
+        let Role::Client(_) = principal.role else {
+            return Ok(Vec::new());
+        };
+        let real = self.real(intent.id);
+        let first = intent.set.first_from(now, |one| {
+            !real.contains(&one.recurrence_id) && !had.covers((one.start, one.end))
+        });
+        match first {
+            None => Ok(Vec::new()),
+            Some(first) => {
+                let time = (first.start, first.end);
+                self.offered(service, first.recurrence_id, time, principal, now)
+            }
+        }
+    }
+
     /// Why a date is not offered to a client. Therapists and staff book any time that is free.
     pub(crate) fn offered(
         &self,
@@ -174,13 +201,12 @@ impl<'a> Ground<'a> {
         &self,
         (id, recurrence_id): (IntentId, LocalDateTime),
         service: ServiceId,
-        start: DateTime<Utc>,
-        end: DateTime<Utc>,
+        (start, end): (DateTime<Utc>, DateTime<Utc>),
         now: DateTime<Utc>,
     ) -> Result<Vec<Found>, Refusal> {
         let itself = |obstacle: &Obstacle| match *obstacle {
             Obstacle::Busy { with, .. } => with == (id, recurrence_id),
-            // Whoever moves a date need not keep to what is offered.
+            // Asked by `offered`, of those whom it binds.
             _ => obstacle.is_of_policy(),
         };
         let minutes = u32::try_from((end - start).num_minutes()).unwrap_or(u32::MAX);
@@ -196,6 +222,27 @@ impl<'a> Ground<'a> {
             obstacle,
         });
         Ok(found.collect())
+    }
+}
+
+/// The time that a booking has had before it is changed.
+pub(crate) struct Had(Vec<Compiled>);
+
+impl Had {
+    pub(crate) fn by<'a>(sets: impl Iterator<Item = &'a RecurrenceSet>) -> Self {
+        Self(sets.map(RecurrenceSet::compile).collect())
+    }
+
+    /// Whether an appointment of it took all of this time.
+    fn covers(&self, (start, end): (DateTime<Utc>, DateTime<Utc>)) -> bool {
+        let Ok(window) = Window::new(start, end) else {
+            return false;
+        };
+        let covers = |one: &Occurrence| !one.cancelled && one.start <= start && end <= one.end;
+        self.0.iter().any(|set| {
+            let there = set.overlapping(window);
+            there.is_ok_and(|there| there.iter().any(covers))
+        })
     }
 }
 

@@ -109,7 +109,8 @@ fn is_taken(taken: &[Session], session: &Session) -> bool {
     })
 }
 
-fn new_session(intent: &Intent, occurrence: &Occurrence) -> Session {
+/// The session that an occurrence becomes, without a credit yet.
+pub(crate) fn new_session(intent: &Intent, occurrence: &Occurrence) -> Session {
     Session {
         id: SessionId::of_occurrence(intent.id, occurrence.recurrence_id),
         intent: intent.id,

@@ -23,6 +23,7 @@ pub mod people;
 pub mod personal_data;
 pub mod plan;
 pub mod policy;
+pub mod reassignment;
 pub mod refusal;
 pub mod registration;
 pub mod scope;

@@ -57,7 +57,7 @@ pub struct Notification {
 pub enum NotificationKind {
     /// The session will take place.
     Scheduled,
-    /// It has another time.
+    /// It has another time, or another therapist.
     Rescheduled,
     /// It was called off.
     Cancelled,

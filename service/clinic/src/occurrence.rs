@@ -114,16 +114,13 @@ fn touch_virtual(
     if let Touch::Reschedule(_) | Touch::Amend(_) | Touch::Add = touch
         && let Lookup::Occurrence(wanted) = after.set.lookup(recurrence_id)
     {
-        let (start, end) = (wanted.start, wanted.end);
         let address = (intent.id, recurrence_id);
-        refuse_taken(view, address, start, end, principal, now)?;
-        // One more date is a booking: a client books what is offered.
-        if touch == Touch::Add {
-            let ground = Ground::new(view, &[], &[])?;
-            let found =
-                ground.offered(view.service()?, recurrence_id, (start, end), principal, now)?;
-            Refusal::check_clashes(found, principal)?;
-        }
+        let had = match intent.set.lookup(recurrence_id) {
+            Lookup::Occurrence(was) if !was.cancelled => Some((was.start, was.end)),
+            _ => None,
+        };
+        let time = (wanted.start, wanted.end);
+        refuse_taken(view, address, had, time, principal, now)?;
     }
     after.next_due_at = intent_due_at(&after, &view.known(after.id), now);
     let kind = match touch {
@@ -185,7 +182,8 @@ fn touch_session(
     {
         let address = (session.intent, session.recurrence_id);
         refuse_late(view, session.starts_at, principal.party(), now)?;
-        refuse_taken(view, address, starts_at, ends_at, principal, now)?;
+        let had = Some((session.starts_at, session.ends_at));
+        refuse_taken(view, address, had, (starts_at, ends_at), principal, now)?;
     }
     let posting = Posting::of(view.account()?);
     let posting = follow(view, posting, session, &event, now)?;
@@ -207,16 +205,22 @@ fn refuse_late(
     Err(Refusal::TooLateToReschedule { free_until, now })
 }
 
+/// Refuses a time that is not free, or that is not offered to a client. What was within the time
+/// that it `had` stays there, whatever the therapist's hours are by now.
 fn refuse_taken(
     view: &View,
     address: (IntentId, LocalDateTime),
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
+    had: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    time: (DateTime<Utc>, DateTime<Utc>),
     principal: Principal,
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    let service = view.service()?.id;
+    if had.is_some_and(|had| had.0 <= time.0 && time.1 <= had.1) {
+        return Ok(());
+    }
+    let service = view.service()?;
     let ground = Ground::new(view, &[], &[])?;
-    let found = ground.clashes_of_one(address, service, start, end, now)?;
+    let mut found = ground.offered(service, address.1, time, principal, now)?;
+    found.extend(ground.clashes_of_one(address, service.id, time, now)?);
     Refusal::check_clashes(found, principal)
 }

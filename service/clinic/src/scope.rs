@@ -236,6 +236,16 @@ impl View {
         self.service.as_ref().ok_or(not_found("service"))
     }
 
+    /// The service of this id, where all are in view.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn service_of(&self, id: ServiceId) -> Result<&Service, Refusal> {
+        let mut known = self.services.iter().chain(&self.service);
+        let found = known.find(|service| service.id == id);
+        found.ok_or(not_found("service"))
+    }
+
     /// # Errors
     /// [`Refusal::NotFound`].
     pub fn subscription(&self) -> Result<&Subscription, Refusal> {
@@ -279,12 +289,7 @@ impl View {
     /// # Errors
     /// [`Refusal::NotFound`].
     pub fn authorize(&self, principal: Principal, action: Action) -> Result<(), Refusal> {
-        let intent = self.intent()?;
-        let resource = Resource::Booking {
-            therapist: intent.therapist,
-            client: intent.client,
-        };
-        if allow(principal, action, resource) {
+        if allow(principal, action, Resource::of(self.intent()?)) {
             Ok(())
         } else {
             Err(not_found("intent"))

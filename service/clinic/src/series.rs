@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use ledger_core::ReasonCode;
-use scheduler_core::intent::{self, Edit, Edited, Event, Fate, Intent, Opened, SessionChange};
-use scheduler_core::session::{self, Session, SessionState};
+use scheduler_core::intent::{
+    self, Edit, Edited, Event, Fate, Intent, IntentError, Opened, Record, SessionChange,
+};
+use scheduler_core::session::{self, Party, Session, SessionState};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, SessionId, Window};
 
-use crate::access::{Action, Actor, Principal, Role};
-use crate::credit::{Posting, follow};
-use crate::free::Ground;
+use crate::access::{Action, Actor, Principal, Resource, Role, allow};
+use crate::credit::{Posting, follow, take_back_forfeit};
+use crate::free::{Ground, Had};
 use crate::policy::{free_until, intent_due_at, is_late};
 use crate::session_change::{due_at, fund_waiting};
 use crate::{
@@ -41,20 +43,22 @@ pub fn scope(intent: IntentId, edit: &Edit, now: DateTime<Utc>) -> Result<Scope,
     })
 }
 
-/// What taking the last change back has to see.
+/// What taking the last change of a segment back has to see. Of one that nobody has changed since it
+/// was split off, that is the split: its predecessor's change.
 ///
 /// # Errors
 /// [`Refusal::Invalid`] at the end of the zone data.
-pub fn undo_scope(intent: IntentId, now: DateTime<Utc>) -> Result<Scope, Refusal> {
+pub fn undo_scope(named: &Intent, now: DateTime<Utc>) -> Result<Scope, Refusal> {
+    let split_from = named.continues.filter(|_| named.version == 1);
     Ok(Scope::Series {
-        intent,
+        intent: split_from.unwrap_or(named.id),
         therapist: None,
         window: to_come(now)?,
         history: true,
     })
 }
 
-fn to_come(now: DateTime<Utc>) -> Result<Window, Refusal> {
+pub(crate) fn to_come(now: DateTime<Utc>) -> Result<Window, Refusal> {
     Window::new(now, END_OF_ZONE_DATA).map_err(|_| Refusal::Invalid {
         field: "now",
         value: now.to_string(),
@@ -78,6 +82,11 @@ pub fn edit(
     let intent = view.intent()?;
     Refusal::check_version(expected, intent.version)?;
     refuse_what_staff_decides(edit, principal)?;
+    if let Edit::Amend { changes, .. } | Edit::Split { changes, .. } = edit
+        && let Some(service) = changes.service
+    {
+        view.service_of(service)?;
+    }
     let own = view.sessions.iter();
     let own: Vec<Session> = own
         .filter(|session| session.intent == intent.id)
@@ -97,13 +106,15 @@ pub fn edit(
     applied(view, edited, kind, reason, principal, now)
 }
 
-/// Takes the last change of an intent back, while nothing of it has happened.
+/// Takes the last change of the named segment back, while nothing of it has happened. `expected` is
+/// asked of what is named, which need not be what is changed ([`undo_scope`]).
 ///
 /// # Errors
 /// [`Refusal`] if it is not the principal's, there is nothing to undo, or a time is not free any
 /// more.
 pub fn undo(
     view: &View,
+    named: IntentId,
     reason: Option<&ReasonCode>,
     principal: Principal,
     expected: Option<u64>,
@@ -111,15 +122,43 @@ pub fn undo(
 ) -> Decision {
     view.authorize(principal, Action::Book)?;
     let intent = view.intent()?;
-    Refusal::check_version(expected, intent.version)?;
+    let mut known = view.segments.iter().chain([intent]);
+    let named = known.find(|segment| segment.id == named);
+    let named = named.ok_or(Refusal::NotFound { what: "intent" })?;
+    if !allow(principal, Action::Book, Resource::of(named)) {
+        return Err(Refusal::NotFound { what: "intent" });
+    }
+    Refusal::check_version(expected, named.version)?;
+    let last = intent::undoable(intent.id, &view.records);
+    if named.id != intent.id {
+        refuse_unless_split(view, named.id, last)?;
+    }
     if principal.role != Role::Admin
-        && let Some(change) = intent::undoable(intent.id, &view.records)
+        && let Some(change) = last
         && change.cause.actor != Actor::Principal(principal).to_string()
     {
         return Err(Refusal::AnothersChange);
     }
     let edited = intent::undo(intent, &view.records, &view.sessions, now)?;
     applied(view, edited, "series_change_undone", reason, principal, now)
+}
+
+/// A split can only be undone as the last change of what was split.
+fn refuse_unless_split(view: &View, named: IntentId, last: Option<&Record>) -> Result<(), Refusal> {
+    let split = |record: &Record| match &record.event {
+        Event::Split {
+            at, into, detached, ..
+        } => (*into == named || detached.contains(&named)).then_some(*at),
+        _ => None,
+    };
+    if last.and_then(split).is_some() {
+        return Ok(());
+    }
+    let refusal = match view.records.iter().find_map(split) {
+        Some(recurrence_id) => IntentError::Overtaken { recurrence_id },
+        None => IntentError::NothingToUndo,
+    };
+    Err(refusal.into())
 }
 
 /// Therapists and clients say when they meet; the rest is the clinic's to decide.
@@ -144,7 +183,7 @@ fn refuse_what_staff_decides(edit: &Edit, principal: Principal) -> Result<(), Re
     }
 }
 
-fn staff_decides(field: &'static str, value: &impl ToString) -> Refusal {
+pub(crate) fn staff_decides(field: &'static str, value: &impl ToString) -> Refusal {
     Refusal::Invalid {
         field,
         value: value.to_string(),
@@ -210,15 +249,7 @@ fn applied(
         _ => None,
     });
     let ids: Vec<SessionId> = changed.iter().map(|one| one.after.id).collect();
-    for one in in_order(changed) {
-        let told = told(&one, now);
-        changes.push(if one.rebound {
-            Change::Rebound(one.after)
-        } else {
-            Change::Session(one.after)
-        });
-        changes.extend(told.map(Change::Notify));
-    }
+    changes.extend(in_order(changed, now));
     let funded = fund_waiting(view, posting, &ids, now, &mut changes)?;
     let happened = |intent, event| Happened { intent, event };
     let mut events = vec![happened(intent.id, event)];
@@ -251,8 +282,6 @@ fn changed(
     principal: Principal,
     now: DateTime<Utc>,
 ) -> Result<(Vec<Changed>, Posting), Refusal> {
-    let service = view.service()?;
-    let party = principal.party();
     let mut posting = Posting::of(view.account()?);
     let mut changed: BTreeMap<SessionId, Changed> = BTreeMap::new();
     for &SessionChange { session: id, fate } in fates {
@@ -263,35 +292,59 @@ fn changed(
             after: before.clone(),
             rebound: false,
         });
-        let late = is_late(one.before.starts_at, service, party, now);
+        let party = principal.party();
+        let late = is_late(one.before.starts_at, view.service()?, party, now);
         if let Fate::Rebind(to) = fate
             && late
             && one.before.state.is_live()
             && to.starts_at != one.before.starts_at
         {
-            let free_until = free_until(one.before.starts_at, service);
+            let free_until = free_until(one.before.starts_at, view.service()?);
             return Err(Refusal::TooLateToReschedule { free_until, now });
         }
-        let command = fate.command(party, late);
-        let Idempotent::Applied(event) = session::decide(&one.after, &command, now)? else {
-            continue;
-        };
-        posting = follow(view, posting, &one.after, &event, now)?;
-        one.after = session::evolve(one.after.clone(), &event);
-        one.rebound |= matches!(event, session::Event::Rebound { .. });
-        if fate == Fate::Reopen {
-            let (next, held) = posting.hold(&one.after, now)?;
-            posting = next;
-            if held
-                && let Idempotent::Applied(event) =
-                    session::decide(&one.after, &session::Command::Fund, now)?
-            {
-                one.after = session::evolve(one.after.clone(), &event);
+        for command in commands(one, fate, party, late) {
+            let Idempotent::Applied(event) = session::decide(&one.after, &command, now)? else {
+                continue;
+            };
+            if event == session::Event::Reopened {
+                posting = take_back_forfeit(view, posting, &one.after, principal, now)?;
+            }
+            posting = follow(view, posting, &one.after, &event, now)?;
+            one.after = session::evolve(one.after.clone(), &event);
+            one.rebound |= matches!(event, session::Event::Rebound { .. });
+            if event == session::Event::Reopened {
+                let (next, held) = posting.hold(&one.after, now)?;
+                posting = next;
+                if held
+                    && let Idempotent::Applied(event) =
+                        session::decide(&one.after, &session::Command::Fund, now)?
+                {
+                    one.after = session::evolve(one.after.clone(), &event);
+                }
             }
         }
+        let service = view.service_of(one.after.service)?;
         one.after.next_due_at = due_at(&one.after, service, now);
     }
     Ok((changed.into_values().collect(), posting))
+}
+
+/// What is asked of a session. One that becomes another service's is paid for anew: the credit that
+/// is held for it is the old one's.
+fn commands(one: &Changed, fate: Fate, party: Party, late: bool) -> Vec<session::Command> {
+    let command = fate.command(party, late);
+    match fate {
+        Fate::Rebind(to)
+            if to.service != one.after.service && one.after.state == SessionState::Scheduled =>
+        {
+            let call_off = session::Command::CallOff {
+                by: Party::Clinic,
+                late: false,
+            };
+            vec![call_off, command, session::Command::Reopen]
+        }
+        _ => vec![command],
+    }
 }
 
 /// What the client is told of a session, if anything.
@@ -301,7 +354,9 @@ fn told(one: &Changed, now: DateTime<Utc>) -> Option<Notification> {
     let kind = match after.state {
         SessionState::Cancelled { .. } if was_on => NotificationKind::Cancelled,
         SessionState::Scheduled if !was_on => NotificationKind::Scheduled,
-        SessionState::Scheduled if before.starts_at != after.starts_at => {
+        SessionState::Scheduled
+            if (before.starts_at, before.therapist) != (after.starts_at, after.therapist) =>
+        {
             NotificationKind::Rescheduled
         }
         _ => return None,
@@ -309,22 +364,49 @@ fn told(one: &Changed, now: DateTime<Utc>) -> Option<Notification> {
     Some(Notification::to_client(kind, after, now))
 }
 
-/// The sessions in an order in which none takes time that another has not left yet: those that are
-/// called off, those that move later with the last first, those that move earlier, what comes back.
-fn in_order(mut changed: Vec<Changed>) -> Vec<Changed> {
-    changed.sort_by_key(|Changed { before, after, .. }| {
-        let starts = after.starts_at.timestamp();
-        match (before.state.is_live(), after.state.is_live()) {
-            (_, false) => (0, starts),
-            (true, true) if after.starts_at > before.starts_at => (1, -starts),
-            (true, true) => (2, starts),
-            (false, true) => (3, starts),
-        }
+/// The sessions' rows in an order in which none takes time that another has not left yet, each with
+/// what the client is told. Where they are in each other's way in a circle, one leaves first.
+fn in_order(changed: Vec<Changed>, now: DateTime<Utc>) -> Vec<Change> {
+    let with_notice = changed.into_iter().map(|one| {
+        let told = told(&one, now);
+        (one, told)
     });
-    changed
+    let mut rest: Vec<(Changed, Option<Notification>)> = with_notice.collect();
+    let mut rows = Vec::new();
+    while !rest.is_empty() {
+        let in_the_way = |one: &Session, other: &Session| {
+            one.id != other.id
+                && other.state.is_live()
+                && other.starts_at < one.ends_at
+                && one.starts_at < other.ends_at
+        };
+        let is_free = |(one, _): &(Changed, _)| {
+            let mut others = rest.iter();
+            let taken = others.any(|(other, _)| in_the_way(&one.after, &other.before));
+            !(one.after.state.is_live() && taken)
+        };
+        if let Some(next) = rest.iter().position(is_free) {
+            let (one, told) = rest.remove(next);
+            rows.push(if one.rebound {
+                Change::Rebound(one.after)
+            } else {
+                Change::Session(one.after)
+            });
+            rows.extend(told.map(Change::Notify));
+        } else if let Some((one, _)) = rest.iter_mut().find(|(one, _)| one.before.state.is_live()) {
+            let called_off = session::Event::CalledOff {
+                by: Party::Clinic,
+                late: false,
+            };
+            one.before = session::evolve(one.before.clone(), &called_off);
+            rows.push(Change::Session(one.before.clone()));
+        }
+    }
+    rows
 }
 
-/// Refuses an edit that takes time that is not free.
+/// Refuses an edit that takes time that is not free, or that is not offered to a client. What
+/// keeps its time keeps it, whatever the therapist's hours are by now.
 fn refuse_taken(
     view: &View,
     event: &Event,
@@ -336,29 +418,40 @@ fn refuse_taken(
     let before = view.intent()?;
     let after: Vec<Session> = changed.iter().map(|one| one.after.clone()).collect();
     let ground = Ground::new(view, segments, &after)?;
+    let is_moved = matches!(event, Event::Split { .. });
     let mut found = Vec::new();
     for segment in segments {
-        let takes_more = match (segment.id == before.id, event) {
-            (true, Event::Resumed { .. } | Event::Undone { .. }) => Some(&before.set),
-            (true, _) => continue,
-            (false, Event::Split { .. }) => None,
-            (false, _) => continue,
+        let takes_time = match event {
+            Event::Resumed { .. } | Event::Undone { .. } => segment.id == before.id,
+            Event::Split { .. } => segment.id != before.id,
+            _ => false,
         };
-        found.extend(ground.clashes(
-            segment.id,
-            (segment.service, &segment.set),
-            takes_more,
-            now,
-        )?);
+        if !takes_time {
+            continue;
+        }
+        let changed = |was: &&Intent| segments.iter().any(|after| after.id == was.id);
+        let was = view.segments.iter().chain([before]).filter(changed);
+        let was = was.filter(|was| was.therapist == segment.therapist);
+        let had = Had::by(was.map(|was| &was.set));
+        if is_moved {
+            let service = view.service_of(segment.service)?;
+            found.extend(ground.first_offered(service, segment, &had, principal, now)?);
+        }
+        found.extend(ground.clashes(segment, &had, now)?);
     }
     for Changed { before, after, .. } in changed {
-        let place = |one: &Session| (one.starts_at, one.ends_at, one.therapist);
-        let comes =
-            after.state.is_live() && (!before.state.is_live() || place(before) != place(after));
-        if comes {
+        let stays = before.state.is_live()
+            && before.therapist == after.therapist
+            && before.starts_at <= after.starts_at
+            && after.ends_at <= before.ends_at;
+        if after.state.is_live() && !stays {
             let address = (after.intent, after.recurrence_id);
-            let (start, end) = (after.starts_at, after.ends_at);
-            found.extend(ground.clashes_of_one(address, after.service, start, end, now)?);
+            let time = (after.starts_at, after.ends_at);
+            if is_moved {
+                let service = view.service_of(after.service)?;
+                found.extend(ground.offered(service, address.1, time, principal, now)?);
+            }
+            found.extend(ground.clashes_of_one(address, after.service, time, now)?);
         }
     }
     Refusal::check_clashes(found, principal)

@@ -6,9 +6,10 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use scheduler_core::availability::{DayHours, Hours};
 use scheduler_core::calendar::{Calendar, Item, calendar};
 use scheduler_core::intent::Intent;
+use scheduler_core::proof::Obstacle;
 use scheduler_core::session::Session;
 use scheduler_core::set::SetError;
-use scheduler_core::slots::{Ranking, SearchError, Slot, free_slots};
+use scheduler_core::slots::{Ranking, SearchError, Slot, explain, free_slots};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId, Window, Zone};
 use serde_json::{Value, json};
@@ -194,6 +195,25 @@ pub fn proposals<'a>(
         open.push((item, slot.map(|slot| zone.local(slot.start))));
     }
     Ok(open)
+}
+
+/// Whether a therapist could have an appointment of somebody else's, at its time: `standing` is their
+/// calendar, with what else the client has.
+///
+/// # Errors
+/// [`Refusal`] if that cannot be computed.
+pub fn could_have(
+    therapist: &Therapist,
+    item: &Item<'_>,
+    standing: &Calendar,
+    rules: impl Fn(ServiceId) -> SlotRules,
+    now: DateTime<Utc>,
+) -> Result<bool, Refusal> {
+    let minutes = u32::try_from((item.end() - item.start()).num_minutes()).unwrap_or(u32::MAX);
+    let policy = rules(parts(item).service).policy(minutes)?;
+    let availability = therapist.times.availability();
+    let obstacles = explain(standing, availability, policy, now, item.start())?;
+    Ok(obstacles.iter().all(Obstacle::is_of_policy))
 }
 
 /// What both kinds of appointment have.

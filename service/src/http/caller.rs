@@ -69,11 +69,7 @@ impl Caller {
     pub(super) async fn intent(&self, app: &App, id: Uuid) -> Result<Intent, Problem> {
         let intent = app.store.intent(self.0.clinic, IntentId(id)).await?;
         let intent = intent.ok_or_else(|| Problem::not_found("intent"))?;
-        let resource = Resource::Booking {
-            therapist: intent.therapist,
-            client: intent.client,
-        };
-        self.may(Action::Read, resource, "intent")?;
+        self.may(Action::Read, Resource::of(&intent), "intent")?;
         Ok(intent)
     }
 
@@ -111,9 +107,7 @@ impl<T> Command<T> {
         decide: Decide<'_>,
     ) -> Result<Written, Instead> {
         match app.write(request, scope, decide).await? {
-            Written::DryRun(commit) => {
-                Err(preview(app, request.clinic, &commit, request.at).await?)
-            }
+            Written::DryRun(commit) => Err(preview(app, &self.caller, &commit, request.at).await?),
             Written::Unchanged if request.dry_run => Err(nothing()),
             written => Ok(written),
         }

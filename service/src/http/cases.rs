@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use clinic::occurrence::{Touch, touch};
-use clinic::time_off::{Times, around, change_times, clients_hit, proposals};
-use clinic::{Address, Blackout, Scope, SlotRules, View};
+use clinic::time_off::{Times, around, change_times, clients_hit, could_have, proposals};
+use clinic::{Address, Blackout, ClinicId, Role, Scope, SlotRules, Therapist, View};
 use scheduler_core::calendar::{Calendar, calendar};
-use scheduler_core::{IntentId, ServiceId};
+use scheduler_core::{IntentId, ServiceId, TherapistId, Window};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::Whose;
+use store::{Page, Whose};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::answer::List;
 use super::calendar::{OccurrenceBody, body as occurrence};
 use super::caller::{Caller, Command};
+use super::occurrences::reassigned;
 use super::params::{Blackouts, local};
 use super::preview::Instead;
 use super::problem::Problem;
@@ -35,14 +36,22 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resolve))
 }
 
-/// An occurrence that a blackout hits, and what can be done about it: it can be moved, left out, or
-/// kept.
+/// An occurrence that a blackout hits, and what can be done about it: it can be moved, given to
+/// another therapist, left out, or kept.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CaseBody {
     occurrence: OccurrenceBody,
     /// The nearest time that is free for both, as wall time of the booking. Each case's is another.
     instead: Option<String>,
+    /// Other therapists who are free at its time, at most three; staff only are told. The first
+    /// 50 of the clinic are asked.
+    therapists: Vec<Uuid>,
 }
+
+/// How many other therapists are asked whether they are free.
+const ASKED_MAX: u32 = 50;
+/// How many of those that are free are named.
+const NAMED_MAX: usize = 3;
 
 /// What is to become of cases.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -63,6 +72,8 @@ struct ResolvedCase {
     resolution: Resolution,
     /// Where it is moved to. What is proposed, if not given.
     starts_local: Option<String>,
+    /// Whom it is given to. The first who is proposed, if not given.
+    therapist_id: Option<Uuid>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -70,6 +81,8 @@ struct ResolvedCase {
 enum Resolution {
     /// To the time that is proposed.
     Move,
+    /// To another therapist, at its time. Only staff do that.
+    Reassign,
     /// Left out; a held credit is released.
     Skip,
     /// It takes place all the same.
@@ -85,6 +98,8 @@ struct OutcomeBody {
     done: Option<Resolution>,
     /// Why not.
     problem: Option<Value>,
+    /// With `dry_run`, the difference that it would make.
+    preview: Option<Value>,
 }
 
 /// What a time off hits and nobody has decided about, with proposals.
@@ -119,49 +134,81 @@ async fn resolve(
     let blackout = therapist.times.blackouts().get(&blackout_id);
     let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
     let hit = Hit::load(&app, caller, &therapist, blackout).await?;
+    let mut unknown: Vec<&ResolvedCase> = command.body.cases.iter().collect();
     let mut items = Vec::new();
     for case in hit.cases(&therapist, blackout, app.clock.now())? {
         let (intent, at) = case.occurrence.address();
         let at = at.to_owned();
-        let named = command.body.cases.iter();
-        let mut named = named.filter(|one| one.intent_id == intent && one.recurrence_id == at);
-        let named = named.next();
+        let is_named = |one: &&ResolvedCase| one.intent_id == intent && one.recurrence_id == at;
+        let named = command.body.cases.iter().find(is_named);
+        unknown.retain(|one| !is_named(one));
         let Some(wanted) = named.map(|one| one.resolution).or(command.body.all) else {
             continue;
         };
-        let to = named
-            .and_then(|one| one.starts_local.clone())
-            .or(case.instead);
-        let decided = match (wanted, to) {
-            (Resolution::Move, None) => {
-                let detail = "no time within a week is free for both";
-                Err(Problem::new(StatusCode::CONFLICT, "nothing_free", detail).into())
-            }
-            (Resolution::Move, Some(to)) => match local("starts_local", &to) {
-                Ok(to) => touched(&app, &command, intent, &at, Touch::Reschedule(to)).await,
-                Err(problem) => Err(problem.into()),
-            },
-            (Resolution::Skip, _) => touched(&app, &command, intent, &at, Touch::Skip).await,
-            (Resolution::Keep, _) => kept(&app, &command, id, blackout_id, intent, &at).await,
-        };
-        let problem = match decided {
-            Ok(()) | Err(Instead::Preview(_)) => None,
-            Err(Instead::Problem(problem)) => Some(problem.into_value()),
+        let decided = decide(&app, &command, (id, blackout_id), &case, (wanted, named)).await;
+        let (problem, preview) = match decided {
+            Ok(()) => (None, None),
+            Err(Instead::Preview(difference)) => (None, Some(difference)),
+            Err(Instead::Problem(problem)) => (Some(problem.into_value()), None),
         };
         items.push(OutcomeBody {
             intent_id: intent,
             recurrence_id: at,
             done: problem.is_none().then_some(wanted),
             problem,
+            preview,
         });
     }
+    // Sent again, what was decided before is no case any more.
+    items.extend(unknown.into_iter().map(|named| OutcomeBody {
+        intent_id: named.intent_id,
+        recurrence_id: named.recurrence_id.clone(),
+        done: None,
+        problem: Some(Problem::not_found("open case").into_value()),
+        preview: None,
+    }));
     Ok(Json(List::all(items)))
+}
+
+/// Does with one case what is wanted.
+async fn decide(
+    app: &App,
+    command: &Command<Resolutions>,
+    (therapist, id): (Uuid, Uuid),
+    case: &CaseBody,
+    (wanted, named): (Resolution, Option<&ResolvedCase>),
+) -> Result<(), Instead> {
+    let (intent, at) = case.occurrence.address();
+    let nothing_free = |detail| Problem::new(StatusCode::CONFLICT, "nothing_free", detail);
+    match wanted {
+        Resolution::Move => {
+            let given = named.and_then(|one| one.starts_local.as_ref());
+            let to = given.or(case.instead.as_ref());
+            let to = to.ok_or_else(|| nothing_free("no time within a week is free for both"))?;
+            let to = local("starts_local", to)?;
+            touched(app, command, intent, at, Touch::Reschedule(to)).await
+        }
+        Resolution::Reassign => {
+            let given = named.and_then(|one| one.therapist_id);
+            let to = given.or_else(|| case.therapists.first().copied());
+            let to = to.ok_or_else(|| nothing_free("no other therapist is known to be free"))?;
+            let at = local("recurrence_id", at)?;
+            let request = command.part(app, &format!("{intent}/{at}"));
+            let address = (intent, at);
+            reassigned(app, command, &request, address, TherapistId(to)).await?;
+            Ok(())
+        }
+        Resolution::Skip => touched(app, command, intent, at, Touch::Skip).await,
+        Resolution::Keep => kept(app, command, therapist, id, intent, at).await,
+    }
 }
 
 /// What is around a blackout: the therapist's calendar, and those of the clients it hits.
 pub(super) struct Hit {
     rows: store::Calendar,
     services: BTreeMap<ServiceId, SlotRules>,
+    /// Who could have one of its cases, each with their calendar and what else the clients have.
+    others: Vec<(Therapist, Calendar)>,
 }
 
 impl Hit {
@@ -188,7 +235,55 @@ impl Hit {
                 .extend(sessions.filter(|one| one.therapist != therapist.id));
         }
         let services = slot_rules(app, caller).await?;
-        Ok(Self { rows, services })
+        let mut hit = Self {
+            rows,
+            services,
+            others: Vec::new(),
+        };
+        if caller.0.role == Role::Admin {
+            hit.ask_others(app, clinic, therapist.id, around).await?;
+        }
+        Ok(hit)
+    }
+
+    async fn ask_others(
+        &mut self,
+        app: &App,
+        clinic: ClinicId,
+        absent: TherapistId,
+        around: Window,
+    ) -> Result<(), Problem> {
+        let page = Page {
+            after: None,
+            limit: ASKED_MAX,
+        };
+        let clients = |rows: &store::Calendar| {
+            let intents = rows.intents.iter().filter(|one| one.therapist != absent);
+            let sessions = rows.sessions.iter().filter(|one| one.therapist != absent);
+            (
+                intents.cloned().collect::<Vec<_>>(),
+                sessions.cloned().collect::<Vec<_>>(),
+            )
+        };
+        for other in app.store.therapists(clinic, page).await? {
+            if other.id == absent || other.person.is_none() {
+                continue;
+            }
+            let whose = Whose::Therapist(other.id);
+            let own = app.store.calendar(clinic, whose, around).await?;
+            let (mut intents, mut sessions) = clients(&self.rows);
+            intents.retain(|one| one.therapist != other.id);
+            sessions.retain(|one| one.therapist != other.id);
+            intents.extend(own.intents);
+            sessions.extend(own.sessions);
+            let calendar = Calendar::new(&intents, &sessions, |id| self.rules(id).buffers);
+            self.others.push((other, calendar));
+        }
+        Ok(())
+    }
+
+    fn rules(&self, service: ServiceId) -> SlotRules {
+        self.services.get(&service).copied().unwrap_or_default()
     }
 
     /// The open cases with their proposals.
@@ -198,18 +293,28 @@ impl Hit {
         blackout: &Blackout,
         now: DateTime<Utc>,
     ) -> Result<Vec<CaseBody>, Problem> {
-        let Self { rows, services } = self;
+        let rows = &self.rows;
         let window = blackout.window().map_err(clinic::Refusal::from)?;
         let items = calendar(&rows.intents, &rows.sessions, window);
         let items = items.map_err(clinic::Refusal::from)?;
-        let rules = |id: ServiceId| services.get(&id).copied().unwrap_or_default();
+        let rules = |id: ServiceId| self.rules(id);
         let standing = Calendar::new(&rows.intents, &rows.sessions, |id| rules(id).buffers);
         let proposed = proposals(therapist, blackout, &items, &standing, rules, now)?;
-        let shown = proposed.into_iter().map(|(item, instead)| CaseBody {
-            occurrence: occurrence(item),
-            instead: instead.map(|at| at.to_string()),
-        });
-        Ok(shown.collect())
+        let mut shown = Vec::with_capacity(proposed.len());
+        for (item, instead) in proposed {
+            let mut therapists = Vec::new();
+            for (other, calendar) in &self.others {
+                if therapists.len() < NAMED_MAX && could_have(other, item, calendar, rules, now)? {
+                    therapists.push(other.id.0);
+                }
+            }
+            shown.push(CaseBody {
+                occurrence: occurrence(item),
+                instead: instead.map(|at| at.to_string()),
+                therapists,
+            });
+        }
+        Ok(shown)
     }
 }
 

@@ -8,20 +8,19 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::TimeDelta;
-use clinic::access::{Action, Resource};
+use clinic::access::{Action, Resource, allow};
 use clinic::calendar_file::{SUMMARY, as_lived, change_feed, sequence};
-use clinic::{PersonId, Recipient, Refusal, Scope};
+use clinic::{PersonId, Recipient, Refusal, Scope, View};
 use scheduler_core::ical::{Header, Outgoing, write};
 use scheduler_core::intent::{Intent, IntentState};
 use scheduler_core::session::Session;
 use scheduler_core::zone::{END_OF_ZONE_DATA, START_OF_ZONE_DATA};
-use scheduler_core::{IntentId, RecurrenceSet, TherapistId, Window};
+use scheduler_core::{ClientId, IntentId, RecurrenceSet, TherapistId, Window};
 use serde::Serialize;
 use store::Whose;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 use super::answer::Done;
 use super::caller::{Caller, Command};
@@ -56,13 +55,15 @@ struct FeedBody {
     path: Option<String>,
 }
 
-/// A series as iCalendar: a component for each segment, with what became of its sessions.
+/// A series as iCalendar: a component for each segment that the caller may see, with what became of
+/// its sessions.
 #[utoipa::path(get, path = "/intents/{id}/ical", tag = "calendars", params(("id" = Uuid, Path)),
     responses((status = 200, content_type = "text/calendar", body = String)))]
 async fn file(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
     let named = caller.intent(&app, id).await?;
     let clinic = caller.0.clinic;
-    let segments = app.store.segments(clinic, named.series).await?;
+    let mut segments = app.store.segments(clinic, named.series).await?;
+    segments.retain(|segment| allow(caller.0, Action::Read, Resource::of(segment)));
     let mut sessions = Vec::new();
     for segment in &segments {
         let whose = Whose::Intent(segment.id);
@@ -79,7 +80,7 @@ async fn of_therapist(
     Id(id): Id,
     command: Command<Nothing>,
 ) -> Result<Done<(StatusCode, Json<FeedBody>)>, Instead> {
-    let whose = therapist(&app, &command.caller, id).await?;
+    let whose = Recipient::Therapist(TherapistId(id));
     open(&app, &command, whose).await
 }
 
@@ -91,7 +92,7 @@ async fn of_client(
     Id(id): Id,
     command: Command<Nothing>,
 ) -> Result<Done<(StatusCode, Json<FeedBody>)>, Instead> {
-    let whose = Recipient::Client(command.caller.client(&app, id).await?.id);
+    let whose = Recipient::Client(ClientId(id));
     open(&app, &command, whose).await
 }
 
@@ -104,7 +105,7 @@ async fn close_therapist(
     Id(id): Id,
     command: Command<Nothing>,
 ) -> Result<Done<(StatusCode, Json<FeedBody>)>, Instead> {
-    let whose = therapist(&app, &command.caller, id).await?;
+    let whose = Recipient::Therapist(TherapistId(id));
     close(&app, &command, whose).await
 }
 
@@ -117,16 +118,8 @@ async fn close_client(
     Id(id): Id,
     command: Command<Nothing>,
 ) -> Result<Done<(StatusCode, Json<FeedBody>)>, Instead> {
-    let whose = Recipient::Client(command.caller.client(&app, id).await?.id);
+    let whose = Recipient::Client(ClientId(id));
     close(&app, &command, whose).await
-}
-
-async fn therapist(app: &App, caller: &Caller, id: Uuid) -> Result<Recipient, Problem> {
-    let id = TherapistId(id);
-    caller.may(Action::Read, Resource::Therapist(id), "therapist")?;
-    let known = app.store.therapist(caller.0.clinic, id).await?;
-    known.ok_or_else(|| Problem::not_found("therapist"))?;
-    Ok(Recipient::Therapist(id))
 }
 
 async fn open(
@@ -136,8 +129,9 @@ async fn open(
 ) -> Result<Done<(StatusCode, Json<FeedBody>)>, Instead> {
     let secret = random::secret();
     let hash = random::hash(&secret);
-    let decide = Box::new(move |_: &_| change_feed(whose, Some(hash)));
     let request = command.request(app);
+    let principal = command.caller.0;
+    let decide = Box::new(move |view: &View| change_feed(view, whose, Some(hash), principal));
     let written = command.send(app, &request, scope(whose), decide).await?;
     let is_new = matches!(written, store::Written::Committed { .. });
     let path = is_new.then(|| format!("/feeds/{secret}.ics"));
@@ -150,8 +144,9 @@ async fn close(
     command: &Command<Nothing>,
     whose: Recipient,
 ) -> Result<Done<(StatusCode, Json<FeedBody>)>, Instead> {
-    let decide = Box::new(move |_: &_| change_feed(whose, None));
     let request = command.request(app);
+    let principal = command.caller.0;
+    let decide = Box::new(move |view: &View| change_feed(view, whose, None, principal));
     let written = command.send(app, &request, scope(whose), decide).await?;
     let answer = (StatusCode::OK, Json(FeedBody { path: None }));
     Ok(Done { written, answer })

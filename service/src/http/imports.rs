@@ -40,6 +40,9 @@ struct Import {
     ics: String,
 }
 
+/// The most bookings that are made of one file: each looks at two whole calendars.
+const BOOKINGS_MAX: usize = 200;
+
 /// What became of a file.
 #[derive(Debug, Serialize, ToSchema)]
 struct Imported {
@@ -87,7 +90,9 @@ impl From<&ical::Problem> for ImportProblem {
 }
 
 /// Make bookings of what is still to come in an iCalendar file, each for itself: one that is not free
-/// does not hold up the others. What the file says and a booking cannot have is told.
+/// does not hold up the others. What the file says and a booking cannot have is told. A file that
+/// comes to more than 200 bookings is refused. With `dry_run`, each is tried as if it were the only
+/// one, so two of a file that are in each other's way both show what they would do.
 #[utoipa::path(post, path = "/imports", tag = "calendars", request_body = Import,
     responses((status = 200, body = Imported),
         (status = 422, description = "invalid_calendar: the text has no structure, or a limit")))]
@@ -103,46 +108,54 @@ async fn import(
         bookings: Vec::new(),
         problems: read.problems().iter().map(ImportProblem::from).collect(),
     };
+    let now = app.clock.now();
+    let mut wanted = Vec::new();
     for series in read.series().iter().filter(|series| !series.is_cancelled()) {
         match series.to_sets() {
             Err(problems) => {
-                imported
-                    .problems
-                    .extend(problems.iter().map(ImportProblem::from));
+                let problems = problems.iter().map(ImportProblem::from);
+                imported.problems.extend(problems);
             }
             Ok(sets) => {
-                for (segment, set) in sets.iter().enumerate() {
-                    let made = one(&app, &command, series, segment, set).await;
-                    imported.bookings.extend(made);
-                }
+                let sets = sets.into_iter().enumerate();
+                let coming = sets.filter(|(_, set)| set.first_from(now, |_| true).is_some());
+                wanted.extend(coming.map(|(segment, set)| (series, segment, set)));
             }
         }
+        if wanted.len() > BOOKINGS_MAX {
+            let detail = format!("at most {BOOKINGS_MAX} bookings are made of one file");
+            let problem = Problem::unprocessable("invalid_calendar", "ics", detail);
+            return Err(problem.with("limit", BOOKINGS_MAX));
+        }
+    }
+    for (series, segment, set) in &wanted {
+        let made = one(&app, &command, series, *segment, set).await;
+        imported.bookings.push(made);
     }
     Ok(Json(imported))
 }
 
-/// Books one set; nothing, if nothing of it is to come.
+/// Books one set.
 async fn one(
     app: &App,
     command: &Command<Import>,
     series: &Series,
     segment: usize,
     set: &RecurrenceSet,
-) -> Option<ImportedBooking> {
+) -> ImportedBooking {
     let uid = series.uid().to_owned();
     let (intent_id, problem, preview) = match book(app, command, &uid, segment, set).await {
-        Ok(None) => return None,
-        Ok(made) => (made, None, None),
+        Ok(made) => (Some(made), None, None),
         Err(Instead::Problem(problem)) => (None, Some(problem.into_value()), None),
         Err(Instead::Preview(difference)) => (None, None, Some(difference)),
     };
-    Some(ImportedBooking {
+    ImportedBooking {
         uid,
         segment,
         intent_id,
         problem,
         preview,
-    })
+    }
 }
 
 async fn book(
@@ -151,12 +164,9 @@ async fn book(
     uid: &str,
     segment: usize,
     set: &RecurrenceSet,
-) -> Result<Option<Uuid>, Instead> {
+) -> Result<Uuid, Instead> {
     let request = command.part(app, &format!("{uid}\n{segment}"));
     let (principal, now) = (command.caller.0, request.at);
-    if set.first_from(now, |_| true).is_none() {
-        return Ok(None);
-    }
     let body = &command.body;
     let new = NewIntent {
         id: IntentId(random::id(now)),
@@ -173,7 +183,7 @@ async fn book(
             subject: Some(Subject::Intent(id)),
             ..
         }
-        | Written::Replayed(Subject::Intent(id)) => Ok(Some(id.0)),
+        | Written::Replayed(Subject::Intent(id)) => Ok(id.0),
         _ => Err(Problem::internal().into()),
     }
 }

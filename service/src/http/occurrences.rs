@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use clinic::occurrence::{Touch, touch};
-use clinic::{Address, Scope};
+use clinic::reassignment::{self, reassign_one};
+use clinic::{Address, Scope, Subject, View};
 use scheduler_core::calendar::Item;
 use scheduler_core::intent::Intent;
 use scheduler_core::set::Lookup;
-use scheduler_core::{IntentId, LocalDateTime};
+use scheduler_core::{IntentId, LocalDateTime, TherapistId};
 use serde::Deserialize;
 use store::Written;
 use utoipa::ToSchema;
@@ -20,7 +21,7 @@ use super::caller::{Caller, Command};
 use super::params::{OccurrenceId, local};
 use super::preview::Instead;
 use super::problem::Problem;
-use crate::App;
+use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -30,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel))
         .routes(routes!(amend))
         .routes(routes!(add))
+        .routes(routes!(reassign))
 }
 
 /// A new wall time.
@@ -47,6 +49,13 @@ pub(super) struct NewTime {
 struct NewLength {
     #[schema(example = 80)]
     minutes: u32,
+}
+
+/// Another therapist.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OtherTherapist {
+    therapist_id: Uuid,
 }
 
 /// Nothing to say.
@@ -136,6 +145,47 @@ async fn add(
 ) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let address = Address::Occurrence(IntentId(intent), at);
     change(&app, &command, address, Touch::Add).await
+}
+
+/// Give one occurrence to another therapist, at its time: it is left out here, and becomes a booking of
+/// its own in the same series, which is answered. Only staff do that.
+#[utoipa::path(post, path = "/intents/{id}/occurrences/{recurrence_id}/reassign",
+    tag = "occurrences", request_body = OtherTherapist,
+    params(("id" = Uuid, Path), ("recurrence_id" = String, Path)),
+    responses((status = 200, body = OccurrenceBody)))]
+async fn reassign(
+    State(app): State<App>,
+    OccurrenceId(intent, at): OccurrenceId,
+    command: Command<OtherTherapist>,
+) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
+    let request = command.request(&app);
+    let to = TherapistId(command.body.therapist_id);
+    let written = reassigned(&app, &command, &request, (intent, at), to).await?;
+    let (intent, at) = match &written {
+        Written::Committed {
+            subject: Some(Subject::Occurrence(intent, at)),
+            ..
+        }
+        | Written::Replayed(Subject::Occurrence(intent, at)) => (intent.0, *at),
+        _ => (intent, at),
+    };
+    answer(&app, &command.caller, written, intent, at).await
+}
+
+/// Gives an occurrence to another therapist.
+pub(super) async fn reassigned<T>(
+    app: &App,
+    command: &Command<T>,
+    request: &store::Request,
+    (intent, at): (Uuid, LocalDateTime),
+    to: TherapistId,
+) -> Result<Written, Instead> {
+    let (principal, expected, now) = (command.caller.0, command.expected, request.at);
+    let into = IntentId(random::id(now));
+    let scope = reassignment::scope(IntentId(intent), to, now)?;
+    let decide =
+        Box::new(move |view: &View| reassign_one(view, at, to, into, principal, expected, now));
+    command.send(app, request, scope, decide).await
 }
 
 /// Changes an occurrence and shows it.

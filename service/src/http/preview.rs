@@ -3,16 +3,17 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
-use clinic::{Change, ClinicId, Commit};
+use clinic::access::{Action, Resource, allow};
+use clinic::{Change, Commit, Refusal};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use scheduler_core::set::Occurrence;
 use scheduler_core::zone::END_OF_ZONE_DATA;
-use scheduler_core::{LocalDateTime, RecurrenceSet, Window};
+use scheduler_core::{ClientId, LocalDateTime, RecurrenceSet, Window};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use store::StoreError;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::caller::Caller;
 use super::problem::{Problem, instant};
 use crate::App;
 
@@ -62,25 +63,37 @@ pub(super) fn nothing() -> Instead {
     }))
 }
 
-/// The difference that a commit would make.
+/// The difference that a commit would make, as far as the caller may see it.
 pub(super) async fn preview(
     app: &App,
-    clinic: ClinicId,
+    caller: &Caller,
     commit: &Commit,
     now: DateTime<Utc>,
-) -> Result<Instead, StoreError> {
+) -> Result<Instead, Problem> {
+    let clinic = caller.0.clinic;
+    let may_see = |resource| allow(caller.0, Action::Read, resource);
+    let mut hidden = BTreeSet::new();
     let (mut sessions, mut credits, mut messages) = (Vec::new(), Vec::new(), Vec::new());
     let mut records = Vec::new();
     let mut occurrences: Option<Occurrences> = None;
     let mut record = |kind: &str, id: uuid::Uuid| records.push(json!({ "kind": kind, "id": id }));
     for change in &commit.changes {
         match change {
-            Change::NewIntent(after) | Change::Intent(after) => {
+            Change::NewIntent(after) | Change::Intent(after) if may_see(Resource::of(after)) => {
                 let before = app.store.intent(clinic, after.id).await?;
                 let all = occurrences.get_or_insert_with(|| Occurrences::until(now));
-                all.compare(before.as_ref(), after, now);
+                all.compare(before.as_ref(), after, now)?;
             }
+            Change::NewIntent(_) | Change::Intent(_) => {}
             Change::NewSession(after) | Change::Session(after) | Change::Rebound(after) => {
+                let booking = Resource::Booking {
+                    therapist: after.therapist,
+                    client: after.client,
+                };
+                if !may_see(booking) {
+                    hidden.insert(after.id);
+                    continue;
+                }
                 let before = app.store.session(clinic, after.id).await?;
                 sessions.push(json!({
                     "session_id": after.id,
@@ -89,7 +102,13 @@ pub(super) async fn preview(
                 }));
             }
             Change::Ledger { account, entries } => {
-                let client = scheduler_core::ClientId(account.id().0);
+                let client = ClientId(account.id().0);
+                let known = app.store.client(clinic, client).await?;
+                let assigned = known.and_then(|known| known.therapist);
+                let id = client;
+                if !may_see(Resource::Client { id, assigned }) {
+                    continue;
+                }
                 let before = app.store.account(clinic, client).await?;
                 credits.push(json!({
                     "client_id": client,
@@ -100,6 +119,7 @@ pub(super) async fn preview(
                     })).collect::<Vec<_>>(),
                 }));
             }
+            Change::Notify(told) if hidden.contains(&told.session) => {}
             Change::Notify(told) => messages.push(json!({
                 "kind": told.kind.to_string(),
                 "to": told.recipient.role(),
@@ -158,11 +178,15 @@ impl Occurrences {
         }
     }
 
-    fn compare(&mut self, before: Option<&Intent>, after: &Intent, now: DateTime<Utc>) {
-        let was = before
-            .map(|before| self.of(&before.set, now))
-            .unwrap_or_default();
-        let will = self.of(&after.set, now);
+    fn compare(
+        &mut self,
+        before: Option<&Intent>,
+        after: &Intent,
+        now: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        let was = before.map(|before| self.of(&before.set, now)).transpose()?;
+        let was = was.unwrap_or_default();
+        let will = self.of(&after.set, now)?;
         let mut all: Vec<LocalDateTime> = was.keys().chain(will.keys()).copied().collect();
         all.sort_unstable();
         all.dedup();
@@ -181,13 +205,20 @@ impl Occurrences {
                 }));
             }
         }
+        Ok(())
     }
 
-    fn of(&self, set: &RecurrenceSet, now: DateTime<Utc>) -> BTreeMap<LocalDateTime, Occurrence> {
-        let window = Window::new(now, self.through);
-        let found = window.ok().and_then(|window| set.overlapping(window).ok());
-        let found = found.into_iter().flatten();
-        found.map(|one| (one.recurrence_id, one)).collect()
+    fn of(
+        &self,
+        set: &RecurrenceSet,
+        now: DateTime<Utc>,
+    ) -> Result<BTreeMap<LocalDateTime, Occurrence>, Refusal> {
+        // At the end of the zone data nothing is to come.
+        let Ok(window) = Window::new(now, self.through) else {
+            return Ok(BTreeMap::new());
+        };
+        let found = set.overlapping(window)?.into_iter();
+        Ok(found.map(|one| (one.recurrence_id, one)).collect())
     }
 
     fn into_json(self) -> Value {

@@ -1,12 +1,15 @@
 //! Edits of a series: this and following, all of it, pauses, ends, the last change taken back, and
 //! what the series was.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
-use clinic::{Subject, View, series};
+use clinic::access::{Action, Resource, allow};
+use clinic::{Actor, Principal, Role, Subject, View, series};
 use ledger_core::ReasonCode;
-use scheduler_core::intent::{self, Changes, Edit, Overrides};
+use scheduler_core::intent::{self, Changes, Edit, Overrides, Record};
 use scheduler_core::{GapPolicy, IntentId, Pause, PausedSlot, ServiceId, TherapistId};
 use serde::{Deserialize, Serialize};
 use store::Written;
@@ -258,17 +261,10 @@ async fn undo(
     let request = command.request(&app);
     let (principal, now) = (command.caller.0, request.at);
     let named = command.caller.intent(&app, id).await?;
-    // The version is asked of what was named, which need not be what is changed.
-    let (id, expected) = match named.continues {
-        Some(split_from) if named.version == 1 => {
-            clinic::Refusal::check_version(command.expected, named.version)?;
-            (split_from, None)
-        }
-        _ => (named.id, command.expected),
-    };
-    let scope = series::undo_scope(id, now)?;
+    let scope = series::undo_scope(&named, now)?;
+    let (id, expected) = (named.id, command.expected);
     let decide =
-        Box::new(move |view: &View| series::undo(view, why.as_ref(), principal, expected, now));
+        Box::new(move |view: &View| series::undo(view, id, why.as_ref(), principal, expected, now));
     let written = command.send(&app, &request, scope, decide).await?;
     answer(&app, &command.caller, written, id).await
 }
@@ -282,7 +278,7 @@ struct AsOf {
     as_of: Option<DateTime<Utc>>,
 }
 
-/// The segments of the series, as they are or as they were at any instant.
+/// The segments of the series that the caller may see, as they are or as they were at any instant.
 #[utoipa::path(get, path = "/intents/{id}/series", tag = "series",
     params(("id" = Uuid, Path), AsOf), responses((status = 200, body = List<IntentBody>)))]
 async fn segments(
@@ -293,13 +289,14 @@ async fn segments(
 ) -> Result<Json<List<IntentBody>>, Problem> {
     let named = caller.intent(&app, id).await?;
     let clinic = caller.0.clinic;
-    let segments = match params.as_of {
+    let mut segments = match params.as_of {
         None => app.store.segments(clinic, named.series).await?,
         Some(at) => {
             let records = app.store.history(clinic, named.series).await?;
             intent::as_of(&records, at)
         }
     };
+    segments.retain(|segment| allow(caller.0, Action::Read, Resource::of(segment)));
     Ok(Json(List::all(segments.iter().map(body).collect())))
 }
 
@@ -308,7 +305,7 @@ async fn segments(
 struct RecordBody {
     intent_id: Uuid,
     at: DateTime<Utc>,
-    /// Who, by role and id.
+    /// Who: by role and id to staff, and of what one did oneself; else by role.
     actor: String,
     /// The code of the reason, if one was given.
     reason: Option<String>,
@@ -316,27 +313,64 @@ struct RecordBody {
     event: serde_json::Value,
 }
 
-/// Everything that happened to the series, who did it and why.
+/// Where a page of the history begins.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HistoryParams {
+    /// How many entries are passed over: the `next` of the page before.
+    #[serde(default)]
+    after: usize,
+}
+
+/// How many entries a page of the history has.
+const PAGE: usize = 200;
+
+/// Everything that happened to the segments of the series that the caller may see, in order, who
+/// did it and why.
 #[utoipa::path(get, path = "/intents/{id}/history", tag = "series",
-    params(("id" = Uuid, Path)), responses((status = 200, body = List<RecordBody>)))]
+    params(("id" = Uuid, Path), HistoryParams),
+    responses((status = 200, body = List<RecordBody>)))]
 async fn history(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id,
+    Params(params): Params<HistoryParams>,
 ) -> Result<Json<List<RecordBody>>, Problem> {
     let named = caller.intent(&app, id).await?;
-    let records = app.store.history(caller.0.clinic, named.series).await?;
-    let mut items = Vec::with_capacity(records.len());
-    for record in records {
-        items.push(RecordBody {
-            intent_id: record.intent.0,
-            at: record.at,
-            actor: record.cause.actor,
-            reason: record.cause.reason,
-            event: serde_json::to_value(&record.event).map_err(|_| Problem::internal())?,
-        });
+    let clinic = caller.0.clinic;
+    let mut segments = app.store.segments(clinic, named.series).await?;
+    segments.retain(|segment| allow(caller.0, Action::Read, Resource::of(segment)));
+    let seen: BTreeSet<IntentId> = segments.iter().map(|segment| segment.id).collect();
+    let records = app.store.history(clinic, named.series).await?;
+    let records = records.iter().filter(|one| seen.contains(&one.intent));
+    let page: Vec<&Record> = records.skip(params.after).take(PAGE).collect();
+    let (limit, last) = (
+        u32::try_from(PAGE).unwrap_or(u32::MAX),
+        params.after.saturating_add(page.len()),
+    );
+    let items = page.into_iter().map(|record| entry(record, caller.0));
+    let items: Result<Vec<RecordBody>, Problem> = items.collect();
+    Ok(Json(List::page(items?, limit, |_| last.to_string())))
+}
+
+/// What is told of who did something: staff hear exactly, others what they are, or that it was they.
+fn entry(record: &Record, principal: Principal) -> Result<RecordBody, Problem> {
+    let mut actor = record.cause.actor.clone();
+    let own = actor == Actor::Principal(principal).to_string();
+    if let Some(role) = actor
+        .find('/')
+        .filter(|_| principal.role != Role::Admin && !own)
+    {
+        actor.truncate(role);
     }
-    Ok(Json(List::all(items)))
+    Ok(RecordBody {
+        intent_id: record.intent.0,
+        at: record.at,
+        actor,
+        reason: record.cause.reason.clone(),
+        event: serde_json::to_value(&record.event).map_err(|_| Problem::internal())?,
+    })
 }
 
 async fn edit<T>(

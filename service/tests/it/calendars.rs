@@ -178,6 +178,81 @@ BEGIN:VEVENT\r\nUID:over@elsewhere\r\nDTSTART:20250310T100000Z\r\nDURATION:PT50M
 END:VCALENDAR\r\n";
 
 #[tokio::test]
+async fn a_date_that_was_put_off_to_after_today_is_imported_and_one_brought_forward_is_over() {
+    let clinic = Clinic::at(OPENED).await;
+    let parties = clinic.parties().await;
+    let changed = |uid: &str, own: &str, to: &str, until: &str| {
+        format!(
+            "BEGIN:VEVENT\r\nUID:{uid}\r\nRECURRENCE-ID:{own}\r\nDTSTART:{to}\r\nDTEND:{until}\r\n\
+             END:VEVENT\r\n"
+        )
+    };
+    let weekly = |uid: &str, start: &str, count: u32| {
+        format!(
+            "BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTART:{start}\r\nDURATION:PT50M\r\n\
+             RRULE:FREQ=WEEKLY;COUNT={count}\r\nEND:VEVENT\r\n"
+        )
+    };
+    let ics = [
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Elsewhere//EN\r\n".to_owned(),
+        weekly("a", "20260209T180000Z", 7),
+        changed(
+            "a",
+            "20260302T180000Z",
+            "20260306T090000Z",
+            "20260306T100000Z",
+        ),
+        changed(
+            "a",
+            "20260316T180000Z",
+            "20260302T090000Z",
+            "20260302T095000Z",
+        ),
+        // Its rule is over.
+        weekly("b", "20260211T120000Z", 2),
+        changed(
+            "b",
+            "20260218T120000Z",
+            "20260307T120000Z",
+            "20260307T125000Z",
+        ),
+        "END:VCALENDAR\r\n".to_owned(),
+    ];
+    let body = |ics: String| {
+        json!({
+            "therapist_id": parties.therapist, "client_id": parties.client,
+            "service_id": parties.service, "zone": "UTC", "ics": ics,
+        })
+    };
+    let done = clinic.post("/imports", body(ics.concat())).await;
+    let of = async |index: usize| {
+        let intent = done["bookings"][index]["intent_id"].as_str();
+        let intent = intent.unwrap_or_else(|| panic!("{done}"));
+        told(&clinic, &format!("/intents/{intent}/occurrences")).await
+    };
+    let expected = [
+        "2026-03-06T09:00:00Z",
+        "2026-03-09T18:00:00Z",
+        "2026-03-23T18:00:00Z",
+    ];
+    assert_eq!(of(0).await, expected);
+    assert_eq!(of(1).await, ["2026-03-07T12:00:00Z"]);
+
+    let many: String = (0..201)
+        .map(|n| {
+            let day = 10 + n % 20;
+            format!(
+                "BEGIN:VEVENT\r\nUID:{n}\r\nDTSTART:202604{day}T180000Z\r\nDURATION:PT50M\r\n\
+                 END:VEVENT\r\n"
+            )
+        })
+        .collect();
+    let many = format!("{}{many}END:VCALENDAR\r\n", ics[0]);
+    let answer = clinic.post_as(&clinic.admin, "/imports", &body(many)).await;
+    assert_eq!(answer.body["limit"], 200, "{}", answer.body);
+}
+
+#[tokio::test]
 async fn a_file_from_another_calendar_becomes_what_is_still_to_come_of_it() {
     let clinic = Clinic::at(OPENED).await;
     let parties = clinic.parties().await;

@@ -116,3 +116,28 @@ fn a_session_made_in_a_split_that_is_undone_has_the_time_its_date_was_moved_to()
         world.check(&step);
     }
 }
+
+/// Found by chance: a date with a length of its own takes place in spite of a pause. Its session was
+/// made while the pause was over, and stays when the pause is back.
+#[test]
+fn a_session_of_a_date_with_its_own_length_stays_when_a_pause_comes_back() {
+    let booking = oracle::Booking {
+        date: chrono::NaiveDate::from_ymd_opt(2025, 1, 1).unwrap(),
+        hour: 7,
+        weekly: true,
+        interval: 1,
+        count: None,
+    };
+    let mut world = World::new(&booking);
+    for step in [
+        Step::Amend(2, 20),
+        Step::Wait(3),
+        Step::Pause(0, None),
+        Step::Resume(7),
+        Step::Wait(7),
+        Step::Undo,
+    ] {
+        world.step(&step);
+        world.check(&step);
+    }
+}

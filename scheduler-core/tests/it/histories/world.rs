@@ -235,8 +235,8 @@ impl World {
             .iter_mut()
             .flat_map(|(before, _)| &mut before.list);
         for dated in before.filter(|dated| dated.number == number) {
-            // If it is taken back, the date is still one that was named.
-            let named = dated.named;
+            // If it is taken back, the date is still one that was named, if only by its length.
+            let named = dated.named || dated.own_minutes.is_some();
             (dated.real, dated.off) = (true, false);
             Oracle::settle(dated);
             dated.named = named;
