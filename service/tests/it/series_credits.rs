@@ -137,8 +137,8 @@ async fn what_stays_in_its_place_stays_whatever_the_hours_are_by_now() {
     let hours = json!({ "hours": [{ "day": "MO", "from": "09:00", "to": "12:00" }] });
     let path = format!("/therapists/{}/hours", mondays.parties.therapist);
     mondays.clinic.post(&path, hours).await;
-    let shorter = json!({ "changes": { "minutes": 40 } });
-    let second = id(&mondays.edit(&mondays.intent, "amend", shorter).await);
+    let same = json!({ "changes": { "gap": "omit" } });
+    let second = id(&mondays.edit(&mondays.intent, "amend", same).await);
     mondays.edit(&second, "undo", json!({})).await;
     let later = json!({ "changes": { "starts_local": "2026-03-09T18:30:00" } });
     let amend = format!("/intents/{}/amend", mondays.intent);
@@ -149,6 +149,13 @@ async fn what_stays_in_its_place_stays_whatever_the_hours_are_by_now() {
     let one = "occurrences/2026-03-16T18:00:00/amend";
     mondays
         .edit(&mondays.intent, one, json!({ "minutes": 40 }))
+        .await;
+    let shorter = json!({ "changes": { "minutes": 40 } });
+    let second = id(&mondays.edit(&mondays.intent, "amend", shorter).await);
+    // What an undo takes anew has to be free like anything else.
+    let undo = format!("/intents/{second}/undo");
+    mondays
+        .refused(&undo, json!({}), StatusCode::CONFLICT, "clash")
         .await;
 }
 
@@ -173,7 +180,7 @@ async fn a_client_moves_to_what_is_offered() {
         ),
         (
             "occurrences/2026-03-09T18:00:00/reschedule",
-            json!({ "starts_local": odd }),
+            json!({ "starts_local": "2026-03-10T18:07:00" }),
         ),
     ] {
         let path = format!("/intents/{}/{what}", mondays.intent);
