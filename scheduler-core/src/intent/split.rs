@@ -393,7 +393,8 @@ pub(super) fn rebound(
     let moved = if taken.is_some() || by_hand.is_some() {
         starts_at != regular
     } else {
-        moved
+        // One that loses its own time has nothing that a pause would leave alone.
+        moved && !target.regular
     };
     let is = takes_place(target.set.lookup(recurrence_id), moved);
     let mut changes = vec![change(Fate::Rebind(binding))];
