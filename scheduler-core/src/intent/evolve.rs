@@ -51,7 +51,10 @@ pub fn evolve(mut intent: Intent, event: &Event) -> Intent {
         }
         Event::Added { recurrence_id } => {
             add(&mut intent.set, *recurrence_id);
-            let (at, _) = intent.set.zone().resolve(*recurrence_id);
+            // One that was moved and then called off takes place where it was moved to.
+            let changed = intent.set.deviations().overrides.get(recurrence_id);
+            let start = changed.and_then(|changed| changed.start);
+            let (at, _) = intent.set.zone().resolve(start.unwrap_or(*recurrence_id));
             intent.done_through = intent.done_through.min(at);
         }
         Event::Rescheduled { recurrence_id, to } => {
