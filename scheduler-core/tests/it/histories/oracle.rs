@@ -2,42 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
-use proptest::prelude::*;
-use scheduler_core::intent::{self, NewIntent, Opened};
-use scheduler_core::{ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId};
-use uuid::Uuid;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use scheduler_core::intent::Overrides;
 
 use crate::zone_laws::resolve;
-
-const ZONE: &str = "Europe/London";
-
-/// A booking: every `interval` days at one time, so often or without an end.
-#[derive(Debug, Clone)]
-pub(super) struct Booking {
-    pub(super) date: NaiveDate,
-    pub(super) hour: u32,
-    pub(super) weekly: bool,
-    pub(super) interval: u64,
-    pub(super) count: Option<u32>,
-}
-
-pub(super) fn booking() -> impl Strategy<Value = Booking> {
-    (
-        0u64..700,
-        7u32..20,
-        any::<bool>(),
-        1u64..4,
-        proptest::option::of(3u32..40),
-    )
-        .prop_map(|(day, hour, weekly, interval, count)| Booking {
-            date: NaiveDate::from_ymd_opt(2025, 1, 1).unwrap() + Days::new(day),
-            hour,
-            weekly,
-            interval: if weekly { interval } else { interval + 1 },
-            count,
-        })
-}
 
 /// One appointment of the oracle's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +15,8 @@ pub(super) struct Dated {
     pub(super) number: usize,
     /// Added by hand.
     pub(super) extra: bool,
+    /// The zone of its wall times.
+    pub(super) zone: Tz,
     /// The date and time by rule.
     pub(super) wall: NaiveDateTime,
     /// Its own time, if it was given one.
@@ -64,6 +35,21 @@ pub(super) struct Dated {
     pub(super) real: bool,
     /// The session was called off by a pause or an end, and would come back.
     pub(super) off: bool,
+    /// The last edit took its own time and length from it.
+    pub(super) dropped: bool,
+}
+
+/// From an appointment's wall time on, another segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Split {
+    /// The segment that is split, and where.
+    pub(super) segment: usize,
+    pub(super) from: NaiveDateTime,
+    pub(super) into: usize,
+    pub(super) shift: TimeDelta,
+    pub(super) minutes: Option<u32>,
+    pub(super) therapist: Option<u128>,
+    pub(super) overrides: Overrides,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -74,59 +60,26 @@ pub(super) struct Oracle {
     pub(super) ended: BTreeMap<usize, NaiveDateTime>,
 }
 
-pub(super) fn instant(wall: NaiveDateTime) -> DateTime<Utc> {
-    resolve(ZONE.parse().unwrap(), wall).0
-}
-
-pub(super) const DAYS_WORKED_OUT: u64 = 1500;
-
-impl Booking {
-    pub(super) fn list(&self) -> Vec<Dated> {
-        let step = if self.weekly { 7 } else { 1 } * self.interval;
-        let most = self
-            .count
-            .map_or(usize::MAX, |count| usize::try_from(count).unwrap());
-        (0..DAYS_WORKED_OUT / step)
-            .map(|n| self.date + Days::new(n * step))
-            .take(most)
-            .enumerate()
-            .map(|(number, date)| Dated {
-                number,
-                wall: date.and_hms_opt(self.hour, 0, 0).unwrap(),
-                own: None,
-                minutes: 50,
-                own_minutes: None,
-                skipped: false,
-                cancelled: false,
-                named: false,
-                therapist: 2,
-                segment: 0,
-                gone: false,
-                real: false,
-                off: false,
-                extra: false,
-            })
-            .collect()
+impl Dated {
+    /// The instant of a wall time.
+    pub(super) fn at(&self, wall: NaiveDateTime) -> DateTime<Utc> {
+        resolve(self.zone, wall).0
     }
 
-    pub(super) fn intent(&self, now: DateTime<Utc>) -> Opened {
-        let rule = format!(
-            "FREQ={};INTERVAL={}{}",
-            if self.weekly { "WEEKLY" } else { "DAILY" },
-            self.interval,
-            self.count
-                .map_or(String::new(), |count| format!(";COUNT={count}")),
-        );
-        let start = LocalDateTime::try_from(self.date.and_hms_opt(self.hour, 0, 0).unwrap());
-        let set = RecurrenceSet::new(start.unwrap(), ZONE.parse().unwrap(), 50).unwrap();
-        let new = NewIntent {
-            id: IntentId(Uuid::from_u128(1)),
-            therapist: TherapistId(Uuid::from_u128(2)),
-            client: ClientId(Uuid::from_u128(3)),
-            service: ServiceId(Uuid::from_u128(4)),
-            set: set.with_rule(rule.parse().unwrap()),
-        };
-        intent::opened(new, now)
+    /// The instant of its date and time by rule.
+    pub(super) fn by_rule(&self) -> DateTime<Utc> {
+        self.at(self.wall)
+    }
+
+    /// Nothing of it is different from the rule any more.
+    fn drop_own(&mut self) {
+        (self.own, self.own_minutes, self.named) = (None, None, false);
+    }
+
+    /// Whether it was changed by hand, has no session yet, and takes place.
+    fn is_changed(&self) -> bool {
+        let by_hand = self.own.is_some() || self.own_minutes.is_some() || self.named;
+        by_hand && !(self.real || self.gone || self.cancelled)
     }
 }
 
@@ -139,7 +92,7 @@ impl Oracle {
     }
 
     pub(super) fn start(dated: &Dated) -> DateTime<Utc> {
-        instant(dated.own.unwrap_or(dated.wall))
+        dated.at(dated.own.unwrap_or(dated.wall))
     }
 
     pub(super) fn end(dated: &Dated) -> DateTime<Utc> {
@@ -173,11 +126,15 @@ impl Oracle {
             .iter()
             .map(|dated| (self.is_wanted(dated), dated.own))
             .collect();
+        for dated in &mut self.list {
+            dated.dropped = false;
+        }
         change(self);
         for (index, (was, own)) in was.into_iter().enumerate() {
-            // One that somebody has moved is not called off because the rule now comes to its time.
+            // One that somebody has moved is not called off because the rule now comes to its time,
+            // unless what they did is dropped.
             let as_moved = Dated {
-                own,
+                own: own.filter(|_| !self.list[index].dropped),
                 ..self.list[index].clone()
             };
             let wanted = self.is_wanted(&as_moved);
@@ -210,12 +167,8 @@ impl Oracle {
 
     /// A session has a time or a length of its own only where it differs.
     pub(super) fn settle(dated: &mut Dated) {
-        if dated
-            .own
-            .is_some_and(|own| instant(own) == instant(dated.wall))
-        {
-            dated.own = None;
-        }
+        let by_rule = dated.by_rule();
+        dated.own = dated.own.filter(|own| dated.at(*own) != by_rule);
         dated.own_minutes = dated.own_minutes.filter(|own| *own != dated.minutes);
         dated.named = false;
     }
@@ -240,42 +193,64 @@ impl Oracle {
         false
     }
 
-    /// From an appointment's wall time on, another segment.
-    pub(super) fn split(
-        &mut self,
-        cut: (usize, NaiveDateTime),
-        into: usize,
-        shift: TimeDelta,
-        minutes: Option<u32>,
-        therapist: Option<u128>,
-        now: DateTime<Utc>,
-    ) {
-        let (segment, from) = cut;
+    pub(super) fn split(&mut self, split: Split, now: DateTime<Utc>) {
+        let Split { segment, into, .. } = split;
+        let date = split.from.date();
         let pauses: Vec<_> = self
             .pauses
             .iter()
-            .filter(|(of, _, until)| {
-                *of == segment && until.is_none_or(|until| until > from.date())
-            })
+            .filter(|(of, _, until)| *of == segment && until.is_none_or(|until| until > date))
             .map(|(_, from, until)| (into, *from, *until))
             .collect();
         self.pauses.extend(pauses);
         if let Some(ended) = self.ended.get(&segment).copied() {
             self.ended.insert(into, ended);
         }
+        if split.overrides == Overrides::Detach {
+            self.detach(split);
+        }
         for dated in &mut self.list {
-            if dated.segment != segment || dated.wall < from || Self::is_over(dated, now) {
+            let in_reach = dated.segment == segment && dated.wall >= split.from;
+            if !in_reach || Self::is_over(dated, now) {
                 continue;
             }
             dated.segment = into;
             if !dated.extra {
-                dated.wall += shift;
+                dated.wall += split.shift;
             }
-            dated.minutes = minutes.unwrap_or(dated.minutes);
-            dated.therapist = therapist.unwrap_or(dated.therapist);
+            dated.minutes = split.minutes.unwrap_or(dated.minutes);
+            dated.therapist = split.therapist.unwrap_or(dated.therapist);
+            // What was called off stays as it was called off; a session's row says that itself.
+            if split.overrides == Overrides::Drop && (dated.real || !dated.cancelled) {
+                dated.drop_own();
+                dated.dropped = true;
+            }
             if dated.real {
                 Self::settle(dated);
             }
+        }
+    }
+
+    /// Dates changed by hand leave the list of the series as they are, in the order of their dates,
+    /// and each is an appointment of a segment of its own. The series has nothing in their places.
+    fn detach(&mut self, split: Split) {
+        let leaves = |index: &usize| {
+            let dated = &self.list[*index];
+            dated.segment == split.segment && dated.wall >= split.from && dated.is_changed()
+        };
+        let mut leaving: Vec<usize> = (0..self.list.len()).filter(leaves).collect();
+        leaving.sort_by_key(|index| self.list[*index].wall);
+        for (index, segment) in leaving.into_iter().zip(split.into + 1..) {
+            let number = self.list.len();
+            let left = &mut self.list[index];
+            let mut alone = left.clone();
+            left.drop_own();
+            left.skipped = true;
+            (alone.number, alone.segment) = (number, segment);
+            alone.wall = alone.own.unwrap_or(alone.wall);
+            alone.minutes = alone.own_minutes.unwrap_or(alone.minutes);
+            alone.drop_own();
+            self.list.push(alone);
         }
     }
 

@@ -1,32 +1,41 @@
 //! One step of a history, on both sides.
 
-use std::collections::BTreeSet;
-
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, Utc};
-use scheduler_core::intent::{self, Changes, Command, Edit, Intent, IntentState, Overrides};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use scheduler_core::intent::{self, Command, Edit, IntentState};
 use scheduler_core::session::{self, Party, Session};
-use scheduler_core::{Idempotent, IntentId, LocalDateTime, Pause, PausedSlot, TherapistId};
+use scheduler_core::{Idempotent, IntentId, LocalDateTime, Pause, PausedSlot};
 use uuid::Uuid;
 
 use super::Step;
-use super::oracle::{Dated, Oracle, instant};
+use super::oracle::{Dated, Oracle};
 use super::world::World;
 
 impl World {
     /// The segment that goes on, and the appointments of it that a step may pick.
     pub(super) fn last(&self) -> usize {
-        let standing = |intent: &Intent| intent.state != IntentState::Withdrawn;
-        self.segments.iter().rposition(standing).unwrap()
+        let goes_on = |segment: &usize| {
+            let state = self.segments[*segment].state;
+            state != IntentState::Withdrawn && !self.is_alone(*segment)
+        };
+        (0..self.segments.len()).rfind(goes_on).unwrap()
     }
 
-    pub(super) fn pick(&self, which: usize) -> Option<Dated> {
+    /// Whether a segment is one date that was detached from the series.
+    pub(super) fn is_alone(&self, segment: usize) -> bool {
+        self.segments[segment].set.rules().is_empty()
+    }
+
+    /// Of dates that were detached, which no edit of the series concerns, those only that a step may
+    /// change by itself.
+    pub(super) fn pick(&self, which: usize, one: bool) -> Option<Dated> {
         let last = self.last();
         let mut coming: Vec<&Dated> = self
             .oracle
             .list
             .iter()
-            .filter(|dated| dated.segment == last && !dated.gone)
-            .filter(|dated| instant(dated.wall) >= self.now && !Oracle::is_over(dated, self.now))
+            .filter(|dated| dated.segment == last || one && self.is_alone(dated.segment))
+            .filter(|dated| !dated.gone && dated.by_rule() >= self.now)
+            .filter(|dated| !Oracle::is_over(dated, self.now))
             .collect();
         coming.sort_by_key(|dated| dated.wall);
         coming.get(which).map(|dated| (*dated).clone())
@@ -169,19 +178,19 @@ impl World {
             | Step::Move(which, _)
             | Step::Amend(which, _)
             | Step::Cancel(which) => {
-                if let Some(dated) = self.pick(which) {
+                if let Some(dated) = self.pick(which, true) {
                     self.change_one(step, &dated);
                 }
             }
             Step::Extra(days) => self.extra(days),
-            Step::Split(which, days, hours, minutes) => {
-                if let Some(dated) = self.pick(which) {
-                    self.split(&dated, days, hours, minutes, None);
+            Step::Split(which, ref changes) => {
+                if let Some(dated) = self.pick(which, false) {
+                    self.split(&dated, changes, false);
                 }
             }
-            Step::AmendAll(days, hours, minutes) => {
-                if let Some(dated) = self.pick(0) {
-                    self.split(&dated, days, hours, minutes, Some(dated.wall));
+            Step::AmendAll(ref changes) => {
+                if let Some(dated) = self.pick(0, false) {
+                    self.split(&dated, changes, true);
                 }
             }
             Step::Reassign(days) => self.reassign(days),
@@ -240,7 +249,7 @@ impl World {
         match *step {
             Step::Move(_, hours) => {
                 let to = dated.wall + TimeDelta::hours(hours);
-                let own = Some(to).filter(|to| instant(*to) != instant(dated.wall));
+                let own = Some(to).filter(|to| dated.at(*to) != dated.by_rule());
                 let moves = |dated: &mut Dated| {
                     dated.named |= own.is_none() && paused;
                     dated.own = own;
@@ -252,8 +261,8 @@ impl World {
                 }
                 let length = Oracle::end(dated) - Oracle::start(dated);
                 let command = session::Command::Reschedule {
-                    starts_at: instant(to),
-                    ends_at: instant(to) + length,
+                    starts_at: dated.at(to),
+                    ends_at: dated.at(to) + length,
                 };
                 if self.touch_session(dated, &command) {
                     let number = dated.number;
@@ -310,184 +319,5 @@ impl World {
             }
             _ => {}
         }
-    }
-
-    pub(super) fn extra(&mut self, days: u64) {
-        let wall = self.date(days + 1).and_hms_opt(6, 15, 0).unwrap();
-        let segment = self.last();
-        let known = |dated: &Dated| dated.segment == segment && dated.wall == wall;
-        let ended = self.oracle.ended.contains_key(&segment);
-        if ended || self.oracle.list.iter().any(known) {
-            return;
-        }
-        let mut dated = Dated {
-            number: self.oracle.list.len(),
-            extra: true,
-            wall,
-            own: None,
-            minutes: self.segments[segment].set.minutes(),
-            own_minutes: None,
-            skipped: true,
-            cancelled: false,
-            named: false,
-            therapist: self.segments[segment].therapist.0.as_u128(),
-            segment,
-            gone: false,
-            real: false,
-            off: false,
-        };
-        dated.named = self.oracle.paused(&dated);
-        self.oracle.list.push(dated.clone());
-        let before = self.before.take();
-        let recurrence_id = LocalDateTime::try_from(wall).unwrap();
-        self.touch(&dated, &Command::Add { recurrence_id }, |dated| {
-            dated.skipped = false;
-        });
-        if self.oracle.list.last().is_some_and(|last| last.skipped) {
-            // Refused: it is nothing, not even something left out.
-            self.oracle.list.pop();
-            self.before = before;
-        } else if let Some((before, _)) = &mut self.before {
-            before.list.pop();
-        }
-    }
-
-    pub(super) fn split(
-        &mut self,
-        dated: &Dated,
-        days: i64,
-        hours: i64,
-        minutes: Option<u32>,
-        all: Option<NaiveDateTime>,
-    ) {
-        let (segment, cut) = (dated.segment, dated.wall);
-        let pivot = self
-            .oracle
-            .list
-            .iter()
-            .filter(|other| other.segment == segment && !other.extra && !other.gone)
-            .filter(|other| other.wall >= cut)
-            .map(|other| other.wall)
-            .min();
-        let Some(pivot) = pivot else { return };
-        let weekly = self.oracle.list[1].wall - self.oracle.list[0].wall >= TimeDelta::days(7);
-        let days = if weekly { days } else { 0 };
-        let shift = TimeDelta::days(days) + TimeDelta::hours(hours);
-        if instant(pivot + shift) <= self.now {
-            return;
-        }
-        let changes = Changes {
-            start: Some(LocalDateTime::try_from(pivot + shift).unwrap()),
-            minutes,
-            ..Changes::default()
-        };
-        let (into, overrides) = (self.next_id(), Overrides::Carry);
-        let at = LocalDateTime::try_from(cut).unwrap();
-        let edit = match all {
-            Some(_) => Edit::Amend {
-                into,
-                changes,
-                overrides,
-            },
-            None => Edit::Split {
-                at,
-                into,
-                changes,
-                overrides,
-            },
-        };
-        let (next, now) = (self.segments.len(), self.now);
-        self.edit(segment, &edit, |oracle| {
-            oracle.split((segment, cut), next, shift, minutes, None, now);
-            if let Some(ended) = oracle.ended.get_mut(&next) {
-                // What is over the end stays over it; nothing else is.
-                *ended += shift;
-            }
-        });
-    }
-
-    pub(super) fn reassign(&mut self, days: u64) {
-        let (segment, date, now) = (self.last(), self.date(days), self.now);
-        let first = self
-            .oracle
-            .list
-            .iter()
-            .filter(|dated| dated.segment == segment && !dated.gone && dated.wall.date() >= date)
-            .filter(|dated| instant(dated.wall) >= now && !Oracle::is_over(dated, now))
-            .min_by_key(|dated| dated.wall);
-        let Some(first) = first.cloned() else { return };
-        let rest = self.oracle.list.iter().any(|dated| {
-            dated.segment == segment && !dated.extra && !dated.gone && dated.wall >= first.wall
-        });
-        if !rest {
-            return;
-        }
-        let other = if first.therapist == 2 { 5 } else { 2 };
-        let edit = Edit::Reassign {
-            from: date,
-            to: TherapistId(Uuid::from_u128(other)),
-            into: self.next_id(),
-        };
-        let next = self.segments.len();
-        self.edit(segment, &edit, |oracle| {
-            let cut = (segment, first.wall);
-            oracle.split(cut, next, TimeDelta::zero(), None, Some(other), now);
-        });
-    }
-
-    pub(super) fn undo(&mut self) {
-        let Some((before, segment)) = self.before.take() else {
-            return;
-        };
-        let decided = intent::undo(
-            &self.segments[segment],
-            &self.records,
-            &self.sessions,
-            self.now,
-        );
-        match decided {
-            Ok(edited) => {
-                self.apply(segment, edited);
-                let after = std::mem::replace(&mut self.oracle, before);
-                self.oracle.follow(&after, self.now);
-                self.applied += 1;
-            }
-            Err(intent::IntentError::Happened { .. } | intent::IntentError::Overtaken { .. }) => {
-                self.refused += 1;
-            }
-            Err(error) => panic!("an undo is refused: {error}"),
-        }
-    }
-
-    pub(super) fn check(&mut self, step: &Step) {
-        let until = self.far();
-        assert_eq!(
-            self.shown(until),
-            self.oracle.shown(until),
-            "after {step:?}"
-        );
-        let numbers: BTreeSet<_> = self.numbers.values().collect();
-        assert_eq!(
-            numbers.len(),
-            self.numbers.len(),
-            "an appointment has two sessions"
-        );
-        for session in &self.sessions {
-            let mut own = self
-                .segments
-                .iter()
-                .filter(|known| known.id == session.intent);
-            let overridden = own.any(|intent| {
-                let overrides = &intent.set.deviations().overrides;
-                overrides.contains_key(&session.recurrence_id)
-            });
-            assert!(
-                !overridden,
-                "a session has an override beside it after {step:?}"
-            );
-        }
-        let segments = self.segments.clone();
-        assert_eq!(intent::as_of(&self.records, self.now), segments);
-        self.seen.push((self.now, segments));
     }
 }

@@ -8,7 +8,9 @@ use scheduler_core::materialize::plan;
 use scheduler_core::session::{self, Party, Session, SessionState};
 use scheduler_core::{Idempotent, IntentId, LocalDateTime, SessionId, Window, zone};
 
-use super::oracle::{Booking, Oracle};
+use super::Step;
+use super::booking::{Booking, Every};
+use super::oracle::Oracle;
 
 const HORIZON: TimeDelta = TimeDelta::days(7);
 
@@ -19,6 +21,7 @@ pub(super) struct World {
     pub(super) sessions: Vec<Session>,
     pub(super) records: Vec<Record>,
     pub(super) oracle: Oracle,
+    pub(super) every: Every,
     /// The appointment of each session.
     pub(super) numbers: BTreeMap<SessionId, usize>,
     /// The oracle before the last change, and whose it was.
@@ -46,6 +49,7 @@ impl World {
                 list: booking.list(),
                 ..Oracle::default()
             },
+            every: booking.every.clone(),
             numbers: BTreeMap::new(),
             before: None,
             seen: Vec::new(),
@@ -242,5 +246,37 @@ impl World {
             dated.named = named;
         }
         self.sessions.push(session);
+    }
+
+    pub(super) fn check(&mut self, step: &Step) {
+        let until = self.far();
+        assert_eq!(
+            self.shown(until),
+            self.oracle.shown(until),
+            "after {step:?}"
+        );
+        let numbers: BTreeSet<_> = self.numbers.values().collect();
+        assert_eq!(
+            numbers.len(),
+            self.numbers.len(),
+            "an appointment has two sessions"
+        );
+        for session in &self.sessions {
+            let mut own = self
+                .segments
+                .iter()
+                .filter(|known| known.id == session.intent);
+            let overridden = own.any(|intent| {
+                let overrides = &intent.set.deviations().overrides;
+                overrides.contains_key(&session.recurrence_id)
+            });
+            assert!(
+                !overridden,
+                "a session has an override beside it after {step:?}"
+            );
+        }
+        let segments = self.segments.clone();
+        assert_eq!(intent::as_of(&self.records, self.now), segments);
+        self.seen.push((self.now, segments));
     }
 }
