@@ -20,6 +20,16 @@ const ZONES: [&str; 5] = [
     "UTC",
 ];
 
+/// When those zones put their clocks forward or back.
+const CHANGES: [(i32, u32, u32); 6] = [
+    (2025, 3, 9),
+    (2025, 3, 30),
+    (2025, 4, 6),
+    (2025, 10, 5),
+    (2025, 10, 26),
+    (2025, 11, 2),
+];
+
 const DAYS_WORKED_OUT: u64 = 1500;
 
 /// On which dates a booking falls, of every so many days, weeks or months.
@@ -47,15 +57,15 @@ pub(super) struct Booking {
 pub(super) fn booking() -> impl Strategy<Value = Booking> {
     (
         select(&ZONES),
-        0u64..700,
+        date(),
         hour(),
         every(),
         1u64..4,
         proptest::option::of(3u32..40),
     )
-        .prop_map(|(zone, day, hour, every, interval, count)| Booking {
+        .prop_map(|(zone, date, hour, every, interval, count)| Booking {
             zone: zone.parse().unwrap(),
-            date: NaiveDate::from_ymd_opt(2025, 1, 1).unwrap() + Days::new(day),
+            date,
             hour,
             interval: if matches!(every, Every::Day) {
                 interval + 1
@@ -65,6 +75,18 @@ pub(super) fn booking() -> impl Strategy<Value = Booking> {
             every,
             count,
         })
+}
+
+/// Any, or one from which a history reaches a change of clocks.
+fn date() -> impl Strategy<Value = NaiveDate> {
+    let first = NaiveDate::from_ymd_opt(2025, 1, 1).unwrap();
+    let before = (select(&CHANGES), 0u64..50).prop_map(|((year, month, day), before)| {
+        NaiveDate::from_ymd_opt(year, month, day).unwrap() - Days::new(before)
+    });
+    prop_oneof![
+        1 => (0u64..700).prop_map(move |day| first + Days::new(day)),
+        1 => before,
+    ]
 }
 
 /// Mostly when clocks are changed, or near midnight.

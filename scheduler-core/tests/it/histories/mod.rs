@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use proptest::prelude::*;
+use proptest::sample::select;
 use scheduler_core::intent::{self, Intent, Overrides};
 
 use crate::expansion_laws::cases;
@@ -25,7 +26,7 @@ enum Step {
     Wait(u64),
     Skip(usize),
     Add(usize),
-    Extra(u64),
+    Extra(u64, u32),
     Move(usize, i64),
     Amend(usize, u32),
     Cancel(usize),
@@ -62,6 +63,11 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     })
 }
 
+/// Which of those that are to come: often one that another step has picked before.
+fn which() -> impl Strategy<Value = usize> {
+    prop_oneof![1 => 0usize..4, 1 => 0usize..30]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     use Step::{
         Add, Amend, AmendAll, Cancel, End, Extra, Move, Pause, Reassign, Resume, Skip, Split, Undo,
@@ -69,12 +75,12 @@ fn step() -> impl Strategy<Value = Step> {
     };
     prop_oneof![
         6 => (1u64..20).prop_map(Wait),
-        3 => (0usize..30).prop_map(Skip),
-        2 => (0usize..30).prop_map(Add),
-        1 => (1u64..60).prop_map(Extra),
-        4 => (0usize..30, -60i64..61).prop_map(|(which, hours)| Move(which, hours)),
-        1 => (0usize..30, 20u32..90).prop_map(|(which, minutes)| Amend(which, minutes)),
-        2 => (0usize..30).prop_map(Cancel),
+        3 => which().prop_map(Skip),
+        2 => which().prop_map(Add),
+        1 => (1u64..60, select(&[6, 2])).prop_map(|(days, hour)| Extra(days, hour)),
+        4 => (which(), -60i64..61).prop_map(|(which, hours)| Move(which, hours)),
+        1 => (which(), 20u32..90).prop_map(|(which, minutes)| Amend(which, minutes)),
+        2 => which().prop_map(Cancel),
         3 => (0usize..12, wanted()).prop_map(|(which, wanted)| Split(which, wanted)),
         2 => wanted().prop_map(AmendAll),
         1 => (0u64..40).prop_map(Reassign),

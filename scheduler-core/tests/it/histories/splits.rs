@@ -11,8 +11,10 @@ use super::oracle::{Dated, Oracle, Split};
 use super::world::World;
 
 impl World {
-    pub(super) fn extra(&mut self, days: u64) {
-        let wall = self.date(days + 1).and_hms_opt(6, 15, 0).unwrap();
+    /// A date that the rule does not have. No two hours here are the same instant on any date, so that
+    /// each is an occurrence of its own.
+    pub(super) fn extra(&mut self, days: u64, hour: u32) {
+        let wall = self.date(days + 1).and_hms_opt(hour, 15, 0).unwrap();
         let segment = self.last();
         let known = |dated: &Dated| dated.segment == segment && dated.wall == wall;
         let ended = self.oracle.ended.contains_key(&segment);

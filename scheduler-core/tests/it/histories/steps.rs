@@ -182,7 +182,7 @@ impl World {
                     self.change_one(step, &dated);
                 }
             }
-            Step::Extra(days) => self.extra(days),
+            Step::Extra(days, hour) => self.extra(days, hour),
             Step::Split(which, ref changes) => {
                 if let Some(dated) = self.pick(which, false) {
                     self.split(&dated, changes, false);
