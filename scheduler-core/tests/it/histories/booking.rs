@@ -157,7 +157,8 @@ impl Booking {
         let most = self
             .count
             .map_or(usize::MAX, |count| usize::try_from(count).unwrap());
-        let in_turn = |date: &NaiveDate| self.every.between(all[0], *date) % self.interval == 0;
+        let steps = |date: NaiveDate| self.every.between(all[0], date);
+        let in_turn = |date: &NaiveDate| steps(*date).is_multiple_of(self.interval);
         all.iter().copied().filter(in_turn).take(most).collect()
     }
 

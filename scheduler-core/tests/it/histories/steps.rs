@@ -120,6 +120,12 @@ impl World {
                 assert!(dated.skipped || dated.cancelled || paused, "{command:?}");
                 self.refused += 1;
             }
+            // One that was called off is shown where it was to take place, and is past when that is.
+            Err(intent::IntentError::Past { .. })
+                if dated.cancelled && Oracle::start(dated) < self.now =>
+            {
+                self.refused += 1;
+            }
             Err(error) => self.refused(&error, &after, command),
         }
     }
