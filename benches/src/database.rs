@@ -1,0 +1,278 @@
+//! Databases that are measured, and what is read off them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::any::install_default_drivers;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
+use store::Store;
+use store_postgres::PostgresStore;
+use store_postgres::throwaway::Cluster;
+use store_sqlite::SqliteStore;
+use tempfile::TempDir;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the database of that name")]
+pub enum Kind {
+    #[serde(rename = "SQLite")]
+    Sqlite,
+    #[serde(rename = "PostgreSQL")]
+    Postgres,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
+    }
+}
+
+/// A server that waits for the disk at every commit and writes whole pages after a checkpoint, as
+/// one in production does.
+///
+/// # Errors
+/// If there is no server.
+pub async fn durable_server() -> anyhow::Result<Cluster> {
+    install_default_drivers();
+    let cluster = Cluster::start()?;
+    let mut admin = AnyConnection::connect(&cluster.url("postgres")).await?;
+    for sql in [
+        "ALTER SYSTEM SET fsync = on",
+        "ALTER SYSTEM SET full_page_writes = on",
+        "ALTER SYSTEM SET autovacuum = off",
+        "ALTER SYSTEM SET max_wal_size = '16GB'",
+        "SELECT pg_reload_conf()",
+    ] {
+        sqlx::raw_sql(sql).execute(&mut admin).await?;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    Ok(cluster)
+}
+
+/// A database with the clinic's schema, of one design's own.
+pub struct Database {
+    /// Which.
+    pub kind: Kind,
+    /// Where.
+    pub url: String,
+    /// The service's access to it.
+    pub store: Arc<dyn Store>,
+    beside: AnyConnection,
+    file: Option<(TempDir, PathBuf)>,
+}
+
+/// How often a process of the server tells what it has counted, and then only at the end of a
+/// statement.
+pub const TOLD_EVERY: Duration = Duration::from_millis(1100);
+
+/// What a server has counted since its beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows inserted, updated and deleted, of this database.
+    pub rows: u64,
+    /// How often the log was flushed to disk, by whatever database of the server.
+    pub syncs: u64,
+}
+
+impl std::ops::Sub for Counts {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            rows: self.rows - before.rows,
+            syncs: self.syncs - before.syncs,
+        }
+    }
+}
+
+/// Bytes on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Of the tables that bookings are kept in.
+    pub tables: u64,
+    /// Of their indexes.
+    pub indexes: u64,
+}
+
+/// The tables of either design that say what takes place when.
+const SCHEDULE: [&str; 4] = ["intent", "session", "slot", "meeting"];
+
+impl Database {
+    /// A new one.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn new(cluster: Option<&Cluster>) -> anyhow::Result<Self> {
+        install_default_drivers();
+        let Some(cluster) = cluster else {
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("clinic.db");
+            SqliteStore::migrate(&path).await?;
+            let store = Arc::new(SqliteStore::open(&path).await?);
+            let url = format!("sqlite://{}", path.display());
+            let beside = AnyConnection::connect(&url).await?;
+            return Ok(Self {
+                kind: Kind::Sqlite,
+                url,
+                store,
+                beside,
+                file: Some((folder, path)),
+            });
+        };
+        let url = cluster.database().await?;
+        let store = Arc::new(PostgresStore::open(&url, 1).await?);
+        let beside = AnyConnection::connect(&url).await?;
+        Ok(Self {
+            kind: Kind::Postgres,
+            url,
+            store,
+            beside,
+            file: None,
+        })
+    }
+
+    async fn number(&mut self, sql: &str) -> anyhow::Result<u64> {
+        let row = sqlx::query(AssertSqlSafe(sql.to_owned()));
+        let row = row.fetch_one(&mut self.beside).await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?)?)
+    }
+
+    /// Writes everything to its place, so that the log begins anew.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn checkpoint(&mut self) -> anyhow::Result<()> {
+        let sql = match self.kind {
+            Kind::Sqlite => "PRAGMA wal_checkpoint(TRUNCATE)",
+            Kind::Postgres => "CHECKPOINT",
+        };
+        sqlx::raw_sql(sql).execute(&mut self.beside).await?;
+        Ok(())
+    }
+
+    /// The bytes of its log: on PostgreSQL since the server's beginning, whatever database they are
+    /// of; on SQLite since the last checkpoint, of which it makes one by itself after 1,000 pages.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn wal(&mut self) -> anyhow::Result<u64> {
+        match &self.file {
+            Some((_, path)) => {
+                let wal = path.with_extension("db-wal");
+                Ok(std::fs::metadata(wal).map_or(0, |file| file.len()))
+            }
+            None => {
+                self.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+                    .await
+            }
+        }
+    }
+
+    /// What a server has counted since its beginning, as far as its processes have told it (see
+    /// [`TOLD_EVERY`]). SQLite counts nothing.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn counts(&mut self) -> anyhow::Result<Counts> {
+        if self.kind == Kind::Sqlite {
+            return Ok(Counts::default());
+        }
+        Ok(Counts {
+            rows: self
+                .number(
+                    "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint
+                     FROM pg_stat_user_tables",
+                )
+                .await?,
+            syncs: self.number("SELECT wal_sync FROM pg_stat_wal").await?,
+        })
+    }
+
+    /// Rows written to the tables that say what takes place when, on PostgreSQL.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn schedule_rows(&mut self) -> anyhow::Result<u64> {
+        let tables = SCHEDULE.map(|table| format!("'{table}'")).join(", ");
+        self.number(&format!(
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint
+             FROM pg_stat_user_tables WHERE relname IN ({tables})"
+        ))
+        .await
+    }
+
+    /// How large the tables are that say what takes place when.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn size(&mut self) -> anyhow::Result<Size> {
+        let mut size = Size::default();
+        for table in SCHEDULE {
+            let (tables, indexes) = match self.kind {
+                Kind::Sqlite => (
+                    format!("SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name = '{table}'"),
+                    format!(
+                        "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN
+                         (SELECT name FROM sqlite_schema
+                          WHERE type = 'index' AND tbl_name = '{table}')"
+                    ),
+                ),
+                Kind::Postgres => (
+                    format!("SELECT coalesce(pg_table_size(to_regclass('{table}')), 0)::bigint"),
+                    format!("SELECT coalesce(pg_indexes_size(to_regclass('{table}')), 0)::bigint"),
+                ),
+            };
+            size.tables += self.number(&tables).await?;
+            size.indexes += self.number(&indexes).await?;
+        }
+        Ok(size)
+    }
+
+    /// What says that it is this version.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn version(&mut self) -> anyhow::Result<String> {
+        let sql = match self.kind {
+            Kind::Sqlite => "SELECT 'SQLite ' || sqlite_version()",
+            Kind::Postgres => "SELECT 'PostgreSQL ' || current_setting('server_version')",
+        };
+        let row = sqlx::query(sql).fetch_one(&mut self.beside).await?;
+        Ok(row.try_get(0)?)
+    }
+}
+
+static STATEMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts what sqlx reports, a line for each statement.
+struct Counter;
+
+impl<S: tracing::Subscriber> Layer<S> for Counter {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+        STATEMENTS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts statements from here on.
+pub fn count_statements() {
+    tracing_subscriber::registry().with(Counter).init();
+}
+
+/// The statements that this process has sent, `BEGIN` and `COMMIT` not among them.
+#[must_use]
+pub fn statements() -> u64 {
+    STATEMENTS.load(Ordering::Relaxed)
+}

@@ -1,0 +1,479 @@
+//! The eager design, as it is usually built: a booking is written out, a year of dates ahead, and
+//! topped up every week.
+//!
+//! It lives in the same schema as the clinic's service, with the same constraints and indexes, so
+//! that nothing but the design is compared: the same row for the booking and the same line in the
+//! journal, and for every future date a row in `session`, one in `slot` (the therapist's time) and
+//! one in `meeting` (the placeholder of a video call). It is written the way its friends would: one
+//! transaction for each command, and one statement for all the rows of a table.
+
+mod postgres;
+mod sqlite;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use scheduler_core::{LocalDateTime, RecurrenceSet, Window};
+use serde_json::{Value, json};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
+use uuid::Uuid;
+
+use crate::database::{Database, Kind};
+use crate::practice::{MINUTES, Wish, client, id, intent, service, therapist};
+
+/// What it keeps of every future date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PerDate {
+    /// A session.
+    Session,
+    /// A session, a slot and the placeholder of a meeting.
+    SessionSlotMeeting,
+}
+
+impl PerDate {
+    /// How many rows.
+    #[must_use]
+    pub fn rows(self) -> u64 {
+        match self {
+            Self::Session => 1,
+            Self::SessionSlotMeeting => 3,
+        }
+    }
+}
+
+/// The statements of one database. `$1` is a JSON list of dates, or what the name says.
+struct Dialect {
+    /// The tables that the clinic's schema does not have.
+    schema: &'static str,
+    /// A booking: `$1` id, `$2` therapist, `$3` client, `$4` service, `$5` zone, `$6` first wall
+    /// time, `$7` rule, `$8` now.
+    booking: &'static str,
+    /// Dates become rows: of each table one statement.
+    insert: &'static [&'static str],
+    /// Dates get other times.
+    move_to: &'static [&'static str],
+    /// Dates are called off: sessions say so, slots and placeholders go.
+    call_off: &'static [&'static str],
+    /// Dates are had again.
+    restore: &'static [&'static str],
+    /// Dates get another therapist, `$2`.
+    reassign: &'static [&'static str],
+    /// Dates took place, or in `$2` did not.
+    settle: &'static str,
+    /// The booking is over, or has another rule: `$1` id.
+    touch_booking: &'static str,
+    /// `$1` kind, `$2` the booking's id, `$3` particulars, `$4` now.
+    journal: &'static str,
+}
+
+/// A booking as it stands.
+#[derive(Debug, Clone)]
+struct Standing {
+    wish: Wish,
+    set: RecurrenceSet,
+    /// Its dates are written out up to here.
+    until: DateTime<Utc>,
+    is_over: bool,
+}
+
+/// The design on one database.
+pub struct Eager {
+    connection: AnyConnection,
+    dialect: &'static Dialect,
+    kind: Kind,
+    per_date: PerDate,
+    ahead: TimeDelta,
+    bookings: std::collections::BTreeMap<u32, Standing>,
+    /// Rows written, by what the database says of each statement.
+    rows: u64,
+    /// Those of them that say what takes place when.
+    schedule_rows: u64,
+}
+
+/// One date of a booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date {
+    /// The booking's number.
+    pub booking: u32,
+    /// The wall time that its rule generates: which date it is.
+    pub at: LocalDateTime,
+    /// When it starts.
+    pub start: DateTime<Utc>,
+}
+
+impl Date {
+    fn id(&self, kind: u128) -> Uuid {
+        Uuid::new_v5(
+            &id(kind, self.booking.into()),
+            self.at.to_string().as_bytes(),
+        )
+    }
+
+    fn row(&self, kind: Kind) -> Value {
+        let hex = |id: Uuid| id.simple().to_string();
+        let start = self.start.timestamp_micros();
+        let at = match kind {
+            Kind::Sqlite => json!(self.at.seconds()),
+            Kind::Postgres => json!(self.at.to_string()),
+        };
+        json!({
+            "intent": hex(intent(self.booking).0),
+            "session": hex(self.id(5)), "slot": hex(self.id(6)), "meeting": hex(self.id(7)),
+            "at": at, "start": start,
+            "until": start + i64::from(MINUTES) * 60_000_000,
+        })
+    }
+}
+
+impl Eager {
+    /// On a database in which the clinic's therapists and clients are registered.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn open(
+        database: &Database,
+        per_date: PerDate,
+        weeks_ahead: i64,
+    ) -> anyhow::Result<Self> {
+        let dialect = match database.kind {
+            Kind::Sqlite => &sqlite::DIALECT,
+            Kind::Postgres => &postgres::DIALECT,
+        };
+        let mut connection = AnyConnection::connect(&database.url).await?;
+        sqlx::raw_sql(dialect.schema)
+            .execute(&mut connection)
+            .await?;
+        Ok(Self {
+            connection,
+            dialect,
+            kind: database.kind,
+            per_date,
+            ahead: TimeDelta::weeks(weeks_ahead),
+            bookings: std::collections::BTreeMap::new(),
+            rows: 0,
+            schedule_rows: 0,
+        })
+    }
+
+    /// Rows written by it.
+    #[must_use]
+    pub fn rows_written(&self) -> u64 {
+        self.rows
+    }
+
+    /// Has the server's process say what it has counted.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn nudge(&mut self) -> anyhow::Result<()> {
+        sqlx::raw_sql("SELECT 1")
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Those of them in `intent`, `session`, `slot` and `meeting`.
+    #[must_use]
+    pub fn schedule_rows(&self) -> u64 {
+        self.schedule_rows
+    }
+
+    /// The dates of a booking from one instant to another, by its rule.
+    ///
+    /// # Errors
+    /// Beyond the known time zones.
+    pub fn dates(
+        &self,
+        booking: u32,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> anyhow::Result<Vec<Date>> {
+        let standing = self.standing(booking)?;
+        let Ok(window) = Window::new(from, to) else {
+            return Ok(Vec::new());
+        };
+        let found = standing.set.compile();
+        let found = found.within(window)?.map(|one| Date {
+            booking,
+            at: one.recurrence_id,
+            start: one.start(),
+        });
+        Ok(found.collect())
+    }
+
+    fn standing(&self, booking: u32) -> anyhow::Result<&Standing> {
+        let standing = self.bookings.get(&booking);
+        standing.ok_or_else(|| anyhow::anyhow!("there is no booking {booking}"))
+    }
+
+    /// The dates of a booking that are written out and start after `now`.
+    ///
+    /// # Errors
+    /// Beyond the known time zones.
+    pub fn ahead(&self, booking: u32, now: DateTime<Utc>) -> anyhow::Result<Vec<Date>> {
+        self.dates(booking, now, self.standing(booking)?.until)
+    }
+
+    /// Makes a booking and writes its dates out.
+    ///
+    /// # Errors
+    /// What the database says: a clash is a constraint's.
+    pub async fn book(&mut self, wish: &Wish, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let set = RecurrenceSet::new(wish.first, wish.zone, MINUTES)?.with_rule(wish.rule.parse()?);
+        let (first, _) = wish.zone.resolve(wish.first);
+        let until = now.max(first) + self.ahead;
+        let standing = Standing {
+            wish: wish.clone(),
+            set,
+            until,
+            is_over: false,
+        };
+        self.bookings.insert(wish.number, standing);
+        let dates = self.dates(wish.number, first, until)?;
+        self.begin().await?;
+        let hex = |id: Uuid| id.simple().to_string();
+        let first = match self.kind {
+            Kind::Sqlite => wish.first.seconds().to_string(),
+            Kind::Postgres => wish.first.to_string(),
+        };
+        let texts = [
+            hex(intent(wish.number).0),
+            hex(therapist(wish.therapist).0),
+            hex(client(wish.client).0),
+            hex(service().0),
+            wish.zone.name().to_owned(),
+            first,
+            wish.rule.to_owned(),
+            now.timestamp_micros().to_string(),
+        ];
+        self.schedule_rows += self.run(self.dialect.booking, &texts).await?;
+        self.each(self.dialect.insert, &dates, None).await?;
+        let body = json!({ "dates": dates.len() });
+        self.end("intent_created", wish.number, &body, now).await
+    }
+
+    /// What is done every week: the dates that have come into the year ahead are written out.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn top_up(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let until = now + self.ahead;
+        let mut dates = Vec::new();
+        let going_on = self.bookings.values().filter(|one| !one.is_over);
+        let behind = going_on.filter(|one| one.until < until);
+        let behind: Vec<(u32, DateTime<Utc>)> =
+            behind.map(|one| (one.wish.number, one.until)).collect();
+        for (booking, from) in behind {
+            dates.extend(self.dates(booking, from, until)?);
+            if let Some(standing) = self.bookings.get_mut(&booking) {
+                standing.until = until;
+            }
+        }
+        if dates.is_empty() {
+            return Ok(());
+        }
+        self.begin().await?;
+        self.each(self.dialect.insert, &dates, None).await?;
+        let body = json!({ "dates": dates.len() });
+        let first = dates[0].booking;
+        self.end("topped_up", first, &body, now).await
+    }
+
+    /// Gives a whole series another wall time, and another weekday if that is on one.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn reschedule_series(
+        &mut self,
+        booking: u32,
+        first: LocalDateTime,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let before = self.ahead(booking, now)?;
+        let standing = self.standing(booking)?.clone();
+        let set = standing.set.with_start(first);
+        let window = Window::new(now, standing.until + TimeDelta::weeks(1))?;
+        let starts: Vec<DateTime<Utc>> = {
+            let compiled = set.compile();
+            let starts = compiled.within(window)?.map(|one| one.start());
+            starts.collect()
+        };
+        // The rows stay, date by date.
+        let moved = before.iter().zip(starts);
+        let moved: Vec<Date> = moved.map(|(date, start)| Date { start, ..*date }).collect();
+        self.begin().await?;
+        self.schedule_rows += self.touch_booking(booking).await?;
+        self.each(self.dialect.move_to, &moved, None).await?;
+        let body = json!({ "dates": moved.len() });
+        self.end("series_amended", booking, &body, now).await
+    }
+
+    /// Calls off what is still to come of a series.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn cancel_series(&mut self, booking: u32, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let dates = self.ahead(booking, now)?;
+        if let Some(standing) = self.bookings.get_mut(&booking) {
+            standing.is_over = true;
+        }
+        self.begin().await?;
+        self.schedule_rows += self.touch_booking(booking).await?;
+        self.each(self.dialect.call_off, &dates, None).await?;
+        let body = json!({ "dates": dates.len() });
+        self.end("series_ended", booking, &body, now).await
+    }
+
+    /// Calls dates off, as for a pause or a holiday.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn call_off(
+        &mut self,
+        kind: &str,
+        dates: &[Date],
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let Some(first) = dates.first() else {
+            return Ok(());
+        };
+        self.begin().await?;
+        self.each(self.dialect.call_off, dates, None).await?;
+        let body = json!({ "dates": dates.len() });
+        self.end(kind, first.booking, &body, now).await
+    }
+
+    /// Has dates again that were called off.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn restore(&mut self, dates: &[Date], now: DateTime<Utc>) -> anyhow::Result<()> {
+        let Some(first) = dates.first() else {
+            return Ok(());
+        };
+        self.begin().await?;
+        self.each(self.dialect.restore, dates, None).await?;
+        let body = json!({ "dates": dates.len() });
+        self.end("series_resumed", first.booking, &body, now).await
+    }
+
+    /// Gives one date another time.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn reschedule(
+        &mut self,
+        booking: u32,
+        at: LocalDateTime,
+        start: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let date = Date { booking, at, start };
+        self.begin().await?;
+        self.each(self.dialect.move_to, &[date], None).await?;
+        let body = json!({ "to": start });
+        self.end("session_rescheduled", booking, &body, now).await
+    }
+
+    /// Gives what is still to come of a series to another therapist.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn reassign(
+        &mut self,
+        booking: u32,
+        to: u32,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let dates = self.ahead(booking, now)?;
+        let to = therapist(to).0.simple().to_string();
+        self.begin().await?;
+        self.schedule_rows += self.touch_booking(booking).await?;
+        self.each(self.dialect.reassign, &dates, Some(to)).await?;
+        let body = json!({ "dates": dates.len() });
+        self.end("series_reassigned", booking, &body, now).await
+    }
+
+    /// Says that a date took place, or that the client did not come.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn settle(
+        &mut self,
+        booking: u32,
+        at: LocalDateTime,
+        state: &str,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let start = now;
+        let date = Date { booking, at, start };
+        self.begin().await?;
+        let texts = [json!([date.row(self.kind)]).to_string(), state.to_owned()];
+        self.schedule_rows += self.run(self.dialect.settle, &texts).await?;
+        self.end("session_settled", booking, &Value::Null, now)
+            .await
+    }
+
+    async fn touch_booking(&mut self, booking: u32) -> anyhow::Result<u64> {
+        let id = intent(booking).0.simple().to_string();
+        self.run(self.dialect.touch_booking, &[id]).await
+    }
+
+    /// One statement for each table that it keeps.
+    async fn each(
+        &mut self,
+        statements: &'static [&'static str],
+        dates: &[Date],
+        more: Option<String>,
+    ) -> anyhow::Result<()> {
+        if dates.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<Value> = dates.iter().map(|date| date.row(self.kind)).collect();
+        let texts = [Some(Value::from(rows).to_string()), more];
+        let texts: Vec<String> = texts.into_iter().flatten().collect();
+        let kept = usize::try_from(self.per_date.rows())?;
+        for statement in statements.iter().take(kept) {
+            self.schedule_rows += self.run(statement, &texts).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> anyhow::Result<()> {
+        let sql = match self.kind {
+            Kind::Sqlite => "BEGIN IMMEDIATE",
+            Kind::Postgres => "BEGIN",
+        };
+        sqlx::raw_sql(sql).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    /// The journal's line, and the end of the transaction.
+    async fn end(
+        &mut self,
+        kind: &str,
+        booking: u32,
+        body: &Value,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let texts = [
+            kind.to_owned(),
+            intent(booking).0.simple().to_string(),
+            body.to_string(),
+            now.timestamp_micros().to_string(),
+        ];
+        self.run(self.dialect.journal, &texts).await?;
+        sqlx::raw_sql("COMMIT")
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: &'static str, texts: &[String]) -> anyhow::Result<u64> {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for text in texts {
+            query = query.bind(text.as_str());
+        }
+        let rows = query.execute(&mut self.connection).await?.rows_affected();
+        self.rows += rows;
+        Ok(rows)
+    }
+}

@@ -1,0 +1,312 @@
+//! A practice that the clinic's service runs: what staff, therapists and clients do in it, through
+//! the service's own decisions and stores.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc, Weekday};
+use clinic::account::{ByHand, by_hand};
+use clinic::booking::{self, NewBooking};
+use clinic::occurrence::{Touch, touch};
+use clinic::registration::{self, NewService};
+use clinic::settlement::{Outcome, settle};
+use clinic::{
+    Address, Client, ClinicId, Principal, Role, Scope, Therapist, View, WorkingTimes, WrappedDek,
+    series,
+};
+use ledger_core::{Credits, Money, Source};
+use scheduler_core::availability::{Hours, WeeklyHours};
+use scheduler_core::intent::Edit;
+use scheduler_core::{ClientId, GapPolicy, IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
+use standing::App;
+use standing::clock::Clock;
+use standing::worker::{self, Report};
+use store::{Decide, Request, Store, Written};
+use uuid::Uuid;
+
+/// How long an appointment lasts, in minutes.
+pub const MINUTES: u32 = 50;
+/// Credits that every client has, more than any of them needs.
+const CREDITS: i64 = 10_000;
+
+/// A booking to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Its number: the booking's id is made of it.
+    pub number: u32,
+    /// The therapist's number.
+    pub therapist: u32,
+    /// The client's number.
+    pub client: u32,
+    /// The wall time of the first date.
+    pub first: LocalDateTime,
+    /// The zone of all its wall times.
+    pub zone: Zone,
+    /// How it recurs, as RRULE text.
+    pub rule: &'static str,
+}
+
+/// A practice on a store, with one service.
+pub struct Practice {
+    /// The service.
+    pub app: App,
+    principal: Principal,
+}
+
+/// An id that sorts by its number within its kind.
+#[must_use]
+pub fn id(kind: u128, number: u128) -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + (kind << 40) + number)
+}
+
+/// The one service that is booked.
+#[must_use]
+pub fn service() -> ServiceId {
+    ServiceId(id(1, 0))
+}
+
+/// A therapist by number.
+#[must_use]
+pub fn therapist(number: u32) -> TherapistId {
+    TherapistId(id(2, number.into()))
+}
+
+/// A client by number.
+#[must_use]
+pub fn client(number: u32) -> ClientId {
+    ClientId(id(3, number.into()))
+}
+
+/// A booking by number.
+#[must_use]
+pub fn intent(number: u32) -> IntentId {
+    IntentId(id(4, number.into()))
+}
+
+impl Practice {
+    /// An empty practice at a time, with its service.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn open(store: Arc<dyn Store>, now: DateTime<Utc>) -> anyhow::Result<Self> {
+        let practice = Self {
+            app: App::new(store, Clock::starting_at(now)),
+            principal: Principal {
+                clinic: ClinicId::FIRST,
+                credential: id(0, 0),
+                role: Role::Admin,
+            },
+        };
+        let new = NewService {
+            id: service(),
+            name: "session".to_owned(),
+            minutes: MINUTES,
+            price: Money {
+                minor: 6_500,
+                currency: "GBP".parse()?,
+            },
+            notice_minutes: None,
+            slots: None,
+            cancellation: None,
+        };
+        let decide = Box::new(move |_: &_| registration::add_service(new));
+        let nobody = Scope::New { therapist: None };
+        practice.write(nobody, decide).await?;
+        Ok(practice)
+    }
+
+    /// What time it is there.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.app.clock.now()
+    }
+
+    /// Lets time pass, without a tick.
+    pub fn go_to(&self, at: DateTime<Utc>) {
+        let by: TimeDelta = at - self.now();
+        self.app.clock.advance(by);
+    }
+
+    async fn write(&self, scope: Scope, decide: Decide<'_>) -> anyhow::Result<Written> {
+        let request = Request::of(self.principal, self.now());
+        Ok(self.app.store.write(&request, scope, decide).await?)
+    }
+
+    /// A therapist who works at any time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn hire(&self, number: u32) -> anyhow::Result<()> {
+        let days = [
+            Weekday::Mon,
+            Weekday::Tue,
+            Weekday::Wed,
+            Weekday::Thu,
+            Weekday::Fri,
+            Weekday::Sat,
+            Weekday::Sun,
+        ];
+        let hours = days.map(|weekday| Hours {
+            weekday,
+            from: 0,
+            to: 24 * 60,
+        });
+        let new = Therapist {
+            id: therapist(number),
+            person: None,
+            times: WorkingTimes::new(WeeklyHours::new(Zone::UTC, hours.to_vec())?),
+        };
+        let dek = unused_key(new.id.0, self.now());
+        let decide = Box::new(move |_: &_| registration::register_therapist(new, dek));
+        let nobody = Scope::New { therapist: None };
+        self.write(nobody, decide).await?;
+        Ok(())
+    }
+
+    /// A client of a therapist's, with more credits than they need.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn admit(&self, number: u32, of: u32) -> anyhow::Result<()> {
+        let assigned = Some(therapist(of));
+        let new = Client {
+            id: client(number),
+            person: None,
+            legal_hold: false,
+            zone: Zone::UTC,
+            therapist: assigned,
+        };
+        let dek = unused_key(new.id.0, self.now());
+        let decide = Box::new(move |view: &_| registration::register_client(view, new, dek));
+        let scope = Scope::New {
+            therapist: assigned,
+        };
+        self.write(scope, decide).await?;
+        let grant = ByHand::Grant {
+            id: client(number).0,
+            service: service(),
+            amount: Credits(CREDITS),
+            source: Source::Paid,
+            reason: "bank_transfer".parse()?,
+        };
+        let scope = grant.scope(client(number));
+        let (principal, now) = (self.principal, self.now());
+        let decide = Box::new(move |view: &_| by_hand(view, &grant, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// Makes a booking.
+    ///
+    /// # Errors
+    /// A refusal, or what the store says.
+    pub async fn book(&self, wish: &Wish) -> anyhow::Result<()> {
+        let wanted = NewBooking {
+            id: intent(wish.number),
+            therapist: therapist(wish.therapist),
+            client: client(wish.client),
+            service: service(),
+            start: wish.first,
+            zone: wish.zone,
+            minutes: None,
+            rule: Some(wish.rule.parse()?),
+            gap: GapPolicy::Shift,
+            resolutions: Vec::new(),
+        };
+        let (principal, now) = (self.principal, self.now());
+        let scope = booking::scope(&wanted)?;
+        let decide = Box::new(move |view: &_| booking::book(view, wanted, principal, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// Edits a series.
+    ///
+    /// # Errors
+    /// A refusal, or what the store says.
+    pub async fn edit(&self, intent: IntentId, edit: Edit) -> anyhow::Result<()> {
+        let (principal, now) = (self.principal, self.now());
+        let scope = series::scope(intent, &edit, now)?;
+        let decide =
+            Box::new(move |view: &View| series::edit(view, &edit, None, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// Changes one date.
+    ///
+    /// # Errors
+    /// A refusal, or what the store says.
+    pub async fn touch(
+        &self,
+        intent: IntentId,
+        at: LocalDateTime,
+        wanted: Touch,
+    ) -> anyhow::Result<()> {
+        let (principal, now) = (self.principal, self.now());
+        let scope = Scope::Occurrence {
+            address: Address::Occurrence(intent, at),
+            around: wanted.reach(now)?,
+        };
+        let decide = Box::new(move |view: &View| touch(view, at, wanted, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// Says how a session went.
+    ///
+    /// # Errors
+    /// A refusal, or what the store says.
+    pub async fn settle(
+        &self,
+        intent: IntentId,
+        at: LocalDateTime,
+        outcome: Outcome,
+    ) -> anyhow::Result<()> {
+        let (principal, now) = (self.principal, self.now());
+        let scope = Scope::Occurrence {
+            address: Address::Occurrence(intent, at),
+            around: None,
+        };
+        let decide = Box::new(move |view: &View| settle(view, outcome, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// Everything that is due is done.
+    ///
+    /// # Errors
+    /// If something failed.
+    pub async fn tick(&self) -> anyhow::Result<Report> {
+        let report = worker::tick(&self.app).await;
+        anyhow::ensure!(report.failed == 0, "{} rows failed", report.failed);
+        Ok(report)
+    }
+
+    /// Rows written since the beginning without the journal's, by the service's own meter.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn schedule_rows_written(&self) -> anyhow::Result<u64> {
+        let metered = self.app.store.meter(ClinicId::FIRST).await?;
+        Ok(metered.iter().map(|line| line.rows - line.commands).sum())
+    }
+
+    /// Rows written since the beginning, by the service's own meter.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn rows_written(&self) -> anyhow::Result<u64> {
+        let metered = self.app.store.meter(ClinicId::FIRST).await?;
+        Ok(metered.iter().map(|line| line.rows).sum())
+    }
+}
+
+/// The key of somebody of whom nothing is known: nobody looks at them here.
+fn unused_key(owner: Uuid, created_at: DateTime<Utc>) -> WrappedDek {
+    WrappedDek {
+        owner,
+        generation: 1,
+        wrapped: Vec::new(),
+        created_at,
+    }
+}
