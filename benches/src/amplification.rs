@@ -12,7 +12,7 @@ use store_postgres::throwaway::Cluster;
 
 use crate::Progress;
 use crate::database::{Database, Kind, Size, TOLD_EVERY, statements};
-use crate::eager::{Eager, PerDate};
+use crate::eager::{Eager, PerDate, Sessions};
 use crate::practice::{Practice, Wish, id, intent};
 
 /// A Monday, some days before the first dates.
@@ -178,7 +178,9 @@ impl Side {
         }
         let eager = match of {
             None => None,
-            Some((per_date, weeks)) => Some(Eager::open(&database, per_date, weeks).await?),
+            Some((per_date, weeks)) => {
+                Some(Eager::open(&database, per_date, Sessions::Idle, weeks).await?)
+            }
         };
         let name = design(of);
         Ok(Self {
@@ -266,7 +268,7 @@ async fn theirs(eager: &mut Eager, command: &Command, now: DateTime<Utc>) -> any
             let dates = eager.dates(*number, from, from + TimeDelta::days(21))?;
             eager.call_off("series_paused", &dates, now).await
         }
-        Command::CancelSeries(number) => eager.cancel_series(*number, now).await,
+        Command::CancelSeries(number) => eager.cancel_series(*number, now, now).await,
         Command::RescheduleOne(number, to) => {
             let at = first_date(*number)?;
             let wish = wish(*number)?;

@@ -1,12 +1,13 @@
 //! Databases that are measured, and what is read off them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::any::install_default_drivers;
+use sqlx::any::{AnyRow, install_default_drivers};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use store::Store;
 use store_postgres::PostgresStore;
@@ -67,6 +68,7 @@ pub struct Database {
     /// The service's access to it.
     pub store: Arc<dyn Store>,
     beside: AnyConnection,
+    reader: Option<AnyConnection>,
     file: Option<(TempDir, PathBuf)>,
 }
 
@@ -104,7 +106,7 @@ pub struct Size {
 }
 
 /// The tables of either design that say what takes place when.
-const SCHEDULE: [&str; 4] = ["intent", "session", "slot", "meeting"];
+pub const SCHEDULE: [&str; 4] = ["intent", "session", "slot", "meeting"];
 
 impl Database {
     /// A new one.
@@ -125,6 +127,7 @@ impl Database {
                 url,
                 store,
                 beside,
+                reader: None,
                 file: Some((folder, path)),
             });
         };
@@ -136,6 +139,7 @@ impl Database {
             url,
             store,
             beside,
+            reader: None,
             file: None,
         })
     }
@@ -195,6 +199,102 @@ impl Database {
                 .await?,
             syncs: self.number("SELECT wal_sync FROM pg_stat_wal").await?,
         })
+    }
+
+    /// Counts the rows that are written to every table from here on, on SQLite, which does not by
+    /// itself. That is written too, so bytes are counted in another run.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_rows(&mut self) -> anyhow::Result<()> {
+        let mut sql =
+            "CREATE TABLE row_count (name TEXT PRIMARY KEY, rows INTEGER) STRICT;".to_owned();
+        for table in self.tables().await? {
+            let count = format!("UPDATE row_count SET rows = rows + 1 WHERE name = '{table}'");
+            sql += &format!("INSERT INTO row_count VALUES ('{table}', 0);");
+            for event in ["INSERT", "UPDATE", "DELETE"] {
+                sql += &format!(
+                    "CREATE TRIGGER count_{table}_{event} AFTER {event} ON {table}
+                     BEGIN {count}; END;"
+                );
+            }
+        }
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.beside)
+            .await?;
+        Ok(())
+    }
+
+    async fn tables(&mut self) -> anyhow::Result<Vec<String>> {
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table'
+                   AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx_%'";
+        let rows = sqlx::query(sql).fetch_all(&mut self.beside).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Rows inserted, updated and deleted so far, by table; on SQLite only if they are counted.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn rows_by_table(&mut self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let counts = self.kind == Kind::Sqlite
+            && self
+                .tables()
+                .await?
+                .iter()
+                .any(|table| table == "row_count");
+        let sql = match self.kind {
+            Kind::Postgres => {
+                "SELECT relname::text, (n_tup_ins + n_tup_upd + n_tup_del)::bigint
+                 FROM pg_stat_user_tables"
+            }
+            Kind::Sqlite if counts => "SELECT name, rows FROM row_count",
+            Kind::Sqlite => return Ok(BTreeMap::new()),
+        };
+        let rows = sqlx::query(sql).fetch_all(&mut self.beside).await?;
+        let row = |row: &AnyRow| Ok((row.try_get(0)?, u64::try_from(row.try_get::<i64, _>(1)?)?));
+        rows.iter().map(row).collect()
+    }
+
+    /// Has SQLite's log grow instead of beginning anew, so that its length is all that was written: a
+    /// reader holds on to its beginning.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn keep_log(&mut self) -> anyhow::Result<()> {
+        if self.kind == Kind::Sqlite {
+            let mut reader = AnyConnection::connect(&self.url).await?;
+            sqlx::raw_sql("BEGIN").execute(&mut reader).await?;
+            let read = sqlx::query("SELECT count(*) FROM journal");
+            read.fetch_one(&mut reader).await?;
+            self.reader = Some(reader);
+        }
+        Ok(())
+    }
+
+    /// The sessions that took place, as client and start in seconds, in order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn attended(&mut self) -> anyhow::Result<Vec<(u128, i64)>> {
+        let sql = match self.kind {
+            Kind::Sqlite => {
+                "SELECT lower(hex(client_id)), starts_at / 1000000 FROM session
+                 WHERE state = 'completed'"
+            }
+            Kind::Postgres => {
+                "SELECT replace(client_id::text, '-', ''), extract(epoch FROM starts_at)::bigint
+                 FROM session WHERE state = 'completed'"
+            }
+        };
+        let rows = sqlx::query(sql).fetch_all(&mut self.beside).await?;
+        let mut attended = Vec::with_capacity(rows.len());
+        for row in rows {
+            let client: String = row.try_get(0)?;
+            attended.push((u128::from_str_radix(&client, 16)?, row.try_get(1)?));
+        }
+        attended.sort_unstable();
+        Ok(attended)
     }
 
     /// Rows written to the tables that say what takes place when, on PostgreSQL.

@@ -6,6 +6,7 @@
 //! | the design it is compared with | [`eager`] |
 //! | databases, and what is read off them | [`database`] |
 //! | what one command writes | [`amplification`] |
+//! | what the life after it writes | [`year`] |
 //!
 //! The benches and `report` print what these measure. How each figure is defined is said where it is
 //! measured.
@@ -14,6 +15,7 @@ pub mod amplification;
 pub mod database;
 pub mod eager;
 pub mod practice;
+pub mod year;
 
 use std::time::Duration;
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc, Weekday};
 use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
+use clinic::credit::hold_of;
 use clinic::occurrence::{Touch, touch};
 use clinic::registration::{self, NewService};
 use clinic::settlement::{Outcome, settle};
 use clinic::{
-    Address, Client, ClinicId, Principal, Role, Scope, Therapist, View, WorkingTimes, WrappedDek,
-    series,
+    Address, Change, Client, ClinicId, Commit, Idempotent, Journal, Notification, NotificationKind,
+    Principal, Role, Scope, Subject, Therapist, View, WorkingTimes, WrappedDek, series,
 };
 use ledger_core::{Credits, Money, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -248,6 +249,46 @@ impl Practice {
             around: wanted.reach(now)?,
         };
         let decide = Box::new(move |view: &View| touch(view, at, wanted, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// Holds a credit for a session that was written out without one, and tells its client, as the
+    /// service does when it makes a session; nothing, if it was called off.
+    ///
+    /// # Errors
+    /// A refusal, or what the store says.
+    pub async fn hold(&self, intent: IntentId, at: LocalDateTime) -> anyhow::Result<()> {
+        let now = self.now();
+        let scope = Scope::Occurrence {
+            address: Address::Occurrence(intent, at),
+            around: None,
+        };
+        let decide = Box::new(move |view: &View| {
+            let session = view.session()?;
+            if !session.state.is_live() {
+                return Ok(Idempotent::AlreadyApplied);
+            }
+            let command = ledger_core::Command::Hold {
+                hold: hold_of(session),
+                service: ledger_core::ServiceId(session.service.0),
+                slot_start: session.starts_at,
+            };
+            let mut account = view.account()?.clone();
+            let decided = ledger_core::decide(&account, &view.entries, &command, now)?;
+            let ledger_core::Idempotent::Applied(entries) = decided else {
+                return Ok(Idempotent::AlreadyApplied);
+            };
+            for entry in &entries {
+                account = ledger_core::evolve(account, entry)?;
+            }
+            let subject = Subject::Occurrence(session.intent, session.recurrence_id);
+            let told = Notification::to_client(NotificationKind::Scheduled, session, now);
+            Ok(Idempotent::Applied(Commit {
+                journal: Some(Journal::new(subject, session.version, "session_funded")),
+                changes: vec![Change::Ledger { account, entries }, Change::Notify(told)],
+            }))
+        });
         self.write(scope, decide).await?;
         Ok(())
     }

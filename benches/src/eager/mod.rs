@@ -39,6 +39,16 @@ impl PerDate {
     }
 }
 
+/// Whether the service's jobs work on the sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// They are rows and nothing more: no job looks for them.
+    Idle,
+    /// The service reminds clients of them, asks how they went and settles them, as it does with its
+    /// own.
+    Worked,
+}
+
 /// The statements of one database. `$1` is a JSON list of dates, or what the name says.
 struct Dialect {
     /// The tables that the clinic's schema does not have.
@@ -46,18 +56,14 @@ struct Dialect {
     /// A booking: `$1` id, `$2` therapist, `$3` client, `$4` service, `$5` zone, `$6` first wall
     /// time, `$7` rule, `$8` now.
     booking: &'static str,
-    /// Dates become rows: of each table one statement.
+    /// Dates become rows: of each table one statement. `$2` says whether they are worked.
     insert: &'static [&'static str],
     /// Dates get other times.
     move_to: &'static [&'static str],
     /// Dates are called off: sessions say so, slots and placeholders go.
     call_off: &'static [&'static str],
-    /// Dates are had again.
-    restore: &'static [&'static str],
     /// Dates get another therapist, `$2`.
     reassign: &'static [&'static str],
-    /// Dates took place, or in `$2` did not.
-    settle: &'static str,
     /// The booking is over, or has another rule: `$1` id.
     touch_booking: &'static str,
     /// `$1` kind, `$2` the booking's id, `$3` particulars, `$4` now.
@@ -71,6 +77,8 @@ struct Standing {
     set: RecurrenceSet,
     /// Its dates are written out up to here.
     until: DateTime<Utc>,
+    /// Credits are held for its dates up to here.
+    held_until: DateTime<Utc>,
     is_over: bool,
 }
 
@@ -80,6 +88,7 @@ pub struct Eager {
     dialect: &'static Dialect,
     kind: Kind,
     per_date: PerDate,
+    sessions: Sessions,
     ahead: TimeDelta,
     bookings: std::collections::BTreeMap<u32, Standing>,
     /// Rows written, by what the database says of each statement.
@@ -131,6 +140,7 @@ impl Eager {
     pub async fn open(
         database: &Database,
         per_date: PerDate,
+        sessions: Sessions,
         weeks_ahead: i64,
     ) -> anyhow::Result<Self> {
         let dialect = match database.kind {
@@ -146,6 +156,7 @@ impl Eager {
             dialect,
             kind: database.kind,
             per_date,
+            sessions,
             ahead: TimeDelta::weeks(weeks_ahead),
             bookings: std::collections::BTreeMap::new(),
             rows: 0,
@@ -212,6 +223,23 @@ impl Eager {
         self.dates(booking, now, self.standing(booking)?.until)
     }
 
+    /// The dates that have come so near that a credit is to be held for them, each once.
+    ///
+    /// # Errors
+    /// Beyond the known time zones.
+    pub fn to_be_held(&mut self, near: DateTime<Utc>) -> anyhow::Result<Vec<Date>> {
+        let mut dates = Vec::new();
+        let going_on = self.bookings.values().filter(|one| !one.is_over);
+        let behind: Vec<u32> = going_on.map(|one| one.wish.number).collect();
+        for booking in behind {
+            dates.extend(self.dates(booking, self.standing(booking)?.held_until, near)?);
+            if let Some(standing) = self.bookings.get_mut(&booking) {
+                standing.held_until = near;
+            }
+        }
+        Ok(dates)
+    }
+
     /// Makes a booking and writes its dates out.
     ///
     /// # Errors
@@ -224,6 +252,7 @@ impl Eager {
             wish: wish.clone(),
             set,
             until,
+            held_until: now,
             is_over: false,
         };
         self.bookings.insert(wish.number, standing);
@@ -245,7 +274,7 @@ impl Eager {
             now.timestamp_micros().to_string(),
         ];
         self.schedule_rows += self.run(self.dialect.booking, &texts).await?;
-        self.each(self.dialect.insert, &dates, None).await?;
+        self.write_out(&dates).await?;
         let body = json!({ "dates": dates.len() });
         self.end("intent_created", wish.number, &body, now).await
     }
@@ -271,7 +300,7 @@ impl Eager {
             return Ok(());
         }
         self.begin().await?;
-        self.each(self.dialect.insert, &dates, None).await?;
+        self.write_out(&dates).await?;
         let body = json!({ "dates": dates.len() });
         let first = dates[0].booking;
         self.end("topped_up", first, &body, now).await
@@ -306,12 +335,17 @@ impl Eager {
         self.end("series_amended", booking, &body, now).await
     }
 
-    /// Calls off what is still to come of a series.
+    /// Calls off what is still to come of a series from an instant on.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn cancel_series(&mut self, booking: u32, now: DateTime<Utc>) -> anyhow::Result<()> {
-        let dates = self.ahead(booking, now)?;
+    pub async fn cancel_series(
+        &mut self,
+        booking: u32,
+        from: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        let dates = self.ahead(booking, from)?;
         if let Some(standing) = self.bookings.get_mut(&booking) {
             standing.is_over = true;
         }
@@ -339,20 +373,6 @@ impl Eager {
         self.each(self.dialect.call_off, dates, None).await?;
         let body = json!({ "dates": dates.len() });
         self.end(kind, first.booking, &body, now).await
-    }
-
-    /// Has dates again that were called off.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn restore(&mut self, dates: &[Date], now: DateTime<Utc>) -> anyhow::Result<()> {
-        let Some(first) = dates.first() else {
-            return Ok(());
-        };
-        self.begin().await?;
-        self.each(self.dialect.restore, dates, None).await?;
-        let body = json!({ "dates": dates.len() });
-        self.end("series_resumed", first.booking, &body, now).await
     }
 
     /// Gives one date another time.
@@ -392,29 +412,39 @@ impl Eager {
         self.end("series_reassigned", booking, &body, now).await
     }
 
-    /// Says that a date took place, or that the client did not come.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn settle(
-        &mut self,
-        booking: u32,
-        at: LocalDateTime,
-        state: &str,
-        now: DateTime<Utc>,
-    ) -> anyhow::Result<()> {
-        let start = now;
-        let date = Date { booking, at, start };
-        self.begin().await?;
-        let texts = [json!([date.row(self.kind)]).to_string(), state.to_owned()];
-        self.schedule_rows += self.run(self.dialect.settle, &texts).await?;
-        self.end("session_settled", booking, &Value::Null, now)
-            .await
-    }
-
     async fn touch_booking(&mut self, booking: u32) -> anyhow::Result<u64> {
         let id = intent(booking).0.simple().to_string();
         self.run(self.dialect.touch_booking, &[id]).await
+    }
+
+    /// Dates become rows.
+    async fn write_out(&mut self, dates: &[Date]) -> anyhow::Result<()> {
+        let worked = match self.sessions {
+            Sessions::Idle => "idle",
+            Sessions::Worked => "worked",
+        };
+        let (sessions, rest) = self.dialect.insert.split_at(1);
+        self.each(sessions, dates, Some(worked.to_owned())).await?;
+        if self.per_date == PerDate::SessionSlotMeeting {
+            self.each(rest, dates, None).await?;
+        }
+        Ok(())
+    }
+
+    /// The service has moved a date's session: its slot and its meeting follow.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn follow(&mut self, date: Date) -> anyhow::Result<()> {
+        self.each(&self.dialect.move_to[1..], &[date], None).await
+    }
+
+    /// The service has called dates off: their slots and meetings go.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn set_free(&mut self, dates: &[Date]) -> anyhow::Result<()> {
+        self.each(&self.dialect.call_off[1..], dates, None).await
     }
 
     /// One statement for each table that it keeps.
@@ -430,7 +460,10 @@ impl Eager {
         let rows: Vec<Value> = dates.iter().map(|date| date.row(self.kind)).collect();
         let texts = [Some(Value::from(rows).to_string()), more];
         let texts: Vec<String> = texts.into_iter().flatten().collect();
-        let kept = usize::try_from(self.per_date.rows())?;
+        let kept = match self.per_date {
+            PerDate::Session => 1,
+            PerDate::SessionSlotMeeting => statements.len(),
+        };
         for statement in statements.iter().take(kept) {
             self.schedule_rows += self.run(statement, &texts).await?;
         }

@@ -41,7 +41,8 @@ INSERT INTO session (clinic_id, id, intent_id, recurrence_id, therapist_id, clie
     version)
 SELECT intent.clinic_id, date.session, intent.id, date.at, intent.therapist_id, intent.client_id,
     intent.service_id, to_timestamp(date.start / 1000000), to_timestamp(date.until / 1000000),
-    intent.zone, '2025b', 'scheduled', '{\"state\": \"scheduled\"}', 0, 1, NULL, 1
+    intent.zone, '2025b', 'scheduled', '{\"state\": \"scheduled\"}', 0, 1,
+    CASE $2 WHEN 'worked' THEN to_timestamp(date.start / 1000000) - interval '1 day' END, 1
 FROM jsonb_to_recordset($1::jsonb)
     AS date (intent UUID, session UUID, at TIMESTAMP, start BIGINT, until BIGINT)
 JOIN intent ON intent.clinic_id = '00000000-0000-8000-8000-000000000001'
@@ -79,7 +80,8 @@ WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = date.meeting",
     ],
     call_off: &[
         "
-UPDATE session SET state = 'cancelled', state_detail = '{\"state\": \"cancelled\"}',
+UPDATE session SET state = 'cancelled', next_due_at = NULL, state_detail =
+        '{\"state\": \"cancelled\", \"by\": \"clinic\", \"late\": false}',
     version = version + 1
 FROM jsonb_to_recordset($1::jsonb) AS date (session UUID)
 WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = date.session
@@ -90,27 +92,6 @@ WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = date.slot",
         "
 DELETE FROM meeting USING jsonb_to_recordset($1::jsonb) AS date (meeting UUID)
 WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = date.meeting",
-    ],
-    restore: &[
-        "
-UPDATE session SET state = 'scheduled', state_detail = '{\"state\": \"scheduled\"}',
-    version = version + 1
-FROM jsonb_to_recordset($1::jsonb) AS date (session UUID)
-WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = date.session
-    AND state = 'cancelled'",
-        "
-INSERT INTO slot (clinic_id, id, session_id, therapist_id, starts_at, ends_at)
-SELECT session.clinic_id, date.slot, session.id, session.therapist_id, session.starts_at,
-    session.ends_at
-FROM jsonb_to_recordset($1::jsonb) AS date (session UUID, slot UUID)
-JOIN session ON session.clinic_id = '00000000-0000-8000-8000-000000000001'
-    AND session.id = date.session",
-        "
-INSERT INTO meeting (clinic_id, id, session_id, provider, state, starts_at)
-SELECT session.clinic_id, date.meeting, session.id, 'video', 'placeholder', session.starts_at
-FROM jsonb_to_recordset($1::jsonb) AS date (session UUID, meeting UUID)
-JOIN session ON session.clinic_id = '00000000-0000-8000-8000-000000000001'
-    AND session.id = date.session",
     ],
     reassign: &[
         "
@@ -123,12 +104,6 @@ UPDATE slot SET therapist_id = $2::uuid
 FROM jsonb_to_recordset($1::jsonb) AS date (slot UUID)
 WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = date.slot",
     ],
-    settle: "
-UPDATE session SET state = $2, state_detail = json_build_object('state', $2)::jsonb,
-    version = version + 1
-FROM jsonb_to_recordset($1::jsonb) AS date (session UUID)
-WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = date.session
-    AND state = 'scheduled'",
     touch_booking: "
 UPDATE intent SET version = version + 1
 WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = $1::uuid",

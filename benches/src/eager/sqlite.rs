@@ -41,7 +41,8 @@ INSERT INTO session (clinic_id, id, intent_id, recurrence_id, therapist_id, clie
     version)
 SELECT intent.clinic_id, unhex(value ->> 'session'), intent.id, value ->> 'at',
     intent.therapist_id, intent.client_id, intent.service_id, value ->> 'start', value ->> 'until',
-    intent.zone, '2025b', 'scheduled', '{\"state\": \"scheduled\"}', 0, 1, NULL, 1
+    intent.zone, '2025b', 'scheduled', '{\"state\": \"scheduled\"}', 0, 1,
+    CASE $2 WHEN 'worked' THEN (value ->> 'start') - 86400000000 END, 1
 FROM json_each($1)
 JOIN intent ON intent.clinic_id = x'00000000000080008000000000000001'
     AND intent.id = unhex(value ->> 'intent')",
@@ -77,7 +78,8 @@ WHERE clinic_id = x'00000000000080008000000000000001'
     ],
     call_off: &[
         "
-UPDATE session SET state = 'cancelled', state_detail = '{\"state\": \"cancelled\"}',
+UPDATE session SET state = 'cancelled', next_due_at = NULL, state_detail =
+        '{\"state\": \"cancelled\", \"by\": \"clinic\", \"late\": false}',
     version = version + 1
 FROM json_each($1)
 WHERE clinic_id = x'00000000000080008000000000000001'
@@ -88,28 +90,6 @@ DELETE FROM slot WHERE clinic_id = x'00000000000080008000000000000001'
         "
 DELETE FROM meeting WHERE clinic_id = x'00000000000080008000000000000001'
     AND id IN (SELECT unhex(value ->> 'meeting') FROM json_each($1))",
-    ],
-    restore: &[
-        "
-UPDATE session SET state = 'scheduled', state_detail = '{\"state\": \"scheduled\"}',
-    version = version + 1
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001'
-    AND session.id = unhex(value ->> 'session') AND session.state = 'cancelled'",
-        "
-INSERT INTO slot (clinic_id, id, session_id, therapist_id, starts_at, ends_at)
-SELECT session.clinic_id, unhex(value ->> 'slot'), session.id, session.therapist_id,
-    session.starts_at, session.ends_at
-FROM json_each($1)
-JOIN session ON session.clinic_id = x'00000000000080008000000000000001'
-    AND session.id = unhex(value ->> 'session')",
-        "
-INSERT INTO meeting (clinic_id, id, session_id, provider, state, starts_at)
-SELECT session.clinic_id, unhex(value ->> 'meeting'), session.id, 'video', 'placeholder',
-    session.starts_at
-FROM json_each($1)
-JOIN session ON session.clinic_id = x'00000000000080008000000000000001'
-    AND session.id = unhex(value ->> 'session')",
     ],
     reassign: &[
         "
@@ -123,11 +103,6 @@ UPDATE slot SET therapist_id = unhex($2)
 FROM json_each($1)
 WHERE clinic_id = x'00000000000080008000000000000001' AND slot.id = unhex(value ->> 'slot')",
     ],
-    settle: "
-UPDATE session SET state = $2, state_detail = json_object('state', $2), version = version + 1
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001'
-    AND session.id = unhex(value ->> 'session') AND session.state = 'scheduled'",
     touch_booking: "
 UPDATE intent SET version = version + 1
 WHERE clinic_id = x'00000000000080008000000000000001' AND id = unhex($1)",
