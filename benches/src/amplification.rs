@@ -42,6 +42,12 @@ impl Extent {
         bookings: 1_000,
         edited: EDITED,
     };
+    /// As the report has it on SQLite, which takes long to write a year out.
+    pub const ON_SQLITE: Self = Self {
+        warm_up: 50,
+        bookings: 200,
+        edited: 50,
+    };
     /// To see that it works.
     pub const TRIAL: Self = Self {
         warm_up: 4,
