@@ -61,29 +61,31 @@ FROM json_each($1)",
     ],
     move_to: &[
         "
-UPDATE session SET starts_at = value ->> 'start', ends_at = value ->> 'until',
-    slot_version = slot_version + 1, version = version + 1
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001'
-    AND session.id = unhex(value ->> 'session')",
+WITH date AS MATERIALIZED (
+    SELECT unhex(value ->> 'session') AS id, value ->> 'start' AS start, value ->> 'until' AS until
+    FROM json_each($1))
+UPDATE session SET starts_at = date.start, ends_at = date.until, slot_version = slot_version + 1,
+    version = version + 1
+FROM date WHERE clinic_id = x'00000000000080008000000000000001' AND session.id = date.id",
         "
-UPDATE slot SET starts_at = value ->> 'start', ends_at = value ->> 'until'
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001' AND slot.id = unhex(value ->> 'slot')",
+WITH date AS MATERIALIZED (
+    SELECT unhex(value ->> 'slot') AS id, value ->> 'start' AS start, value ->> 'until' AS until
+    FROM json_each($1))
+UPDATE slot SET starts_at = date.start, ends_at = date.until
+FROM date WHERE clinic_id = x'00000000000080008000000000000001' AND slot.id = date.id",
         "
-UPDATE meeting SET starts_at = value ->> 'start'
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001'
-    AND meeting.id = unhex(value ->> 'meeting')",
+WITH date AS MATERIALIZED (
+    SELECT unhex(value ->> 'meeting') AS id, value ->> 'start' AS start FROM json_each($1))
+UPDATE meeting SET starts_at = date.start
+FROM date WHERE clinic_id = x'00000000000080008000000000000001' AND meeting.id = date.id",
     ],
     call_off: &[
         "
 UPDATE session SET state = 'cancelled', next_due_at = NULL, state_detail =
         '{\"state\": \"cancelled\", \"by\": \"clinic\", \"late\": false}',
     version = version + 1
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001'
-    AND session.id = unhex(value ->> 'session') AND session.state = 'scheduled'",
+WHERE clinic_id = x'00000000000080008000000000000001' AND state = 'scheduled'
+    AND id IN (SELECT unhex(value ->> 'session') FROM json_each($1))",
         "
 DELETE FROM slot WHERE clinic_id = x'00000000000080008000000000000001'
     AND id IN (SELECT unhex(value ->> 'slot') FROM json_each($1))",
@@ -95,13 +97,12 @@ DELETE FROM meeting WHERE clinic_id = x'00000000000080008000000000000001'
         "
 UPDATE session SET therapist_id = unhex($2), slot_version = slot_version + 1,
     version = version + 1
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001'
-    AND session.id = unhex(value ->> 'session') AND session.state = 'scheduled'",
+WHERE clinic_id = x'00000000000080008000000000000001' AND state = 'scheduled'
+    AND id IN (SELECT unhex(value ->> 'session') FROM json_each($1))",
         "
 UPDATE slot SET therapist_id = unhex($2)
-FROM json_each($1)
-WHERE clinic_id = x'00000000000080008000000000000001' AND slot.id = unhex(value ->> 'slot')",
+WHERE clinic_id = x'00000000000080008000000000000001'
+    AND id IN (SELECT unhex(value ->> 'slot') FROM json_each($1))",
     ],
     touch_booking: "
 UPDATE intent SET version = version + 1
