@@ -401,6 +401,9 @@ pub async fn measure(
     }
     progress.begin("booking", usize::try_from(bookings)?);
     in_turn(&mut sides, &book(0..extent.warm_up)?, progress).await?;
+    for side in &mut sides {
+        side.database.tidy().await?;
+    }
     let mut booked = in_turn(&mut sides, &book(extent.warm_up..bookings)?, progress).await?;
     for side in &mut sides {
         let size = side.database.size().await?;

@@ -150,6 +150,7 @@ async fn live(
             }
             side.hour_ends(from + TimeDelta::hours(1)).await?;
         }
+        database.tidy().await?;
         weeks.push(Week {
             wal_bytes: database.wal().await? - wal_before,
             size: database.size().await?,
