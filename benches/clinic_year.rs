@@ -13,12 +13,10 @@
 use std::collections::BTreeSet;
 
 use benches::database::durable_server;
+use benches::report::SEED;
 use benches::year::plan::{Scale, counts, year};
 use benches::year::{Run, measure};
 use benches::{Progress, decimal, fewer};
-
-/// The same year every time.
-const SEED: u64 = 1;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -65,10 +65,7 @@ fn print(measured: &Amplification) {
     for (_, design, size) in &measured.sizes {
         println!("  {design:30} {:>10} {:>10}", size.tables, size.indexes);
     }
-    let mut bookings = measured
-        .lines
-        .iter()
-        .filter(|line| line.command.starts_with("book"));
+    let mut bookings = measured.bookings();
     if let Some(ours) = bookings.next() {
         println!(
             "\nfewer than by the design: rows, of the schedule, bytes of log; its p50 by ours"

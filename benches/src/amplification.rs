@@ -96,6 +96,14 @@ pub struct Amplification {
     pub versions: Vec<String>,
 }
 
+impl Amplification {
+    /// What bookings cost, ours first.
+    pub fn bookings(&self) -> impl Iterator<Item = &Measured> {
+        let lines = self.lines.iter();
+        lines.filter(|line| line.command == Command::BOOK)
+    }
+}
+
 /// The designs that are compared.
 const DESIGNS: [Option<(PerDate, i64)>; 5] = [
     None,
@@ -134,9 +142,11 @@ enum Command {
 }
 
 impl Command {
+    const BOOK: &str = "book a weekly series";
+
     fn name(&self) -> &'static str {
         match self {
-            Self::Book(_) => "book a weekly series",
+            Self::Book(_) => Self::BOOK,
             Self::RescheduleSeries(..) => "reschedule a series",
             Self::Pause(..) => "pause for 3 weeks",
             Self::CancelSeries(_) => "cancel a series",
@@ -157,7 +167,8 @@ fn local(date: NaiveDate, hour: u32) -> anyhow::Result<LocalDateTime> {
     Ok(format!("{date}T{hour:02}:00:00").parse()?)
 }
 
-fn wish(number: u32) -> anyhow::Result<Wish> {
+/// A weekly series, by its number: each has a place in a therapist's week that no other has.
+pub(crate) fn wish(number: u32) -> anyhow::Result<Wish> {
     Ok(Wish {
         number,
         therapist: number % THERAPISTS,
@@ -168,6 +179,18 @@ fn wish(number: u32) -> anyhow::Result<Wish> {
     })
 }
 
+/// A practice with so many clients.
+pub(crate) async fn open_practice(database: &Database, clients: u32) -> anyhow::Result<Practice> {
+    let practice = Practice::open(database.store.clone(), NOW.parse()?).await?;
+    for number in 0..THERAPISTS.min(clients) {
+        practice.hire(number).await?;
+    }
+    for number in 0..clients {
+        practice.admit(number, number % THERAPISTS).await?;
+    }
+    Ok(practice)
+}
+
 impl Side {
     async fn open(
         cluster: Option<&Cluster>,
@@ -175,13 +198,7 @@ impl Side {
         clients: u32,
     ) -> anyhow::Result<Self> {
         let database = Database::new(cluster).await?;
-        let practice = Practice::open(database.store.clone(), NOW.parse()?).await?;
-        for number in 0..THERAPISTS.min(clients) {
-            practice.hire(number).await?;
-        }
-        for number in 0..clients {
-            practice.admit(number, number % THERAPISTS).await?;
-        }
+        let practice = open_practice(&database, clients).await?;
         let eager = match of {
             None => None,
             Some((per_date, weeks)) => {

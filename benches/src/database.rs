@@ -69,6 +69,8 @@ pub struct Database {
     pub store: Arc<dyn Store>,
     beside: AnyConnection,
     reader: Option<AnyConnection>,
+    /// Bytes of SQLite's log before it began anew, where that is counted.
+    logged: u64,
     file: Option<(TempDir, PathBuf)>,
 }
 
@@ -128,6 +130,7 @@ impl Database {
                 store,
                 beside,
                 reader: None,
+                logged: 0,
                 file: Some((folder, path)),
             });
         };
@@ -140,6 +143,7 @@ impl Database {
             store,
             beside,
             reader: None,
+            logged: 0,
             file: None,
         })
     }
@@ -186,7 +190,7 @@ impl Database {
         match &self.file {
             Some((_, path)) => {
                 let wal = path.with_extension("db-wal");
-                Ok(std::fs::metadata(wal).map_or(0, |file| file.len()))
+                Ok(self.logged + std::fs::metadata(wal).map_or(0, |file| file.len()))
             }
             None => {
                 self.number("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
@@ -270,19 +274,25 @@ impl Database {
         rows.iter().map(row).collect()
     }
 
-    /// Has SQLite's log grow instead of beginning anew, so that its length is all that was written: a
-    /// reader holds on to its beginning.
+    /// Counts all that is written to SQLite's log from here on, also when the log begins anew: a
+    /// reader holds on to its beginning. To be called so often that the log stays short.
     ///
     /// # Errors
     /// What the database says.
     pub async fn keep_log(&mut self) -> anyhow::Result<()> {
-        if self.kind == Kind::Sqlite {
-            let mut reader = AnyConnection::connect(&self.url).await?;
-            sqlx::raw_sql("BEGIN").execute(&mut reader).await?;
-            let read = sqlx::query("SELECT count(*) FROM journal");
-            read.fetch_one(&mut reader).await?;
-            self.reader = Some(reader);
+        if self.kind != Kind::Sqlite {
+            return Ok(());
         }
+        self.logged = self.wal().await?;
+        if let Some(reader) = self.reader.take() {
+            reader.close().await?;
+        }
+        self.checkpoint().await?;
+        let mut reader = AnyConnection::connect(&self.url).await?;
+        sqlx::raw_sql("BEGIN").execute(&mut reader).await?;
+        let read = sqlx::query("SELECT count(*) FROM journal");
+        read.fetch_one(&mut reader).await?;
+        self.reader = Some(reader);
         Ok(())
     }
 

@@ -6,7 +6,9 @@
 //! | the design it is compared with | [`eager`] |
 //! | databases, and what is read off them | [`database`] |
 //! | what one command writes | [`amplification`] |
+//! | how long a booking takes | [`latency`] |
 //! | what the life after it writes | [`year`] |
+//! | all of it as a report with charts | [`report`] |
 //!
 //! The benches and `report` print what these measure. How each figure is defined is said where it is
 //! measured.
@@ -14,7 +16,9 @@
 pub mod amplification;
 pub mod database;
 pub mod eager;
+pub mod latency;
 pub mod practice;
+pub mod report;
 pub mod year;
 
 use std::time::Duration;

@@ -149,6 +149,9 @@ async fn live(
                 happened.with_context(|| format!("{name}, {when}: {event:?}"))?;
             }
             side.hour_ends(from + TimeDelta::hours(1)).await?;
+            if hour % 24 == 23 {
+                database.keep_log().await?;
+            }
         }
         database.tidy().await?;
         weeks.push(Week {

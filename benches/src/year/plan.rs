@@ -131,7 +131,7 @@ struct Place {
 #[must_use]
 pub fn year(scale: Scale, seed: u64) -> Year {
     let mut rng = Rng::with_seed(seed);
-    let mut places: Vec<u32> = (0..scale.therapists * 40).collect();
+    let mut places: Vec<u32> = (0..40).collect();
     rng.shuffle(&mut places);
     let mut events = Vec::new();
     let mut attended = Vec::new();
@@ -139,11 +139,11 @@ pub fn year(scale: Scale, seed: u64) -> Year {
     let leaving = day(LEAVES.1);
     events.push((at(leaving - Days::new(14), 8), Event::Hire(new_therapist)));
     for booking in 0..scale.clients {
-        let number = places.get(usize::try_from(booking).unwrap_or(0));
-        let number = number.copied().unwrap_or(0);
-        let within = number % 40;
+        // Therapists have as many clients each, and none two at one hour of the week.
+        let round = usize::try_from(booking / scale.therapists).unwrap_or(0);
+        let within = places.get(round).copied().unwrap_or(0);
         let place = Place {
-            therapist: number / 40,
+            therapist: booking % scale.therapists,
             day: u64::from(within / 8),
             hour: 9 + within % 8,
             spare: (5 + u64::from(within / 20), 2 + within % 20),
