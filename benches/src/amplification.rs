@@ -113,6 +113,9 @@ const DESIGNS: [Option<(PerDate, i64)>; 5] = [
     Some((PerDate::Session, 26)),
 ];
 
+/// The one that the service's meter compares with.
+const METERED: Option<(PerDate, i64)> = Some((PerDate::SessionSlotMeeting, 52));
+
 /// The name of a design.
 #[must_use]
 pub fn design(of: Option<(PerDate, i64)>) -> String {
@@ -322,7 +325,9 @@ async fn in_turn(
     for side in sides.iter_mut() {
         costs.push(Costs::default());
         let schedule = side.schedule_rows().await?;
-        before.push((side.rows().await?, side.database.counts().await?, schedule));
+        let more = side.practice.more_rows();
+        let counts = side.database.counts().await?;
+        before.push((side.rows().await?, counts, schedule, more));
     }
     for command in commands {
         for (side, cost) in sides.iter_mut().zip(&mut costs) {
@@ -340,9 +345,9 @@ async fn in_turn(
         progress.step();
     }
     settle(sides).await?;
-    let mut measured = Vec::new();
+    let (mut measured, mut metered) = (Vec::new(), 0);
     for ((side, cost), before) in sides.iter_mut().zip(costs).zip(before) {
-        let (rows_before, counts_before, schedule_before) = before;
+        let (rows_before, counts_before, schedule_before, more_before) = before;
         let rows = side.rows().await? - rows_before;
         let schedule_rows = side.schedule_rows().await? - schedule_before;
         if side.database.kind == Kind::Postgres {
@@ -350,6 +355,16 @@ async fn in_turn(
             anyhow::ensure!(
                 counted == rows,
                 "{}: the server counts {counted} rows, the design {rows}",
+                side.name
+            );
+        }
+        if side.eager.is_none() {
+            let more = side.practice.more_rows() - more_before;
+            metered = rows.saturating_add_signed(more);
+        } else if side.name == design(METERED) {
+            anyhow::ensure!(
+                rows == metered,
+                "{}: it writes {rows} rows, the meter says {metered}",
                 side.name
             );
         }

@@ -174,9 +174,11 @@ impl Database {
     /// What the database says.
     pub async fn tidy(&mut self) -> anyhow::Result<()> {
         if self.kind == Kind::Postgres {
-            sqlx::raw_sql("VACUUM ANALYZE")
-                .execute(&mut self.beside)
-                .await?;
+            let sql = "SELECT string_agg(relname, ', ') FROM pg_stat_user_tables";
+            let tables = sqlx::query(sql).fetch_one(&mut self.beside).await?;
+            let tables: String = tables.try_get(0)?;
+            let sql = AssertSqlSafe(format!("VACUUM ANALYZE {tables}"));
+            sqlx::raw_sql(sql).execute(&mut self.beside).await?;
         }
         Ok(())
     }

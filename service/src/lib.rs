@@ -19,8 +19,9 @@ pub mod web;
 pub mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use clinic::{Principal, Scope};
+use clinic::{Idempotent, Principal, Scope, View, eager};
 use store::{Decide, Request, Store, StoreError, Written};
 
 use crate::clock::Clock;
@@ -78,8 +79,17 @@ impl App {
             clinic::Actor::Principal(_) | clinic::Actor::Console => "command",
             clinic::Actor::Tick => "dispatch",
         };
+        let (more, at) = (AtomicI64::new(0), request.at);
+        let decide = Box::new(|view: &View| {
+            let decision = decide(view)?;
+            if let Idempotent::Applied(commit) = &decision {
+                more.store(eager::more_rows(view, commit, at), Ordering::Relaxed);
+            }
+            Ok(decision)
+        });
         let written = self.store.write(request, scope, decide).await;
-        self.metrics.command(by, &written);
+        self.metrics
+            .command(by, &written, more.load(Ordering::Relaxed));
         written
     }
 }

@@ -26,6 +26,7 @@ pub struct Metrics {
     tick: Family<OfJob, Histogram, Seconds>,
     last_tick: Family<OfJob, Gauge>,
     rows_written: Family<By, Counter>,
+    rows_eager: Family<By, Counter>,
     answered: Family<Answered, Counter>,
     answer: Family<Answered, Histogram, Seconds>,
 }
@@ -79,6 +80,7 @@ impl Metrics {
             tick: Family::new_with_constructor(Seconds),
             last_tick: Family::default(),
             rows_written: Family::default(),
+            rows_eager: Family::default(),
             answered: Family::default(),
             answer: Family::new_with_constructor(Seconds),
         };
@@ -140,6 +142,11 @@ impl Metrics {
             "Rows inserted, updated or deleted, by commands and by jobs",
             self.rows_written.clone(),
         );
+        registry.register(
+            "rows_eager",
+            "Rows that a design which writes a year of dates out would have written instead",
+            self.rows_eager.clone(),
+        );
         registry.register("http_answers", "Requests answered", self.answered.clone());
         registry.register_with_unit(
             "http_answer_duration",
@@ -169,8 +176,8 @@ impl Metrics {
         self.lag.get_or_create(&of).set(lag.max(0));
     }
 
-    /// A row was claimed, and this came of it.
-    pub fn claimed(&self, job: Job, outcome: &Result<Written, StoreError>) {
+    /// A row was claimed, and this came of it. An eager design would have written so many rows more.
+    pub fn claimed(&self, job: Job, outcome: &Result<Written, StoreError>, more: i64) {
         let of = OfJob { job: job.name() };
         match outcome {
             Err(StoreError::Busy) => {
@@ -182,7 +189,7 @@ impl Metrics {
             }
             Ok(written) => {
                 self.claimed.get_or_create(&of).inc();
-                self.written(job.name(), written);
+                self.written(job.name(), written, more);
             }
         }
     }
@@ -203,10 +210,11 @@ impl Metrics {
         self.tick.get_or_create(&of).observe(took.as_secs_f64());
     }
 
-    /// A command was written, or met somebody else's.
-    pub fn command(&self, by: &'static str, outcome: &Result<Written, StoreError>) {
+    /// A command was written, or met somebody else's. An eager design would have written so many
+    /// rows more.
+    pub fn command(&self, by: &'static str, outcome: &Result<Written, StoreError>, more: i64) {
         match outcome {
-            Ok(written) => self.written(by, written),
+            Ok(written) => self.written(by, written, more),
             Err(StoreError::Busy | StoreError::Constraint { .. }) => {
                 self.conflicts.get_or_create(&OfJob { job: by }).inc();
             }
@@ -232,9 +240,11 @@ impl Metrics {
         self.last_tick.get_or_create(&of).set(now.timestamp());
     }
 
-    fn written(&self, by: &'static str, written: &Written) {
+    fn written(&self, by: &'static str, written: &Written, more: i64) {
         if let Written::Committed { rows, .. } = written {
             self.rows_written.get_or_create(&By { by }).inc_by(*rows);
+            let eager = rows.saturating_add_signed(more);
+            self.rows_eager.get_or_create(&By { by }).inc_by(eager);
         }
     }
 }

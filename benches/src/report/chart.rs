@@ -30,6 +30,8 @@ pub(super) struct Words<'a> {
     pub(super) title: &'a str,
     pub(super) x: &'a str,
     pub(super) y: &'a str,
+    /// Whether the curves grow over time: the first is filled, and names stand above.
+    pub(super) grows: bool,
 }
 
 fn color(index: usize) -> RGBColor {
@@ -94,11 +96,13 @@ pub(super) fn curves(path: &Path, words: &Words<'_>, curves: &[Curve]) -> anyhow
         .x_desc(words.x)
         .y_desc(words.y)
         .label_style((FONT, 13))
+        .x_label_formatter(&|value| format!("{value:.0}"))
+        .y_label_formatter(&|value| format!("{value:.0}"))
         .draw()
         .map_err(|error| anyhow!("{error}"))?;
     for (index, (name, points)) in curves.iter().enumerate() {
         let color = color(index);
-        if index == 0 {
+        if index == 0 && words.grows {
             let below = AreaSeries::new(points.iter().copied(), 0.0, color.mix(0.15));
             chart
                 .draw_series(below)
@@ -115,7 +119,11 @@ pub(super) fn curves(path: &Path, words: &Words<'_>, curves: &[Curve]) -> anyhow
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(if words.grows {
+            SeriesLabelPosition::UpperLeft
+        } else {
+            SeriesLabelPosition::LowerRight
+        })
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
         .label_font((FONT, 14))

@@ -126,6 +126,7 @@ fn draw(folder: &Path, shown: &Findings) -> anyhow::Result<()> {
         title: &format!("Write-ahead log over a year of a practice, {}", shown.kind),
         x: "week",
         y: "kB written",
+        grows: true,
     };
     let log = weekly(&|run, week| run.weeks[week].wal_bytes / 1000);
     curves(&folder.join("log_over_the_year.svg"), &words, &log)?;
@@ -133,6 +134,7 @@ fn draw(folder: &Path, shown: &Findings) -> anyhow::Result<()> {
         title: &format!("Tables and indexes of the schedule, {}", shown.kind),
         x: "week",
         y: "kB",
+        grows: true,
     };
     let size = weekly(&|run, week| {
         let size = run.weeks[week].size;
@@ -144,6 +146,7 @@ fn draw(folder: &Path, shown: &Findings) -> anyhow::Result<()> {
         title: &format!("Bookings done within a time, {}", shown.kind),
         x: "ms",
         y: "% of bookings",
+        grows: false,
     };
     let slowest = shown.latencies.iter().map(|side| side.percentile(99)).max();
     let slowest = slowest.unwrap_or(0);

@@ -153,7 +153,9 @@ async fn live(
                 database.keep_log().await?;
             }
         }
-        database.tidy().await?;
+        if week % 4 == 3 {
+            database.tidy().await?;
+        }
         weeks.push(Week {
             wal_bytes: database.wal().await? - wal_before,
             size: database.size().await?,

@@ -13,6 +13,7 @@ pub mod booking;
 pub mod calendar_file;
 pub mod commit;
 pub mod credit;
+pub mod eager;
 pub mod follow_up;
 mod free;
 pub mod funding;

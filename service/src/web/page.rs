@@ -1,11 +1,11 @@
 //! What the page shows, gathered.
 
 use askama::Template;
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use clinic::{ClinicId, Person, Service, Therapist};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use clinic::{ClinicId, Person, Service, Therapist, eager};
 use scheduler_core::calendar::{Item, calendar};
 use scheduler_core::intent::Intent;
-use scheduler_core::{LocalDateTime, TherapistId, Window, Zone, zone};
+use scheduler_core::{LocalDateTime, TherapistId, Window, Zone};
 use store::{Page as Rows, Whose};
 
 use crate::App;
@@ -14,10 +14,6 @@ use crate::people::{self, Opened};
 
 /// How many days of a therapist's calendar are shown.
 const SHOWN_DAYS: u64 = 14;
-/// How far ahead a scheduler that stores every date keeps its rows.
-const EAGER: TimeDelta = TimeDelta::weeks(52);
-/// What it stores for each: a session, a slot and a meeting placeholder.
-const EAGER_ROWS_PER_DATE: u64 = 3;
 /// What both store for the booking itself: the booking and a line of the journal.
 const ROWS_PER_BOOKING: u64 = 2;
 
@@ -226,7 +222,7 @@ async fn meter(
     let all_rows: u64 = all_rows.map(|line| line.rows).sum();
     let mut eager_rows = bookings * ROWS_PER_BOOKING;
     for intent in intents {
-        eager_rows += EAGER_ROWS_PER_DATE * dates_within(intent, now)?;
+        eager_rows += eager::rows_of_dates(&intent.set, now);
     }
     let percent = |part: u64| (part * 1000).checked_div(eager_rows).unwrap_or(0);
     let saved = 1000_u64.saturating_sub(percent(booking_rows));
@@ -238,19 +234,4 @@ async fn meter(
         saved_percent: format!("{}.{}", saved / 10, saved % 10),
         ours_width: percent(all_rows).min(1000) / 10,
     })
-}
-
-/// The dates that an eager scheduler would have stored by now: from the booking's start to a year
-/// ahead of today.
-fn dates_within(intent: &Intent, now: DateTime<Utc>) -> Result<u64, Problem> {
-    let (start, _) = intent.set.zone().resolve(intent.set.start());
-    let end = (now + EAGER).min(zone::END_OF_ZONE_DATA);
-    let Ok(window) = Window::new(start.min(now), end) else {
-        return Ok(0);
-    };
-    let dates = intent
-        .set
-        .overlapping(window)
-        .map_err(clinic::Refusal::from)?;
-    Ok(u64::try_from(dates.len()).unwrap_or(u64::MAX))
 }

@@ -94,7 +94,7 @@ async fn next(app: &App, passed: &mut Option<Position>) -> Result<Option<Next>, 
         return Ok(None);
     };
     *passed = Some(claimed.position);
-    app.metrics.claimed(Job::Dispatch, &claimed.outcome);
+    app.metrics.claimed(Job::Dispatch, &claimed.outcome, 0);
     match (claimed.outcome, leased) {
         (Ok(Written::Committed { .. }), Some(message)) => {
             Ok(Some(Next::Leased(claimed.clinic, message)))

@@ -1,8 +1,10 @@
 //! Jobs that touch only the database: claim, decide, commit, row by row.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use clinic::scope::{Claim, Job};
+use clinic::{Idempotent, View, eager};
 use store::{StoreError, Written};
 use tracing::{debug, error};
 
@@ -43,7 +45,14 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
         after: None,
     };
     while !app.stop.is_requested() {
-        let decide = Box::new(move |view: &_| decide(view, now));
+        let more = AtomicI64::new(0);
+        let decide = Box::new(|view: &View| {
+            let decision = decide(view, now)?;
+            if let Idempotent::Applied(commit) = &decision {
+                more.store(eager::more_rows(view, commit, now), Ordering::Relaxed);
+            }
+            Ok(decision)
+        });
         let claimed = match app.store.claim(&claim, decide).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => break,
@@ -54,7 +63,8 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
             }
         };
         claim.after = Some(claimed.position);
-        app.metrics.claimed(job, &claimed.outcome);
+        let more = more.load(Ordering::Relaxed);
+        app.metrics.claimed(job, &claimed.outcome, more);
         match claimed.outcome {
             Ok(Written::Committed { subject, .. }) => {
                 debug!(job = job.name(), ?subject, "done");

@@ -1,0 +1,128 @@
+//! What the same commands would have written in an eager design: one that keeps, for every future
+//! date, a session, a slot of the therapist's and the placeholder of a meeting, a year ahead.
+//!
+//! It is what the meter compares with. `benches/src/eager` is such a design, on real databases; its
+//! rows are those that are counted here.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use scheduler_core::intent::{Intent, IntentState};
+use scheduler_core::session::{Session, SessionState};
+use scheduler_core::set::{OCCURRENCES_MAX, Occurrence};
+use scheduler_core::zone::END_OF_ZONE_DATA;
+use scheduler_core::{LocalDateTime, RecurrenceSet, Window};
+
+use crate::{Change, Commit, View};
+
+/// How far ahead it writes dates out.
+pub const AHEAD: TimeDelta = TimeDelta::weeks(52);
+/// The rows that it keeps of each.
+pub const ROWS_PER_DATE: u64 = 3;
+
+/// How many rows more than this commit, or fewer, it would have written for the same command.
+#[must_use]
+pub fn more_rows(view: &View, commit: &Commit, now: DateTime<Utc>) -> i64 {
+    let changes = &commit.changes;
+    let has = |is: fn(&Change) -> bool| changes.iter().any(is);
+    let plans = has(|change| matches!(change, Change::NewSession(_)));
+    let is_split = has(|change| matches!(change, Change::Intent(_)))
+        && has(|change| matches!(change, Change::NewIntent(_)));
+    let dates = |count: u64| signed(count.saturating_mul(ROWS_PER_DATE));
+    let mut more = 0;
+    for change in changes {
+        more += match change {
+            // A split rewrites the dates that are there, and their booking is one row still.
+            Change::NewIntent(after) => dates(ahead(&after.set, now)) - i64::from(is_split),
+            // What is planned is written already, and it tops the year up by as much.
+            Change::Intent(_) if plans => -1,
+            Change::NewSession(_) => dates(1) - 1,
+            Change::Intent(_) if is_split => 0,
+            Change::Intent(after) => {
+                let goes_on = after.state == IntentState::Active;
+                dates(changed(view, after, now)) - i64::from(goes_on)
+            }
+            Change::Session(after) | Change::Rebound(after) if has_moved(view, after) => 2,
+            _ => 0,
+        };
+    }
+    more
+}
+
+/// How many rows it would have written by now for the dates of a set alone: from its start to a year
+/// ahead of now.
+#[must_use]
+pub fn rows_of_dates(set: &RecurrenceSet, now: DateTime<Utc>) -> u64 {
+    let (start, _) = set.zone().resolve(set.start());
+    let until = until(set, now);
+    let dates = within(set, start.min(now), until);
+    length(dates.map_or(OCCURRENCES_MAX, |dates| dates.len())) * ROWS_PER_DATE
+}
+
+fn until(set: &RecurrenceSet, now: DateTime<Utc>) -> DateTime<Utc> {
+    let (start, _) = set.zone().resolve(set.start());
+    (start.max(now) + AHEAD).min(END_OF_ZONE_DATA)
+}
+
+/// How many dates of a set it has written out.
+fn ahead(set: &RecurrenceSet, now: DateTime<Utc>) -> u64 {
+    let dates = within(set, now, until(set, now));
+    length(dates.map_or(OCCURRENCES_MAX, |dates| dates.len()))
+}
+
+/// How many of the dates that it has written out are different by another set, sessions left out:
+/// they are rows of ours too.
+fn changed(view: &View, after: &Intent, now: DateTime<Utc>) -> u64 {
+    let mut all = view.segments.iter().chain(&view.intent);
+    let Some(before) = all.find(|before| before.id == after.id) else {
+        return 0;
+    };
+    let until = until(&before.set, now);
+    let (Some(was), Some(will)) = (
+        within(&before.set, now, until),
+        within(&after.set, now, until),
+    ) else {
+        return length(OCCURRENCES_MAX);
+    };
+    let real = view.known(after.id);
+    let mut dates: Vec<LocalDateTime> = was.keys().chain(will.keys()).copied().collect();
+    dates.sort_unstable();
+    dates.dedup();
+    let differs = |at: &&LocalDateTime| !real.contains(at) && was.get(at) != will.get(at);
+    length(dates.iter().filter(differs).count())
+}
+
+/// What takes place in a window; `None` if that is too much to be listed.
+fn within(
+    set: &RecurrenceSet,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Option<BTreeMap<LocalDateTime, Occurrence>> {
+    let Ok(window) = Window::new(from, until) else {
+        return Some(BTreeMap::new());
+    };
+    let found = set.overlapping(window).ok()?.into_iter();
+    let found = found.filter(|one| !one.cancelled);
+    Some(found.map(|one| (one.recurrence_id, one)).collect())
+}
+
+/// Whether a session has another time, another therapist, or no time any more: its slot and its
+/// meeting would change with it.
+fn has_moved(view: &View, after: &Session) -> bool {
+    let mut known = view.sessions.iter().chain(&view.session);
+    let Some(before) = known.find(|before| before.id == after.id) else {
+        return false;
+    };
+    let place = |one: &Session| (one.starts_at, one.ends_at, one.therapist);
+    let called_off =
+        before.state.is_live() && matches!(after.state, SessionState::Cancelled { .. });
+    place(before) != place(after) || called_off
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
