@@ -135,12 +135,10 @@ impl Practice {
         let now = self.now();
         let request = Request::of(self.principal, now);
         let decide = Box::new(move |view: &View| {
-            let decision = decide(view)?;
-            if let Idempotent::Applied(commit) = &decision {
-                let more = eager::more_rows(view, commit, now);
-                self.more.fetch_add(more, Ordering::Relaxed);
-            }
-            Ok(decision)
+            let decision = decide(view);
+            let more = eager::more_rows(view, &decision, now);
+            self.more.fetch_add(more, Ordering::Relaxed);
+            decision
         });
         Ok(self.app.store.write(&request, scope, decide).await?)
     }

@@ -21,7 +21,7 @@ pub mod worker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use clinic::{Idempotent, Principal, Scope, View, eager};
+use clinic::{Principal, Scope, View, eager};
 use store::{Decide, Request, Store, StoreError, Written};
 
 use crate::clock::Clock;
@@ -81,11 +81,9 @@ impl App {
         };
         let (more, at) = (AtomicI64::new(0), request.at);
         let decide = Box::new(|view: &View| {
-            let decision = decide(view)?;
-            if let Idempotent::Applied(commit) = &decision {
-                more.store(eager::more_rows(view, commit, at), Ordering::Relaxed);
-            }
-            Ok(decision)
+            let decision = decide(view);
+            more.store(eager::more_rows(view, &decision, at), Ordering::Relaxed);
+            decision
         });
         let written = self.store.write(request, scope, decide).await;
         self.metrics

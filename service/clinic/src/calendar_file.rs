@@ -85,7 +85,7 @@ pub fn to_come(set: &RecurrenceSet, now: DateTime<Utc>) -> Result<RecurrenceSet,
         }
     }
     let next = set.compile().next_after(now)?;
-    let mut rest = match (next, put_off.first()) {
+    let rest = match (next, put_off.first()) {
         (Some(next), _) => from_there(set, next.recurrence_id, now)?,
         (None, Some((_, start, _))) => RecurrenceSet::new(*start, set.zone(), set.minutes())?,
         (None, None) => {
@@ -125,8 +125,7 @@ pub fn to_come(set: &RecurrenceSet, now: DateTime<Utc>) -> Result<RecurrenceSet,
             deviations.overrides.insert(start, longer);
         }
     }
-    rest = rest.with_deviations(deviations)?;
-    Ok(rest)
+    Ok(rest.with_deviations(deviations)?)
 }
 
 /// What a set's rule gives from one of its dates on.

@@ -4,7 +4,7 @@
 //! It is what the meter compares with. `benches/src/eager` is such a design, on real databases; its
 //! rows are those that are counted here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::intent::{Intent, IntentState};
@@ -13,33 +13,48 @@ use scheduler_core::set::{OCCURRENCES_MAX, Occurrence};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{LocalDateTime, RecurrenceSet, Window};
 
-use crate::{Change, Commit, View};
+use crate::{Change, Decision, Idempotent, View};
 
 /// How far ahead it writes dates out.
 pub const AHEAD: TimeDelta = TimeDelta::weeks(52);
 /// The rows that it keeps of each.
 pub const ROWS_PER_DATE: u64 = 3;
 
-/// How many rows more than this commit, or fewer, it would have written for the same command.
+/// How many rows more than a decision commits, or fewer, it would have written for the same command.
 #[must_use]
-pub fn more_rows(view: &View, commit: &Commit, now: DateTime<Utc>) -> i64 {
+pub fn more_rows(view: &View, decision: &Decision, now: DateTime<Utc>) -> i64 {
+    let Ok(Idempotent::Applied(commit)) = decision else {
+        return 0;
+    };
     let changes = &commit.changes;
     let has = |is: fn(&Change) -> bool| changes.iter().any(is);
-    let plans = has(|change| matches!(change, Change::NewSession(_)));
-    let is_split = has(|change| matches!(change, Change::Intent(_)))
-        && has(|change| matches!(change, Change::NewIntent(_)));
+    let makes = has(|change| matches!(change, Change::NewSession(_)));
+    let opens = has(|change| matches!(change, Change::NewIntent(_)));
+    if makes && opens {
+        // One date to another therapist: three rows there and here.
+        return 0;
+    }
+    let is_split = opens && has(|change| matches!(change, Change::Intent(_)));
     let dates = |count: u64| signed(count.saturating_mul(ROWS_PER_DATE));
     let mut more = 0;
     for change in changes {
         more += match change {
-            // A split rewrites the dates that are there, and their booking is one row still.
-            Change::NewIntent(after) => dates(ahead(&after.set, now)) - i64::from(is_split),
+            // A split rewrites what is there, and its booking is one row still. Sessions that go
+            // along are rows of ours too.
+            Change::NewIntent(after) if is_split => {
+                let along = |change: &&Change| matches!(change, Change::Rebound(one) if one.intent == after.id);
+                let along = length(changes.iter().filter(along).count());
+                rewritten(view, after, now, along) - 1
+            }
+            Change::NewIntent(after) => dates(ahead(&after.set, now)),
             // What is planned is written already, and it tops the year up by as much.
-            Change::Intent(_) if plans => -1,
+            Change::Intent(_) if makes => -1,
             Change::NewSession(_) => dates(1) - 1,
             Change::Intent(_) if is_split => 0,
+            // What comes back from a segment that is taken back is counted where it comes to.
+            Change::Intent(after) if after.state == IntentState::Withdrawn => -1,
             Change::Intent(after) => {
-                let goes_on = after.state == IntentState::Active;
+                let goes_on = after.state == IntentState::Active && !is_undone(changes);
                 dates(changed(view, after, now)) - i64::from(goes_on)
             }
             Change::Session(after) | Change::Rebound(after) if has_moved(view, after) => 2,
@@ -47,6 +62,36 @@ pub fn more_rows(view: &View, commit: &Commit, now: DateTime<Utc>) -> i64 {
         };
     }
     more
+}
+
+/// Whether a split is taken back.
+fn is_undone(changes: &[Change]) -> bool {
+    let withdraws = |change: &Change| matches!(change, Change::Intent(one) if one.state == IntentState::Withdrawn);
+    changes.iter().any(withdraws)
+}
+
+/// The rows that it rewrites where a segment goes on: all of a date that has another time, else its
+/// session and its slot.
+fn rewritten(view: &View, after: &Intent, now: DateTime<Utc>, along: u64) -> i64 {
+    let until = until(&after.set, now);
+    let time = |one: &Occurrence| (one.start, one.end);
+    let was = view
+        .intent
+        .as_ref()
+        .map(|before| within(&before.set, now, until));
+    let was: BTreeSet<_> = was
+        .flatten()
+        .iter()
+        .flat_map(BTreeMap::values)
+        .map(time)
+        .collect();
+    let Some(will) = within(&after.set, now, until) else {
+        return signed(length(OCCURRENCES_MAX));
+    };
+    let stay = length(will.values().filter(|one| was.contains(&time(one))).count());
+    let all = length(will.len());
+    let rows = (all - stay) * ROWS_PER_DATE + stay * (ROWS_PER_DATE - 1);
+    signed(rows.saturating_sub(along * ROWS_PER_DATE))
 }
 
 /// How many rows it would have written by now for the dates of a set alone: from its start to a year

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use clinic::scope::{Claim, Job};
-use clinic::{Idempotent, View, eager};
+use clinic::{View, eager};
 use store::{StoreError, Written};
 use tracing::{debug, error};
 
@@ -47,11 +47,9 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
     while !app.stop.is_requested() {
         let more = AtomicI64::new(0);
         let decide = Box::new(|view: &View| {
-            let decision = decide(view, now)?;
-            if let Idempotent::Applied(commit) = &decision {
-                more.store(eager::more_rows(view, commit, now), Ordering::Relaxed);
-            }
-            Ok(decision)
+            let decision = decide(view, now);
+            more.store(eager::more_rows(view, &decision, now), Ordering::Relaxed);
+            decision
         });
         let claimed = match app.store.claim(&claim, decide).await {
             Ok(Some(claimed)) => claimed,
