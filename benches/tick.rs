@@ -14,30 +14,12 @@
 #[path = "tick/practice.rs"]
 mod practice;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use benches::database::{count_statements, statements};
 use practice::Practice;
 use standing::worker;
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Context as Ctx, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
-
-static STATEMENTS: AtomicU64 = AtomicU64::new(0);
-
-/// Counts what sqlx reports, a line for each statement.
-struct Counter;
-
-impl<S: tracing::Subscriber> Layer<S> for Counter {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Ctx<'_, S>) -> bool {
-        metadata.target() == "sqlx::query"
-    }
-
-    fn on_event(&self, _: &tracing::Event<'_>, _: Ctx<'_, S>) {
-        STATEMENTS.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// One tick.
 struct Cost {
@@ -50,11 +32,11 @@ struct Cost {
 async fn tick(practice: &mut Practice) -> anyhow::Result<Cost> {
     practice.next_day();
     let (rows, buffers) = (practice.rows_written().await?, practice.buffers().await?);
-    let statements = STATEMENTS.load(Ordering::Relaxed);
+    let sent = statements();
     let began = Instant::now();
     let report = worker::tick(practice.app()).await;
     let time = began.elapsed();
-    let statements = STATEMENTS.load(Ordering::Relaxed) - statements;
+    let statements = statements() - sent;
     anyhow::ensure!(report.failed == 0, "{} rows failed", report.failed);
     let buffers_after = practice.buffers().await?;
     Ok(Cost {
@@ -119,7 +101,7 @@ fn ratio(now: u128, first: u128) -> String {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::registry().with(Counter).init();
+    count_statements();
     let trial = std::env::args().any(|arg| arg == "--test");
     let (sizes, warm_up, ticks): (&[u32], _, _) = if trial {
         (&[1_000, 2_000], 2, 3)
