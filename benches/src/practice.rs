@@ -101,6 +101,7 @@ impl Practice {
             },
             more: AtomicI64::new(0),
         };
+        practice.app.outgoing.attend(true);
         let new = NewService {
             id: service(),
             name: "session".to_owned(),
@@ -133,14 +134,19 @@ impl Practice {
 
     async fn write(&self, scope: Scope, decide: Decide<'_>) -> anyhow::Result<Written> {
         let now = self.now();
-        let request = Request::of(self.principal, now);
+        let request = Request {
+            lease_until: self.app.outgoing.lease(now),
+            ..Request::of(self.principal, now)
+        };
         let decide = Box::new(move |view: &View| {
             let decision = decide(view);
             let more = eager::more_rows(view, &decision, now);
             self.more.fetch_add(more, Ordering::Relaxed);
             decision
         });
-        Ok(self.app.store.write(&request, scope, decide).await?)
+        let mut written = self.app.store.write(&request, scope, decide).await;
+        self.app.outgoing.take(request.clinic, &mut written);
+        Ok(written?)
     }
 
     /// How many rows more an eager design would have written so far, by the service's meter.
@@ -327,6 +333,16 @@ impl Practice {
         };
         let decide = Box::new(move |view: &View| settle(view, outcome, principal, None, now));
         self.write(scope, decide).await?;
+        Ok(())
+    }
+
+    /// What commands tell is sent, as by a service that runs.
+    ///
+    /// # Errors
+    /// If something failed.
+    pub async fn send(&self) -> anyhow::Result<()> {
+        let report = worker::send_outgoing(&self.app).await;
+        anyhow::ensure!(report.failed == 0, "{} messages failed", report.failed);
         Ok(())
     }
 

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::vault::Vault;
+use crate::worker::outgoing::Outgoing;
 use crate::worker::sink::{self, Sink};
 
 /// What every handler and job works with.
@@ -41,6 +42,8 @@ pub struct App {
     pub vault: Arc<Vault>,
     /// Where messages go.
     pub sink: Arc<dyn Sink>,
+    /// Messages that are leased already.
+    pub outgoing: Arc<Outgoing>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the service is to stop.
@@ -59,13 +62,14 @@ impl App {
             clock,
             vault: Arc::new(Vault::closed()),
             sink: Arc::new(sink::Log),
+            outgoing: Arc::default(),
             metrics: Arc::default(),
             stop: Stop::never(),
             demo: None,
         }
     }
 
-    /// Writes through the store, and counts it.
+    /// Writes through the store, counts it, and has its messages sent.
     ///
     /// # Errors
     /// Whatever [`Store::write`] says.
@@ -85,7 +89,12 @@ impl App {
             more.store(eager::more_rows(view, &decision, at), Ordering::Relaxed);
             decision
         });
-        let written = self.store.write(request, scope, decide).await;
+        let request = Request {
+            lease_until: self.outgoing.lease(at),
+            ..request.clone()
+        };
+        let mut written = self.store.write(&request, scope, decide).await;
+        self.outgoing.take(request.clinic, &mut written);
         self.metrics
             .command(by, &written, more.load(Ordering::Relaxed));
         written

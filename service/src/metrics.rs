@@ -109,7 +109,11 @@ impl Metrics {
             Unit::Seconds,
             self.lag.clone(),
         );
-        registry.register("claimed", "Rows claimed", self.claimed.clone());
+        registry.register(
+            "claimed",
+            "Rows claimed, and messages leased as they were written",
+            self.claimed.clone(),
+        );
         registry.register(
             "conflicts",
             "Rows or commands that met somebody else's write",
@@ -192,6 +196,12 @@ impl Metrics {
                 self.written(job.name(), written, more);
             }
         }
+    }
+
+    /// A message that was leased as it was written is about to be sent.
+    pub fn taken(&self) {
+        let job = Job::Dispatch.name();
+        self.claimed.get_or_create(&OfJob { job }).inc();
     }
 
     /// A message was not sent; whether that was its last attempt.

@@ -147,6 +147,7 @@ async fn live(
                 side.go_to(*when);
                 let happened = side.happen(event).await;
                 happened.with_context(|| format!("{name}, {when}: {event:?}"))?;
+                side.practice().send().await?;
             }
             side.hour_ends(from + TimeDelta::hours(1)).await?;
             if hour % 24 == 23 {
@@ -170,7 +171,7 @@ async fn live(
     }
     rows.retain(|_, rows| *rows > 0);
     let attended = database.attended().await?;
-    let planned: Vec<(IntentClient, i64)> = year
+    let planned: Vec<(u128, i64)> = year
         .attended
         .iter()
         .map(|(booking, start)| (client(*booking).0.as_u128(), start.timestamp()))
@@ -191,8 +192,6 @@ async fn live(
         weeks,
     })
 }
-
-type IntentClient = u128;
 
 fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
     values.sort_unstable();

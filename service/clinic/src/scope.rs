@@ -113,6 +113,8 @@ pub struct Claim {
     pub now: DateTime<Utc>,
     /// Pass over everything up to here: a row that fails must not hold up the others.
     pub after: Option<Position>,
+    /// Until when the messages of the commit are leased to whoever claims; see the store's request.
+    pub lease_until: Option<DateTime<Utc>>,
 }
 
 /// The kinds of work that rows can be due for.

@@ -1,4 +1,5 @@
-//! Sending messages: leased in one transaction, sent outside of any, settled in another.
+//! Sending messages: leased in one transaction, sent outside of any, settled in another. Most are leased
+//! as they are written ([`outgoing`](super::outgoing)), the others are claimed.
 //!
 //! The outbox's rules are the clinic's ([`clinic::notification`]): whether a message still holds, how
 //! long it waits after a failure, when it is dead. A worker that dies or sleeps between lease and
@@ -24,10 +25,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends every message that is due now.
 pub(super) async fn drain(app: &App) -> Report {
+    together(app, |app| async move {
+        let mut report = send_outgoing(&app).await;
+        report += send_in_turn(&app).await;
+        report
+    })
+    .await
+}
+
+/// Sends every message that is leased already.
+pub(super) async fn drain_outgoing(app: &App) -> Report {
+    together(app, |app| async move { send_outgoing(&app).await }).await
+}
+
+async fn together<F: Future<Output = Report> + Send + 'static>(
+    app: &App,
+    send: impl Fn(App) -> F,
+) -> Report {
     let mut senders = JoinSet::new();
     for _ in 0..SENDERS {
-        let app = app.clone();
-        senders.spawn(async move { send_in_turn(&app).await });
+        senders.spawn(send(app.clone()));
     }
     let mut report = Report::default();
     while let Some(sender) = senders.join_next().await {
@@ -42,7 +59,18 @@ pub(super) async fn drain(app: &App) -> Report {
     report
 }
 
-/// Sends one message after the other, until a whole pass finds none.
+/// Sends one message after the other of those that are leased already. It goes on when the service is to
+/// stop, so that no lease outlives a worker that ends in order.
+async fn send_outgoing(app: &App) -> Report {
+    let mut report = Report::default();
+    while let Some((clinic, message)) = app.outgoing.next(app.clock.now(), PATIENCE) {
+        app.metrics.taken();
+        attempt(app, clinic, &message, &mut report).await;
+    }
+    report
+}
+
+/// Claims and sends one message after the other, until a whole pass finds none.
 async fn send_in_turn(app: &App) -> Report {
     let mut report = Report::default();
     let mut passed = None;
@@ -83,6 +111,7 @@ async fn next(app: &App, passed: &mut Option<Position>) -> Result<Option<Next>, 
         job: Job::Dispatch,
         now,
         after: *passed,
+        lease_until: None,
     };
     let mut leased = None;
     let decide = |view: &View| {

@@ -43,15 +43,17 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
         job,
         now,
         after: None,
+        lease_until: None,
     };
     while !app.stop.is_requested() {
+        claim.lease_until = app.outgoing.lease_in_tick(now);
         let more = AtomicI64::new(0);
         let decide = Box::new(|view: &View| {
             let decision = decide(view, now);
             more.store(eager::more_rows(view, &decision, now), Ordering::Relaxed);
             decision
         });
-        let claimed = match app.store.claim(&claim, decide).await {
+        let mut claimed = match app.store.claim(&claim, decide).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => break,
             Err(error) => {
@@ -61,6 +63,7 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
             }
         };
         claim.after = Some(claimed.position);
+        app.outgoing.take(claimed.clinic, &mut claimed.outcome);
         let more = more.load(Ordering::Relaxed);
         app.metrics.claimed(job, &claimed.outcome, more);
         match claimed.outcome {

@@ -35,7 +35,7 @@ pub(crate) async fn claim(
             return nothing.map(|_| None);
         }
     };
-    let request = Request::of_tick(clinic, claim.now);
+    let request = Request::of_claim(clinic, claim);
     let outcome = match see(&mut tx, clinic, claim.job, &row).await {
         Ok(view) => decided(&mut tx, &request, &view, decide).await,
         Err(error) => Err(error),

@@ -3,9 +3,9 @@
 use clinic::{ClinicId, Message, MessageState, Notification};
 use sqlx::postgres::PgConnection;
 use store::rows::{self, integer};
-use store::{PAGE_MAX, StoreError};
+use store::{PAGE_MAX, Request, StoreError};
 
-use crate::rows::{Instant, all, execute, execute_on_one, optional};
+use crate::rows::{Instant, all, execute_on_one, optional};
 
 pub(crate) async fn message(
     db: &mut PgConnection,
@@ -49,29 +49,42 @@ pub(crate) async fn messages(
     all(db, query, rows::message).await
 }
 
-/// The same thing is told once: a second message with its dedupe key is left out.
+/// The same thing is told once: a second message with its dedupe key is left out. It is leased to whoever
+/// asked for that, if it may go before all others to its recipient and about its session. Whoever
+/// writes has locked the session's parties, so nobody writes another one meanwhile.
 pub(crate) async fn insert(
     db: &mut PgConnection,
-    clinic: ClinicId,
-    notification: &Notification,
+    request: &Request,
+    told: &Notification,
     counted: u64,
+    leased: &mut Vec<Message>,
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "INSERT INTO outbox (clinic_id, dedupe_key, kind, session_id, slot_version, recipient_role,
          recipient_id, due_at, state, attempts, next_due_at, rows_written)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $8, $9)
-         ON CONFLICT (clinic_id, dedupe_key) DO NOTHING",
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'pending', goes::integer,
+           CASE WHEN goes THEN $10 ELSE $8 END, $9
+         FROM (SELECT $10::timestamptz IS NOT NULL AND $8::timestamptz <= $11
+           AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND recipient_id = $7)
+           AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND session_id = $4)
+           AS goes) AS first
+         ON CONFLICT (clinic_id, dedupe_key) DO NOTHING RETURNING *",
     )
-    .bind(clinic.0)
-    .bind(notification.dedupe_key())
-    .bind(notification.kind.to_string())
-    .bind(notification.session.0)
-    .bind(i64::from(notification.slot_version))
-    .bind(notification.recipient.role())
-    .bind(notification.recipient.id())
-    .bind(Instant(notification.due_at))
-    .bind(integer(counted));
-    execute(db, query).await
+    .bind(request.clinic.0)
+    .bind(told.dedupe_key())
+    .bind(told.kind.to_string())
+    .bind(told.session.0)
+    .bind(i64::from(told.slot_version))
+    .bind(told.recipient.role())
+    .bind(told.recipient.id())
+    .bind(Instant(told.due_at))
+    .bind(integer(counted))
+    .bind(request.lease_until.map(Instant))
+    .bind(Instant(request.at));
+    let message = optional(db, query, rows::message).await?;
+    let rows = u64::from(message.is_some());
+    leased.extend(message.filter(|message| message.attempts > 0));
+    Ok(rows)
 }
 
 pub(crate) async fn update(

@@ -1,6 +1,6 @@
 //! Applying a commit: rows, ledger, outbox and one line of the journal, or nothing.
 
-use clinic::{Address, Change, ClinicId, Idempotent, Journal, Scope, Subject, View};
+use clinic::{Address, Change, ClinicId, Idempotent, Journal, Message, Scope, Subject, View};
 use ledger_core::{Account, Entry};
 use scheduler_core::LocalDateTime;
 use scheduler_core::intent::Intent;
@@ -124,10 +124,10 @@ pub(crate) async fn decided(
         return Ok(Written::Unchanged);
     };
     let uncounted = commit.journal.is_none();
-    let mut rows = 0;
+    let (mut rows, mut leased) = (0, Vec::new());
     for change in &commit.changes {
-        let counted = uncounted.then_some(rows + 1);
-        rows += apply(db, request.clinic, change, counted.unwrap_or(0)).await?;
+        let counted = if uncounted { rows + 1 } else { 0 };
+        rows += apply(db, request, change, counted, &mut leased).await?;
     }
     if let Some(line) = &commit.journal {
         rows += 1; // the journal's own
@@ -137,7 +137,11 @@ pub(crate) async fn decided(
         return Ok(Written::DryRun(Box::new(commit)));
     }
     let subject = commit.journal.map(|line| line.subject);
-    Ok(Written::Committed { subject, rows })
+    Ok(Written::Committed {
+        subject,
+        rows,
+        leased,
+    })
 }
 
 /// Commits what is to be stored, and rolls back all else, before anybody is told.
@@ -176,13 +180,15 @@ async fn replayed(db: &mut PgConnection, request: &Request) -> Result<Option<Sub
 }
 
 /// Writes one change and tells how many rows that took. `counted` is what a message notes as written
-/// because of it.
+/// because of it; if it is leased, it is added to those that are.
 async fn apply(
     db: &mut PgConnection,
-    clinic: ClinicId,
+    request: &Request,
     change: &Change,
     counted: u64,
+    leased: &mut Vec<Message>,
 ) -> Result<u64, StoreError> {
+    let clinic = request.clinic;
     match change {
         Change::NewDek(dek) => keys::insert(db, clinic, dek).await,
         Change::Person { id, person } => people::set_person(db, clinic, *id, person).await,
@@ -222,7 +228,7 @@ async fn apply(
         Change::Session(session) => update_session(db, clinic, session).await,
         Change::Rebound(session) => rebind_session(db, clinic, session).await,
         Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
-        Change::Notify(notification) => outbox::insert(db, clinic, notification, counted).await,
+        Change::Notify(told) => outbox::insert(db, request, told, counted, leased).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
     }
 }

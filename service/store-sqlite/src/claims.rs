@@ -24,7 +24,7 @@ pub(crate) async fn claim(
     };
     let position = position(claim.job, &row)?;
     let clinic = ClinicId(rows::id(&row, "clinic_id")?);
-    let request = Request::of_tick(clinic, claim.now);
+    let request = Request::of_claim(clinic, claim);
     let outcome = async {
         let view = match claim.job {
             Job::Materialize => scope::due_intent(&mut tx, clinic, rows::intent(&row)?).await?,

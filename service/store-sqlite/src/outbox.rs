@@ -3,9 +3,9 @@
 use clinic::{ClinicId, Message, MessageState, Notification};
 use sqlx::sqlite::SqliteConnection;
 use store::rows::{self, integer};
-use store::{PAGE_MAX, StoreError};
+use store::{PAGE_MAX, Request, StoreError};
 
-use crate::rows::{all, execute, execute_on_one, micros, optional};
+use crate::rows::{all, execute_on_one, micros, optional};
 
 pub(crate) async fn message(
     db: &mut SqliteConnection,
@@ -35,29 +35,41 @@ pub(crate) async fn messages(
     all(db, query, rows::message).await
 }
 
-/// The same thing is told once: a second message with its dedupe key is left out.
+/// The same thing is told once: a second message with its dedupe key is left out. It is leased to whoever
+/// asked for that, if it may go before all others to its recipient and about its session.
 pub(crate) async fn insert(
     db: &mut SqliteConnection,
-    clinic: ClinicId,
-    notification: &Notification,
+    request: &Request,
+    told: &Notification,
     counted: u64,
+    leased: &mut Vec<Message>,
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "INSERT INTO outbox (clinic_id, dedupe_key, kind, session_id, slot_version, recipient_role,
          recipient_id, due_at, state, attempts, next_due_at, rows_written)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', 0, ?8, ?9)
-         ON CONFLICT (clinic_id, dedupe_key) DO NOTHING",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', goes,
+           CASE WHEN goes THEN ?10 ELSE ?8 END, ?9
+         FROM (SELECT ?10 IS NOT NULL AND ?8 <= ?11
+           AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND recipient_id = ?7)
+           AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND session_id = ?4)
+           AS goes) AS first WHERE true -- else ON would join
+         ON CONFLICT (clinic_id, dedupe_key) DO NOTHING RETURNING *",
     )
-    .bind(clinic.0)
-    .bind(notification.dedupe_key())
-    .bind(notification.kind.to_string())
-    .bind(notification.session.0)
-    .bind(notification.slot_version)
-    .bind(notification.recipient.role())
-    .bind(notification.recipient.id())
-    .bind(micros(notification.due_at))
-    .bind(integer(counted));
-    execute(db, query).await
+    .bind(request.clinic.0)
+    .bind(told.dedupe_key())
+    .bind(told.kind.to_string())
+    .bind(told.session.0)
+    .bind(told.slot_version)
+    .bind(told.recipient.role())
+    .bind(told.recipient.id())
+    .bind(micros(told.due_at))
+    .bind(integer(counted))
+    .bind(request.lease_until.map(micros))
+    .bind(micros(request.at));
+    let message = optional(db, query, rows::message).await?;
+    let rows = u64::from(message.is_some());
+    leased.extend(message.filter(|message| message.attempts > 0));
+    Ok(rows)
 }
 
 pub(crate) async fn update(

@@ -1,6 +1,6 @@
 //! Applying a commit: rows, ledger, outbox and one line of the journal, or nothing.
 
-use clinic::{Change, ClinicId, Commit, Idempotent, Journal, Scope, Subject};
+use clinic::{Change, ClinicId, Commit, Idempotent, Journal, Message, Scope, Subject};
 use ledger_core::{Account, Entry};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
@@ -36,10 +36,10 @@ pub(crate) async fn finish(
         return Ok(Written::Unchanged);
     };
     let uncounted = commit.journal.is_none();
-    let mut rows = 0;
+    let (mut rows, mut leased) = (0, Vec::new());
     for change in &commit.changes {
-        let counted = uncounted.then_some(rows + 1);
-        rows += apply(&mut tx, request.clinic, change, counted.unwrap_or(0)).await?;
+        let counted = if uncounted { rows + 1 } else { 0 };
+        rows += apply(&mut tx, request, change, counted, &mut leased).await?;
     }
     if let Some(line) = &commit.journal {
         rows += 1; // the journal's own
@@ -51,7 +51,11 @@ pub(crate) async fn finish(
     }
     tx.commit().await.map_err(failed)?;
     let subject = commit.journal.map(|line| line.subject);
-    Ok(Written::Committed { subject, rows })
+    Ok(Written::Committed {
+        subject,
+        rows,
+        leased,
+    })
 }
 
 /// What the same request was about, if it was stored before.
@@ -81,13 +85,15 @@ async fn replayed(
 }
 
 /// Writes one change and tells how many rows that took. `counted` is what a message notes as written
-/// because of it.
+/// because of it; if it is leased, it is added to those that are.
 async fn apply(
     db: &mut SqliteConnection,
-    clinic: ClinicId,
+    request: &Request,
     change: &Change,
     counted: u64,
+    leased: &mut Vec<Message>,
 ) -> Result<u64, StoreError> {
+    let clinic = request.clinic;
     match change {
         Change::NewDek(dek) => keys::insert(db, clinic, dek).await,
         Change::Person { id, person } => people::set_person(db, clinic, *id, person).await,
@@ -126,7 +132,7 @@ async fn apply(
         Change::Session(session) => update_session(db, clinic, session).await,
         Change::Rebound(session) => rebind_session(db, clinic, session).await,
         Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
-        Change::Notify(notification) => outbox::insert(db, clinic, notification, counted).await,
+        Change::Notify(told) => outbox::insert(db, request, told, counted, leased).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
     }
 }

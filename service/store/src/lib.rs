@@ -246,6 +246,10 @@ pub struct Request {
     pub at: DateTime<Utc>,
     /// The key that makes a retry harmless, if the caller gave one.
     pub idempotency: Option<Idempotency>,
+    /// Until when the messages of the commit are leased to whoever writes it, who then sends them. Not
+    /// those that are due later, or that an earlier one to the same recipient, or about the same
+    /// session, stands before. `None` leases none.
+    pub lease_until: Option<DateTime<Utc>>,
     /// Decide and apply, then roll back: the answer says what would have been stored.
     pub dry_run: bool,
 }
@@ -255,11 +259,8 @@ impl Request {
     #[must_use]
     pub fn of(principal: Principal, at: DateTime<Utc>) -> Self {
         Self {
-            clinic: principal.clinic,
             actor: Actor::Principal(principal),
-            at,
-            idempotency: None,
-            dry_run: false,
+            ..Self::of_tick(principal.clinic, at)
         }
     }
 
@@ -280,7 +281,17 @@ impl Request {
             actor: Actor::Tick,
             at,
             idempotency: None,
+            lease_until: None,
             dry_run: false,
+        }
+    }
+
+    /// The request that a claimed row is written with.
+    #[must_use]
+    pub fn of_claim(clinic: ClinicId, claim: &Claim) -> Self {
+        Self {
+            lease_until: claim.lease_until,
+            ..Self::of_tick(clinic, claim.now)
         }
     }
 }
@@ -303,6 +314,8 @@ pub enum Written {
         subject: Option<Subject>,
         /// How many rows were inserted, updated or deleted, the journal's own included.
         rows: u64,
+        /// Those of its messages that are leased to whoever asked for it.
+        leased: Vec<Message>,
     },
     /// Nothing had to be stored.
     Unchanged,

@@ -302,6 +302,43 @@ async fn a_reminder_that_comes_too_late_is_a_dead_letter() {
     assert_eq!(dead["items"][0]["last_error"], "down");
 }
 
+/// One row to write a message and one to settle it; and whoever is told by a command does not wait for
+/// a tick.
+#[tokio::test]
+async fn a_message_is_leased_as_it_is_written_and_sent_at_once() {
+    let (mut clinic, _, recorder, session) = with_session().await;
+    let first = clinic::ClinicId::FIRST;
+    tick_at(&clinic, "2026-03-08T18:00:00Z").await;
+    let metered = clinic.app.store.meter(first).await.unwrap();
+    let reminder = metered
+        .iter()
+        .find(|line| line.kind == "session_reminder/1440");
+    let reminder = reminder.map(|line| (line.commands, line.rows));
+    assert_eq!(
+        reminder,
+        Some((1, 3)),
+        "the session, the message, it is sent"
+    );
+    recorder.kinds();
+
+    let (stopper, stop) = standing::stop::Stop::new();
+    clinic.app.stop = stop;
+    let seldom = std::time::Duration::from_hours(1);
+    let working = tokio::spawn(worker::run(clinic.app.clone(), seldom));
+    let ticks = "tick_duration_seconds_count{job=\"dispatch\"}";
+    wait_for(async || metric(&clinic, ticks) == 3).await;
+    let cancel = format!("/sessions/{session}/cancel");
+    clinic.post(&cancel, json!({})).await;
+    wait_for(async || recorder.kinds() == ["session_cancelled to client"]).await;
+    assert_eq!(metric(&clinic, ticks), 3, "no tick came in between");
+    stopper.stop();
+    working.await.unwrap();
+    let sent = clinic::MessageState::Sent;
+    let sent = clinic.app.store.messages(first, sent, 0, 10).await.unwrap();
+    assert_eq!(sent.len(), 3);
+    assert!(sent.iter().all(|message| message.attempts == 1));
+}
+
 /// A sender that hangs for ever holds up none of the other jobs.
 #[tokio::test]
 async fn a_job_that_hangs_holds_up_no_other() {

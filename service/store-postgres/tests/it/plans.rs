@@ -289,6 +289,7 @@ async fn tick(store: &PostgresStore) {
             job,
             now: now(),
             after: None,
+            lease_until: None,
         };
         let claimed = store.claim(&claim, Box::new(move |view| settle(job, view)));
         let claimed = claimed.await.unwrap().unwrap();

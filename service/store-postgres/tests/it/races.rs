@@ -141,6 +141,7 @@ async fn claim_along(store: PostgresStore, left: Arc<AtomicU32>) -> Figures {
                 job,
                 now: now() + TimeDelta::days(1),
                 after: after.take(),
+                lease_until: None,
             };
             let begun = Instant::now();
             let claimed = store.claim(&claim, Box::new(move |view| settle(job, view)));
@@ -236,6 +237,7 @@ async fn every_due_row_is_claimed_once() {
                         job: Job::Materialize,
                         now: now(),
                         after: None,
+                        lease_until: None,
                     };
                     let decide = |view: &View| settle(Job::Materialize, view);
                     let Some(claimed) = store.claim(&claim, Box::new(decide)).await.unwrap() else {
@@ -405,6 +407,7 @@ async fn what_somebody_writes_to_is_given_back_at_once() {
         job: Job::Materialize,
         now: now(),
         after: None,
+        lease_until: None,
     };
     let holder = Holder::of(&elsewhere(&plain).await).await;
     let begun = Instant::now();

@@ -17,6 +17,7 @@ fn claim(job: Job) -> Claim {
         job,
         now: now(),
         after: None,
+        lease_until: None,
     }
 }
 

@@ -283,6 +283,7 @@ pub async fn accounts_are_due_when_credits_expire(store: Arc<dyn Store>) {
         job: Job::Expire,
         now,
         after: None,
+        lease_until: None,
     };
     let due = async |at| clinic.store.backlog(Job::Expire, at).await.unwrap().due;
     let before = end - TimeDelta::microseconds(1);

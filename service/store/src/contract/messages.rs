@@ -9,7 +9,7 @@ use clinic::{
     Change, Decision, MessageState, Notification, NotificationKind, Recipient, Refusal, Scope, View,
 };
 
-use super::fixture::{Fixture, now};
+use super::fixture::{Fixture, committing, now};
 use crate::{Claimed, Request, Store, StoreError, Written};
 
 async fn lease_next(
@@ -21,6 +21,7 @@ async fn lease_next(
         job: Job::Dispatch,
         now,
         after,
+        lease_until: None,
     };
     let decide = move |view: &View| lease(view, now);
     clinic.store.claim(&claim, Box::new(decide)).await.unwrap()
@@ -177,4 +178,97 @@ pub async fn no_message_overtakes_another(store: Arc<dyn Store>) {
         .await
         .unwrap();
     assert_eq!(leased(at).await, [second, third]);
+}
+
+/// What a write tells is leased to whoever writes it, if nothing stands before it and it is due; what is
+/// not waits as ever. Such a lease is one like any other.
+pub async fn a_writer_leases_what_it_tells(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let of = clinic.principal.clinic;
+    let mine = clinic.intent(100);
+    let mut theirs = clinic.intent(101);
+    (theirs.therapist, theirs.client) = (clinic.therapists[1], clinic.clients[1]);
+    let one = clinic.session(&mine, 600);
+    let two = clinic.session(&mine, 700);
+    let three = clinic.session(&theirs, 600);
+    let rows = vec![
+        Change::NewIntent(mine.clone()),
+        Change::NewIntent(theirs),
+        Change::NewSession(one.clone()),
+        Change::NewSession(two.clone()),
+        Change::NewSession(three.clone()),
+    ];
+    clinic.commit(rows).await.unwrap();
+    let write = async |told: Vec<Notification>, lease_until: Option<DateTime<Utc>>| {
+        let request = Request {
+            lease_until,
+            ..Request::of_tick(of, now())
+        };
+        let decide = move |_: &View| committing(told.into_iter().map(Change::Notify).collect());
+        let scope = Scope::New { therapist: None };
+        match clinic.store.write(&request, scope, Box::new(decide)).await {
+            Ok(Written::Committed { leased, rows, .. }) => (leased, rows),
+            other => panic!("{other:?}"),
+        }
+    };
+    let client = |kind, session| Notification::to_client(kind, session, now());
+    let until = now() + LEASE;
+
+    // The first to a client is leased; the second, in the same commit, and a third about another
+    // session wait for it. Another client's is leased beside it, one that is due later is not.
+    let scheduled = NotificationKind::Scheduled;
+    let later = Notification {
+        due_at: now() + TimeDelta::hours(1),
+        ..Notification::to_therapist(scheduled, &three, now())
+    };
+    let told = vec![
+        client(scheduled, &one),
+        client(scheduled, &two),
+        client(scheduled, &three),
+    ];
+    let (leased, rows) = write(told, Some(until)).await;
+    let about: Vec<_> = leased
+        .iter()
+        .map(|message| message.notification.session)
+        .collect();
+    assert_eq!((about, rows), (vec![one.id, three.id], 4));
+    let (first, other) = (leased[0].clone(), leased[1].clone());
+    assert_eq!((first.attempts, first.next_due_at), (1, Some(until)));
+    let stored = clinic.store.message(of, first.seq).await.unwrap();
+    assert_eq!(stored.as_ref(), Some(&first), "it is what is stored");
+
+    let to_therapist = Notification::to_therapist(scheduled, &one, now());
+    for told in [to_therapist, client(NotificationKind::Cancelled, &two)] {
+        let (leased, rows) = write(vec![told], Some(until)).await;
+        assert_eq!((leased, rows), (vec![], 2), "one stands before it");
+    }
+    let again = write(vec![client(scheduled, &one)], Some(until)).await;
+    assert_eq!(again, (vec![], 1), "it is told once");
+
+    // Nobody else has it before its time runs out, and it is settled by its number.
+    assert!(lease_next(&clinic, now(), None).await.is_none());
+    assert_lost(&settle(&clinic, first.seq, until, |view| sent(view, 1, until)).await);
+    let at = until - TimeDelta::microseconds(1);
+    settle(&clinic, first.seq, at, |view| sent(view, 1, at))
+        .await
+        .unwrap();
+    let next = lease_next(&clinic, at, None).await.unwrap();
+    assert_eq!(next.position.id, u128::from(first.seq) + 1, "it is free");
+    let next = lease_next(&clinic, at, Some(next.position)).await.unwrap();
+    assert_eq!(next.position.id, u128::from(other.seq) + 1, "so is this");
+    assert!(lease_next(&clinic, at, None).await.is_none());
+    let lost = lease_next(&clinic, until, None).await.unwrap();
+    assert_eq!(lost.position.id, u128::from(other.seq));
+    settle(&clinic, other.seq, until, |view| sent(view, 2, until))
+        .await
+        .unwrap();
+    let (leased, rows) = write(vec![later], Some(until)).await;
+    assert_eq!((leased, rows), (vec![], 2), "it is not due");
+    let reminder = NotificationKind::Reminder { minutes: 60 };
+    let told = Notification {
+        recipient: Recipient::Client(clinic.clients[1]),
+        ..client(reminder, &three)
+    };
+    let (leased, _) = write(vec![told], None).await;
+    assert_eq!(leased, [], "nobody asked for it");
 }

@@ -49,6 +49,7 @@ macro_rules! contract_suite {
             each_job_claims_its_own_in_order
             a_lease_that_ran_out_cannot_settle
             no_message_overtakes_another
+            a_writer_leases_what_it_tells
             writers_of_one_account_end_where_the_core_does
             a_thousand_retries_are_one_entry
             accounts_are_due_when_credits_expire

@@ -478,6 +478,7 @@ pub async fn the_meter_counts_every_row(store: Arc<dyn Store>) {
     let two = crate::Written::Committed {
         subject: None,
         rows: 2,
+        leased: Vec::new(),
     };
     assert_eq!(written.unwrap(), two);
     assert_eq!(rows("session_reminder/60").await, (1, 2));

@@ -174,7 +174,8 @@ pub async fn a_retry_under_its_key_is_done_once(store: Arc<dyn Store>) {
         first,
         Written::Committed {
             subject: Some(subject.clone()),
-            rows: 3
+            rows: 3,
+            leased: Vec::new(),
         }
     );
     let before = clinic.dump().await;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clinic::scope::{Job, Position};
-use clinic::{ClinicId, MessageState};
+use clinic::{ClinicId, MessageState, Notification};
 use scheduler_core::session::{Session, SessionState};
 
 use super::position;
@@ -65,17 +65,20 @@ impl Tables {
     }
 
     fn is_behind_another(&self, seq: u128) -> bool {
-        let pending = || {
-            let rows = self.outbox.iter().map(|row| &row.message);
-            rows.filter(|message| message.state == MessageState::Pending)
-        };
-        let Some(this) = pending().find(|message| u128::from(message.seq) == seq) else {
-            return false;
-        };
-        let (session, recipient) = (this.notification.session, this.notification.recipient);
-        pending().any(|earlier| {
-            let told = &earlier.notification;
-            earlier.seq < this.seq && (told.session == session || told.recipient == recipient)
+        let mut rows = self.outbox.iter().map(|row| &row.message);
+        rows.find(|message| u128::from(message.seq) == seq)
+            .is_some_and(|this| self.is_behind(&this.notification, this.seq))
+    }
+
+    /// Whether a message before this number, to the same recipient or about the same session, is
+    /// still to be sent.
+    pub(super) fn is_behind(&self, told: &Notification, seq: u64) -> bool {
+        let rows = self.outbox.iter().map(|row| &row.message);
+        let mut earlier =
+            rows.filter(|earlier| earlier.state == MessageState::Pending && earlier.seq < seq);
+        earlier.any(|earlier| {
+            let other = &earlier.notification;
+            other.session == told.session || other.recipient == told.recipient
         })
     }
 }

@@ -65,14 +65,18 @@ fn finish(
         return Ok(Written::Unchanged);
     };
     let mut copy = tables.clone();
-    let rows = copy.apply(request, &commit)?;
+    let (rows, leased) = copy.apply(request, &commit)?;
     if request.dry_run {
         return Ok(Written::DryRun(Box::new(commit)));
     }
     *tables = copy;
     let Commit { journal, .. } = commit;
     let subject = journal.map(|line| line.subject);
-    Ok(Written::Committed { subject, rows })
+    Ok(Written::Committed {
+        subject,
+        rows,
+        leased,
+    })
 }
 
 #[async_trait]
@@ -105,7 +109,7 @@ impl Store for MemoryStore {
             return Ok(None);
         };
         let view = scope::claimed(&tables, clinic, claim.job, position.id);
-        let request = Request::of_tick(clinic, claim.now);
+        let request = Request::of_claim(clinic, claim);
         let outcome = finish(&mut tables, &request, decide(&view));
         Ok(Some(Claimed {
             clinic,

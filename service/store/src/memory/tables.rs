@@ -163,13 +163,17 @@ impl Tables {
         }
     }
 
-    /// Writes a commit, and tells how many rows that took.
-    pub(super) fn apply(&mut self, request: &Request, commit: &Commit) -> Result<u64, StoreError> {
+    /// Writes a commit, and tells how many rows that took, and which messages were leased.
+    pub(super) fn apply(
+        &mut self,
+        request: &Request,
+        commit: &Commit,
+    ) -> Result<(u64, Vec<Message>), StoreError> {
         let uncounted = commit.journal.is_none();
-        let mut rows = 0;
+        let (mut rows, mut leased) = (0, Vec::new());
         for change in &commit.changes {
             let counted = if uncounted { rows + 1 } else { 0 };
-            rows += self.change(request.clinic, change, counted)?;
+            rows += self.change(request, change, counted, &mut leased)?;
         }
         if let Some(journal) = &commit.journal {
             rows += 1;
@@ -182,15 +186,17 @@ impl Tables {
                 rows,
             });
         }
-        Ok(rows)
+        Ok((rows, leased))
     }
 
     fn change(
         &mut self,
-        clinic: ClinicId,
+        request: &Request,
         change: &Change,
         counted: u64,
+        leased: &mut Vec<Message>,
     ) -> Result<u64, StoreError> {
+        let clinic = request.clinic;
         match change {
             Change::NewDek(dek) => self.add_dek(clinic, dek).map(|()| 1),
             Change::Person { id, person } => self.set_person(clinic, *id, person).map(|()| 1),
@@ -254,7 +260,7 @@ impl Tables {
                 replace(&mut self.sessions, clinic, session.id.0, session)
             }
             Change::Ledger { account, entries } => self.append(clinic, account, entries),
-            Change::Notify(notification) => Ok(self.notify(clinic, notification, counted)),
+            Change::Notify(told) => Ok(self.notify(request, told, counted, leased)),
             Change::Message(message) => {
                 let mut rows = self.outbox.iter_mut();
                 let row = rows.find(|row| row.clinic == clinic && row.message.seq == message.seq);
@@ -390,25 +396,36 @@ impl Tables {
         Ok(rows + replace(&mut self.accounts, clinic, account.id().0, account)?)
     }
 
-    fn notify(&mut self, clinic: ClinicId, told: &Notification, counted: u64) -> u64 {
-        let key = told.dedupe_key();
+    /// The same thing is told once: a second message with its dedupe key is left out.
+    fn notify(
+        &mut self,
+        request: &Request,
+        told: &Notification,
+        counted: u64,
+        leased: &mut Vec<Message>,
+    ) -> u64 {
+        let (clinic, key) = (request.clinic, told.dedupe_key());
         let mut rows = self.outbox.iter().filter(|row| row.clinic == clinic);
         if rows.any(|row| row.message.notification.dedupe_key() == key) {
             return 0;
         }
+        let may_go = told.due_at <= request.at && !self.is_behind(told, u64::MAX);
+        let lease_until = request.lease_until.filter(|_| may_go);
         let message = Message {
             seq: u64::try_from(self.outbox.len()).unwrap_or(u64::MAX) + 1,
             notification: told.clone(),
             state: MessageState::Pending,
-            attempts: 0,
-            next_due_at: Some(told.due_at),
+            attempts: u32::from(lease_until.is_some()),
+            next_due_at: Some(lease_until.unwrap_or(told.due_at)),
             last_error: None,
         };
-        let rows = counted;
+        if lease_until.is_some() {
+            leased.push(message.clone());
+        }
         self.outbox.push(Row {
             clinic,
             message,
-            rows,
+            rows: counted,
         });
         1
     }
