@@ -111,6 +111,6 @@ WHERE clinic_id = '00000000-0000-8000-8000-000000000001' AND id = $1::uuid",
 INSERT INTO journal (clinic_id, subject_kind, subject_id, version, kind, actor, body, at,
     rows_written)
 VALUES ('00000000-0000-8000-8000-000000000001', 'intent', $2::uuid, 1, $1,
-    'admin/01900000-0000-7000-8000-000000000000', $3::jsonb,
+    'admin/01900000-0000-7000-8000-000000000000', $3::json,
     to_timestamp($4::bigint / 1000000.0), 1)",
 };

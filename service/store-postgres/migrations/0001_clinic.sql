@@ -42,7 +42,7 @@ CREATE TABLE therapist (
     dek_generation BIGINT,
     email_index    BYTEA CHECK (octet_length(email_index) = 32),
     zone           TEXT NOT NULL,
-    times          JSONB NOT NULL, -- hours, dates, blackouts
+    times          JSON NOT NULL, -- hours, dates, blackouts
     times_version  BIGINT NOT NULL CHECK (times_version > 0),
     PRIMARY KEY (clinic_id, id),
     CHECK ((sealed IS NULL) = (sealed_version IS NULL) AND (sealed IS NULL) = (dek_generation IS NULL))
@@ -82,8 +82,8 @@ CREATE TABLE service (
     price_minor    BIGINT NOT NULL CHECK (price_minor >= 0),
     currency       TEXT NOT NULL,
     notice_minutes INTEGER NOT NULL,
-    cancellation   JSONB NOT NULL,
-    slots          JSONB NOT NULL,
+    cancellation   JSON NOT NULL,
+    slots          JSON NOT NULL,
     PRIMARY KEY (clinic_id, id)
 );
 
@@ -96,7 +96,7 @@ CREATE TABLE plan (
     credits     BIGINT NOT NULL CHECK (credits > 0),
     price_minor BIGINT NOT NULL CHECK (price_minor >= 0),
     currency    TEXT NOT NULL,
-    left_over   JSONB NOT NULL,
+    left_over   JSON NOT NULL,
     PRIMARY KEY (clinic_id, id),
     FOREIGN KEY (clinic_id, service_id) REFERENCES service (clinic_id, id)
 );
@@ -104,7 +104,7 @@ CREATE TABLE plan (
 CREATE TABLE subscription (
     clinic_id UUID NOT NULL,
     client_id UUID NOT NULL,
-    terms     JSONB NOT NULL,
+    terms     JSON NOT NULL,
     version   BIGINT NOT NULL CHECK (version > 0),
     PRIMARY KEY (clinic_id, client_id),
     FOREIGN KEY (clinic_id, client_id) REFERENCES client (clinic_id, id)
@@ -126,7 +126,7 @@ CREATE TABLE intent (
     minutes      INTEGER NOT NULL CHECK (minutes > 0),
     gap          TEXT NOT NULL CHECK (gap IN ('shift', 'omit')),
     rule         TEXT,
-    deviations   JSONB NOT NULL,
+    deviations   JSON NOT NULL,
     -- Whether it rests until further notice and keeps its time: nothing is due then.
     kept         BOOLEAN NOT NULL,
     done_through TIMESTAMPTZ NOT NULL,
@@ -156,7 +156,7 @@ CREATE TABLE session (
     tzdb            TEXT NOT NULL,
     state           TEXT NOT NULL CHECK (state IN
         ('scheduled', 'unfunded', 'case', 'completed', 'no_show', 'cancelled', 'missed')),
-    state_detail    JSONB NOT NULL,
+    state_detail    JSON NOT NULL,
     slot_version    BIGINT NOT NULL,
     hold_generation BIGINT NOT NULL,
     next_due_at     TIMESTAMPTZ,
@@ -192,7 +192,7 @@ CREATE TABLE account (
     clinic_id   UUID NOT NULL,
     client_id   UUID NOT NULL,
     version     BIGINT NOT NULL,
-    snapshot    JSONB NOT NULL,
+    snapshot    JSON NOT NULL,
     next_due_at TIMESTAMPTZ,
     PRIMARY KEY (clinic_id, client_id),
     FOREIGN KEY (clinic_id, client_id) REFERENCES client (clinic_id, id)
@@ -205,7 +205,7 @@ CREATE TABLE ledger_entry (
     account_id   UUID NOT NULL,
     seq          BIGINT NOT NULL CHECK (seq > 0),
     key          TEXT NOT NULL,
-    body         JSONB NOT NULL,
+    body         JSON NOT NULL,
     effective_at TIMESTAMPTZ NOT NULL,
     recorded_at  TIMESTAMPTZ NOT NULL,
     prev_hash    BYTEA NOT NULL CHECK (octet_length(prev_hash) = 32),
@@ -225,10 +225,10 @@ CREATE TABLE journal (
     version         BIGINT NOT NULL,
     kind            TEXT NOT NULL,
     actor           TEXT NOT NULL,
-    body            JSONB NOT NULL,
+    body            JSON NOT NULL,
     -- What happened to the intents of which series.
     series_id       UUID,
-    history         JSONB CHECK ((history IS NULL) = (series_id IS NULL)),
+    history         JSON CHECK ((history IS NULL) = (series_id IS NULL)),
     at              TIMESTAMPTZ NOT NULL,
     idempotency_key TEXT,
     request_hash    BYTEA CHECK ((request_hash IS NULL) = (idempotency_key IS NULL)),

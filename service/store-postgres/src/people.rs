@@ -142,7 +142,7 @@ pub(crate) async fn parties(
         "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation, email_index,
            zone, times, times_version, NULL::boolean AS legal_hold, NULL::uuid AS therapist_id,
            NULL AS name, NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
-           NULL::integer AS notice_minutes, NULL::jsonb AS cancellation, NULL::jsonb AS slots
+           NULL::integer AS notice_minutes, NULL::json AS cancellation, NULL::json AS slots
          FROM therapist WHERE clinic_id = $1 AND id = $2
          UNION ALL
          SELECT 'client', id, sealed, sealed_version, dek_generation, email_index, zone, NULL,

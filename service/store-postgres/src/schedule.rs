@@ -282,14 +282,15 @@ pub(crate) async fn sessions_in_way(
     all(db, query, rows::session).await
 }
 
-/// Two branches, each with an index of its own.
+/// Two branches, each with an index of its own. What the first has found the second leaves out.
 fn overlapping_or_near(column: &str, whom: &str) -> String {
     format!(
         "SELECT * FROM session WHERE clinic_id = $1 AND {column} = {whom}
            AND starts_at > $3 AND starts_at < $4 AND ends_at > $5
-         UNION
+         UNION ALL
          SELECT * FROM session WHERE clinic_id = $1 AND recurrence_id BETWEEN $6 AND $7
-           AND intent_id IN (SELECT id FROM intent WHERE clinic_id = $1 AND {column} = {whom})"
+           AND intent_id IN (SELECT id FROM intent WHERE clinic_id = $1 AND {column} = {whom})
+           AND NOT ({column} = {whom} AND starts_at > $3 AND starts_at < $4 AND ends_at > $5)"
     )
 }
 

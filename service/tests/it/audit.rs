@@ -86,7 +86,7 @@ async fn the_first_entry_that_is_not_as_it_was_written_is_named() {
     };
     let back = match database {
         Database::Sqlite(_) => "",
-        Database::Postgres(_) => "::jsonb",
+        Database::Postgres(_) => "::json",
     };
     for (change, entry, why) in [
         // The third entry is a hold: give it to another service; then break it altogether.

@@ -48,7 +48,7 @@ async fn fill(store: &PostgresStore, plain: &PgPool) {
     let snapshot = serde_json::to_string(&snapshot).unwrap();
     let accounts = format!(
         "INSERT INTO account SELECT clinic_id, id, 0,
-             replace('{snapshot}', '{nobody}', id::text)::jsonb,
+             replace('{snapshot}', '{nobody}', id::text)::json,
              CASE WHEN id < ident(536870912, 100) THEN noon() ELSE noon() + INTERVAL '9 days' END
          FROM client"
     );

@@ -60,7 +60,7 @@ FROM generate_series(0, 49999) AS n;
 INSERT INTO session
 SELECT clinic(), ident(1342177280, n), ident(1073741824, n), at AT TIME ZONE 'UTC',
     ident(268435456, n % 2000), ident(536870912, n % 250000), ident(805306368, 0), at,
-    at + INTERVAL '50 minutes', 'UTC', '2026a', state, jsonb_build_object('state', state), 0, 1,
+    at + INTERVAL '50 minutes', 'UTC', '2026a', state, json_build_object('state', state), 0, 1,
     CASE WHEN n < 200 THEN noon() - INTERVAL '1 hour'
          WHEN state <> 'completed' THEN greatest(at - INTERVAL '1 day', noon() + INTERVAL '1 day')
          WHEN n < 30000 THEN at - INTERVAL '1 day' END, 1
