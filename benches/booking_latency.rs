@@ -10,22 +10,17 @@
 //! With `-- --test` it runs on a few bookings.
 
 use benches::amplification::Extent;
-use benches::database::durable_server;
+use benches::database::{Kind, servers};
 use benches::latency::{Latency, measure};
 use benches::{Progress, decimal};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let trial = std::env::args().any(|arg| arg == "--test");
-    let extent = |full| if trial { Extent::TRIAL } else { full };
-    let on_sqlite = extent(Extent::ON_SQLITE);
-    print(&measure(None, on_sqlite, &Progress::new("SQLite")).await?);
-    match durable_server().await {
-        Ok(cluster) => {
-            let progress = Progress::new("PostgreSQL");
-            print(&measure(Some(&cluster), extent(Extent::FULL), &progress).await?);
-        }
-        Err(error) => println!("PostgreSQL is left out: {error}"),
+    for server in servers().await {
+        let kind = Kind::on(server.as_ref());
+        let (extent, progress) = (Extent::of(kind, trial), Progress::new(&kind.to_string()));
+        print(&measure(server.as_ref(), extent, &progress).await?);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 
-use benches::database::durable_server;
+use benches::database::{Kind, servers};
 use benches::report::SEED;
 use benches::year::plan::{Scale, counts, year};
 use benches::year::{Run, measure};
@@ -26,14 +26,9 @@ async fn main() -> anyhow::Result<()> {
     for (what, count) in counts(&year) {
         println!("{count:>6} {what}");
     }
-    let runs = measure(None, &year, scale, &Progress::new("SQLite")).await?;
-    print(&runs);
-    match durable_server().await {
-        Ok(cluster) => {
-            let progress = Progress::new("PostgreSQL");
-            print(&measure(Some(&cluster), &year, scale, &progress).await?);
-        }
-        Err(error) => println!("PostgreSQL is left out: {error}"),
+    for server in servers().await {
+        let progress = Progress::new(&Kind::on(server.as_ref()).to_string());
+        print(&measure(server.as_ref(), &year, scale, &progress).await?);
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sqlx::any::{AnyRow, install_default_drivers};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use store::Store;
@@ -19,12 +18,10 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Which database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is the database of that name")]
 pub enum Kind {
-    #[serde(rename = "SQLite")]
     Sqlite,
-    #[serde(rename = "PostgreSQL")]
     Postgres,
 }
 
@@ -39,10 +36,7 @@ impl std::fmt::Display for Kind {
 
 /// A server that waits for the disk at every commit and writes whole pages after a checkpoint, as
 /// one in production does.
-///
-/// # Errors
-/// If there is no server.
-pub async fn durable_server() -> anyhow::Result<Cluster> {
+async fn durable_server() -> anyhow::Result<Cluster> {
     install_default_drivers();
     let cluster = Cluster::start()?;
     let mut admin = AnyConnection::connect(&cluster.url("postgres")).await?;
@@ -57,6 +51,24 @@ pub async fn durable_server() -> anyhow::Result<Cluster> {
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     Ok(cluster)
+}
+
+/// The servers to measure on: none for SQLite, and PostgreSQL's if it is installed.
+pub async fn servers() -> Vec<Option<Cluster>> {
+    let mut servers = vec![None];
+    match durable_server().await {
+        Ok(cluster) => servers.push(Some(cluster)),
+        Err(error) => eprintln!("PostgreSQL is left out: {error}"),
+    }
+    servers
+}
+
+impl Kind {
+    /// Of databases on this server.
+    #[must_use]
+    pub fn on(server: Option<&Cluster>) -> Self {
+        server.map_or(Self::Sqlite, |_| Self::Postgres)
+    }
 }
 
 /// A database with the clinic's schema, of one design's own.
@@ -79,7 +91,7 @@ pub struct Database {
 pub const TOLD_EVERY: Duration = Duration::from_millis(1100);
 
 /// What a server has counted since its beginning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Rows inserted, updated and deleted, of this database.
     pub rows: u64,
@@ -99,7 +111,7 @@ impl std::ops::Sub for Counts {
 }
 
 /// Bytes on disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Size {
     /// Of the tables that bookings are kept in.
     pub tables: u64,

@@ -9,7 +9,6 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use clinic::{ClinicId, Role};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use standing::{random, serve};
 use store::Token;
@@ -23,7 +22,7 @@ use crate::eager::{Eager, PerDate, Sessions};
 use crate::practice::{Practice, Wish, client, service, therapist};
 
 /// How long bookings took on one side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Latency {
     /// On which database.
     pub database: Kind,

@@ -256,6 +256,21 @@ impl Practice {
         Ok(())
     }
 
+    /// Takes the last change of a series back.
+    ///
+    /// # Errors
+    /// A refusal, or what the store says.
+    pub async fn undo(&self, intent: IntentId) -> anyhow::Result<()> {
+        let (principal, now) = (self.principal, self.now());
+        let named = self.app.store.intent(ClinicId::FIRST, intent).await?;
+        let named = named.ok_or_else(|| anyhow::anyhow!("there is no booking {intent}"))?;
+        let scope = series::undo_scope(&named, now)?;
+        let decide =
+            Box::new(move |view: &View| series::undo(view, intent, None, principal, None, now));
+        self.write(scope, decide).await?;
+        Ok(())
+    }
+
     /// Changes one date.
     ///
     /// # Errors

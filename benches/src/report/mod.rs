@@ -6,11 +6,10 @@ mod tables;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use store_postgres::throwaway::Cluster;
 
 use crate::Progress;
 use crate::amplification::{self, Amplification, Extent};
-use crate::database::{Kind, durable_server};
+use crate::database::{Kind, servers};
 use crate::latency::{self, Latency};
 use crate::year::plan::{Scale, Year, year};
 use crate::year::{self, Run};
@@ -31,54 +30,28 @@ pub struct Findings {
     pub runs: Vec<Run>,
 }
 
-/// How much is measured.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
-    /// Bookings, on SQLite and on PostgreSQL.
-    pub extents: [Extent; 2],
-    /// The practice of the year.
-    pub scale: Scale,
-}
-
-impl Size {
-    /// As the report has it.
-    pub const FULL: Self = Self {
-        extents: [Extent::ON_SQLITE, Extent::FULL],
-        scale: Scale::FULL,
-    };
-    /// To see that it works.
-    pub const TRIAL: Self = Self {
-        extents: [Extent::TRIAL, Extent::TRIAL],
-        scale: Scale::TRIAL,
-    };
-}
-
-/// Measures everything, on SQLite and, if it is installed, on PostgreSQL.
+/// Measures everything, or a little of it to see that it works, on SQLite and, if it is installed, on
+/// PostgreSQL.
 ///
 /// # Errors
 /// What the databases say.
-pub async fn measure(size: Size) -> anyhow::Result<(Year, Vec<Findings>)> {
-    let life = year(size.scale, SEED);
-    let mut all = vec![find(None, size, &life).await?];
-    match durable_server().await {
-        Ok(cluster) => all.push(find(Some(&cluster), size, &life).await?),
-        Err(error) => eprintln!("PostgreSQL is left out: {error}"),
+pub async fn measure(trial: bool) -> anyhow::Result<(Year, Vec<Findings>)> {
+    let scale = if trial { Scale::TRIAL } else { Scale::FULL };
+    let life = year(scale, SEED);
+    let mut all = Vec::new();
+    for server in servers().await {
+        let server = server.as_ref();
+        let kind = Kind::on(server);
+        let extent = Extent::of(kind, trial);
+        let progress = |what: &str| Progress::new(&format!("{kind}, {what}"));
+        all.push(Findings {
+            kind,
+            amplification: amplification::measure(server, extent, &progress("writes")).await?,
+            latencies: latency::measure(server, extent, &progress("latency")).await?,
+            runs: year::measure(server, &life, scale, &progress("a year")).await?,
+        });
     }
     Ok((life, all))
-}
-
-async fn find(cluster: Option<&Cluster>, size: Size, life: &Year) -> anyhow::Result<Findings> {
-    let (kind, extent) = match cluster {
-        None => (Kind::Sqlite, size.extents[0]),
-        Some(_) => (Kind::Postgres, size.extents[1]),
-    };
-    let progress = |what: &str| Progress::new(&format!("{kind}, {what}"));
-    Ok(Findings {
-        kind,
-        amplification: amplification::measure(cluster, extent, &progress("writes")).await?,
-        latencies: latency::measure(cluster, extent, &progress("latency")).await?,
-        runs: year::measure(cluster, life, size.scale, &progress("a year")).await?,
-    })
 }
 
 /// Writes `REPORT.md` and its charts into a folder.

@@ -18,7 +18,6 @@ use clinic::policy::HORIZON;
 use clinic::settlement::Outcome;
 use scheduler_core::intent::Edit;
 use scheduler_core::{IntentId, LocalDateTime, Pause, PausedSlot};
-use serde::{Deserialize, Serialize};
 use store_postgres::throwaway::Cluster;
 
 use crate::Progress;
@@ -29,7 +28,7 @@ use crate::practice::{Practice, client, id, intent, therapist};
 use plan::{Event, FIRST_DAY, Scale, WEEKS, Year, at, day};
 
 /// How one design came through the year.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// On which database.
     pub database: Kind,
@@ -48,7 +47,7 @@ pub struct Run {
 }
 
 /// The end of a week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Week {
     /// Bytes of log since the year's beginning.
     pub wal_bytes: u64,

@@ -54,8 +54,9 @@ pub fn more_rows(view: &View, decision: &Decision, now: DateTime<Utc>) -> i64 {
             // What comes back from a segment that is taken back is counted where it comes to.
             Change::Intent(after) if after.state == IntentState::Withdrawn => -1,
             Change::Intent(after) => {
-                let goes_on = after.state == IntentState::Active && !is_undone(changes);
-                dates(changed(view, after, now)) - i64::from(goes_on)
+                let back = withdrawn(view, changes, now);
+                let goes_on = after.state == IntentState::Active && back.is_none();
+                changed(view, after, &back.unwrap_or_default(), now) - i64::from(goes_on)
             }
             Change::Session(after) | Change::Rebound(after) if has_moved(view, after) => 2,
             _ => 0,
@@ -64,34 +65,43 @@ pub fn more_rows(view: &View, decision: &Decision, now: DateTime<Utc>) -> i64 {
     more
 }
 
-/// Whether a split is taken back.
-fn is_undone(changes: &[Change]) -> bool {
-    let withdraws = |change: &Change| matches!(change, Change::Intent(one) if one.state == IntentState::Withdrawn);
-    changes.iter().any(withdraws)
+/// When something takes place.
+type Time = (DateTime<Utc>, DateTime<Utc>);
+
+fn times(dates: Option<BTreeMap<LocalDateTime, Occurrence>>) -> BTreeSet<Time> {
+    let dates = dates.unwrap_or_default().into_values();
+    dates.map(|one| (one.start, one.end)).collect()
+}
+
+/// If a split is taken back, when the dates of what is withdrawn are.
+fn withdrawn(view: &View, changes: &[Change], now: DateTime<Utc>) -> Option<BTreeSet<Time>> {
+    let mut intents = changes.iter().filter_map(|change| match change {
+        Change::Intent(after) if after.state == IntentState::Withdrawn => Some(after.id),
+        _ => None,
+    });
+    let gone = intents.next()?;
+    let mut all = view.segments.iter().chain(&view.intent);
+    let before = all.find(|before| before.id == gone);
+    let dates = before.and_then(|before| within(&before.set, now, until(&before.set, now)));
+    Some(times(dates))
 }
 
 /// The rows that it rewrites where a segment goes on: all of a date that has another time, else its
 /// session and its slot.
 fn rewritten(view: &View, after: &Intent, now: DateTime<Utc>, along: u64) -> i64 {
     let until = until(&after.set, now);
-    let time = |one: &Occurrence| (one.start, one.end);
-    let was = view
-        .intent
-        .as_ref()
-        .map(|before| within(&before.set, now, until));
-    let was: BTreeSet<_> = was
-        .flatten()
-        .iter()
-        .flat_map(BTreeMap::values)
-        .map(time)
-        .collect();
+    let was = view.intent.as_ref();
+    let was = times(was.and_then(|before| within(&before.set, now, until)));
     let Some(will) = within(&after.set, now, until) else {
         return signed(length(OCCURRENCES_MAX));
     };
-    let stay = length(will.values().filter(|one| was.contains(&time(one))).count());
-    let all = length(will.len());
-    let rows = (all - stay) * ROWS_PER_DATE + stay * (ROWS_PER_DATE - 1);
+    let rows = will.values().map(|one| rows_of(one, &was)).sum::<u64>();
     signed(rows.saturating_sub(along * ROWS_PER_DATE))
+}
+
+/// What it rewrites of a date: its meeting stays as it is if there was one at that time.
+fn rows_of(date: &Occurrence, was: &BTreeSet<Time>) -> u64 {
+    ROWS_PER_DATE - u64::from(was.contains(&(date.start, date.end)))
 }
 
 /// How many rows it would have written by now for the dates of a set alone: from its start to a year
@@ -115,9 +125,9 @@ fn ahead(set: &RecurrenceSet, now: DateTime<Utc>) -> u64 {
     length(dates.map_or(OCCURRENCES_MAX, |dates| dates.len()))
 }
 
-/// How many of the dates that it has written out are different by another set, sessions left out:
-/// they are rows of ours too.
-fn changed(view: &View, after: &Intent, now: DateTime<Utc>) -> u64 {
+/// The rows of the dates that it has written out and that are different by another set, sessions left
+/// out: they are rows of ours too. `back` is when those are that come back from another segment.
+fn changed(view: &View, after: &Intent, back: &BTreeSet<Time>, now: DateTime<Utc>) -> i64 {
     let mut all = view.segments.iter().chain(&view.intent);
     let Some(before) = all.find(|before| before.id == after.id) else {
         return 0;
@@ -127,14 +137,19 @@ fn changed(view: &View, after: &Intent, now: DateTime<Utc>) -> u64 {
         within(&before.set, now, until),
         within(&after.set, now, until),
     ) else {
-        return length(OCCURRENCES_MAX);
+        return signed(length(OCCURRENCES_MAX).saturating_mul(ROWS_PER_DATE));
     };
     let real = view.known(after.id);
-    let mut dates: Vec<LocalDateTime> = was.keys().chain(will.keys()).copied().collect();
-    dates.sort_unstable();
-    dates.dedup();
-    let differs = |at: &&LocalDateTime| !real.contains(at) && was.get(at) != will.get(at);
-    length(dates.iter().filter(differs).count())
+    let dates: BTreeSet<&LocalDateTime> = was.keys().chain(will.keys()).collect();
+    let rows = dates
+        .into_iter()
+        .map(|at| match (was.get(at), will.get(at)) {
+            _ if real.contains(at) => 0,
+            (was, will) if was == will => 0,
+            (_, Some(will)) => rows_of(will, back),
+            (_, None) => ROWS_PER_DATE,
+        });
+    signed(rows.sum())
 }
 
 /// What takes place in a window; `None` if that is too much to be listed.

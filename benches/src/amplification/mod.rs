@@ -1,26 +1,21 @@
 //! What a command writes, ours beside the eager design: rows, statements, bytes of write-ahead log,
 //! flushes to disk, time.
 
+mod commands;
+
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
-use clinic::occurrence::Touch;
-use scheduler_core::intent::{Changes, Edit, Overrides};
-use scheduler_core::{IntentId, LocalDateTime, Pause, PausedSlot};
-use serde::{Deserialize, Serialize};
 use store_postgres::throwaway::Cluster;
 
+pub(crate) use self::commands::wish;
+use self::commands::{Command, THERAPISTS, edits, ours, theirs};
 use crate::Progress;
 use crate::database::{Database, Kind, Size, TOLD_EVERY, statements};
 use crate::eager::{Eager, PerDate, Sessions};
-use crate::practice::{Practice, Wish, id, intent};
+use crate::practice::Practice;
 
-/// A Monday, some days before the first dates.
+/// A Monday, a week before the first dates.
 const NOW: &str = "2026-03-09T08:00:00Z";
-const FIRST_MONDAY: &str = "2026-03-16";
-const THERAPISTS: u32 = 40;
-/// Bookings of one therapist at one hour of the week: five days of eight hours.
-const HOURS: u32 = 8;
 /// Commands of each kind on a series.
 const EDITED: u32 = 100;
 
@@ -36,28 +31,38 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// As the report has it.
-    pub const FULL: Self = Self {
+    /// As the report has it on PostgreSQL.
+    const FULL: Self = Self {
         warm_up: 300,
         bookings: 1_000,
         edited: EDITED,
     };
     /// As the report has it on SQLite, which takes long to write a year out.
-    pub const ON_SQLITE: Self = Self {
+    const ON_SQLITE: Self = Self {
         warm_up: 50,
         bookings: 200,
         edited: 50,
     };
     /// To see that it works.
-    pub const TRIAL: Self = Self {
+    const TRIAL: Self = Self {
         warm_up: 4,
-        bookings: 36,
+        bookings: 56,
         edited: 8,
     };
+
+    /// Of a measurement on a database, or of a trial of it.
+    #[must_use]
+    pub fn of(kind: Kind, trial: bool) -> Self {
+        match kind {
+            _ if trial => Self::TRIAL,
+            Kind::Sqlite => Self::ON_SQLITE,
+            Kind::Postgres => Self::FULL,
+        }
+    }
 }
 
 /// What one kind of command of one design cost on one database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
     /// On which.
     pub database: Kind,
@@ -84,7 +89,7 @@ pub struct Measured {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Amplification {
     /// A line for each design and command.
     pub lines: Vec<Measured>,
@@ -134,58 +139,10 @@ struct Side {
     eager: Option<Eager>,
 }
 
-/// What is done.
-#[derive(Debug, Clone)]
-enum Command {
-    Book(Wish),
-    RescheduleSeries(u32, LocalDateTime),
-    Pause(u32, NaiveDate),
-    CancelSeries(u32),
-    RescheduleOne(u32, LocalDateTime),
-}
-
-impl Command {
-    const BOOK: &str = "book a weekly series";
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Book(_) => Self::BOOK,
-            Self::RescheduleSeries(..) => "reschedule a series",
-            Self::Pause(..) => "pause for 3 weeks",
-            Self::CancelSeries(_) => "cancel a series",
-            Self::RescheduleOne(..) => "reschedule one date",
-        }
-    }
-}
-
-/// The first date of a booking by its number.
-fn first_date(number: u32) -> anyhow::Result<LocalDateTime> {
-    let place = number / THERAPISTS;
-    let (day, hour) = (place / HOURS, 9 + place % HOURS);
-    let monday: NaiveDate = FIRST_MONDAY.parse()?;
-    local(monday + Days::new(day.into()), hour)
-}
-
-fn local(date: NaiveDate, hour: u32) -> anyhow::Result<LocalDateTime> {
-    Ok(format!("{date}T{hour:02}:00:00").parse()?)
-}
-
-/// A weekly series, by its number: each has a place in a therapist's week that no other has.
-pub(crate) fn wish(number: u32) -> anyhow::Result<Wish> {
-    Ok(Wish {
-        number,
-        therapist: number % THERAPISTS,
-        client: number,
-        first: first_date(number)?,
-        zone: "Europe/London".parse()?,
-        rule: "FREQ=WEEKLY",
-    })
-}
-
 /// A practice with so many clients.
 pub(crate) async fn open_practice(database: &Database, clients: u32) -> anyhow::Result<Practice> {
     let practice = Practice::open(database.store.clone(), NOW.parse()?).await?;
-    for number in 0..THERAPISTS.min(clients) {
+    for number in 0..2 * THERAPISTS {
         practice.hire(number).await?;
     }
     for number in 0..clients {
@@ -249,61 +206,6 @@ async fn settle(sides: &mut [Side]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ours(practice: &Practice, command: &Command) -> anyhow::Result<()> {
-    match command {
-        Command::Book(wish) => practice.book(wish).await,
-        Command::RescheduleSeries(number, first) => {
-            let edit = Edit::Amend {
-                into: IntentId(id(8, (*number).into())),
-                changes: Changes {
-                    start: Some(*first),
-                    ..Changes::default()
-                },
-                overrides: Overrides::Carry,
-            };
-            practice.edit(intent(*number), edit).await
-        }
-        Command::Pause(number, from) => {
-            let pause = Pause {
-                from: *from,
-                until: Some(*from + Days::new(21)),
-                slot: PausedSlot::Kept,
-            };
-            practice.edit(intent(*number), Edit::Pause(pause)).await
-        }
-        Command::CancelSeries(number) => {
-            let from = practice.now().date_naive();
-            practice.edit(intent(*number), Edit::End { from }).await
-        }
-        Command::RescheduleOne(number, to) => {
-            let at = first_date(*number)?;
-            let touch = Touch::Reschedule(*to);
-            practice.touch(intent(*number), at, touch).await
-        }
-    }
-}
-
-async fn theirs(eager: &mut Eager, command: &Command, now: DateTime<Utc>) -> anyhow::Result<()> {
-    match command {
-        Command::Book(wish) => eager.book(wish, now).await,
-        Command::RescheduleSeries(number, first) => {
-            eager.reschedule_series(*number, *first, now).await
-        }
-        Command::Pause(number, from) => {
-            let from = from.and_time(chrono::NaiveTime::MIN).and_utc();
-            let dates = eager.dates(*number, from, from + TimeDelta::days(21))?;
-            eager.call_off("series_paused", &dates, now).await
-        }
-        Command::CancelSeries(number) => eager.cancel_series(*number, now, now).await,
-        Command::RescheduleOne(number, to) => {
-            let at = first_date(*number)?;
-            let wish = wish(*number)?;
-            let (start, _) = wish.zone.resolve(*to);
-            eager.reschedule(*number, at, start, now).await
-        }
-    }
-}
-
 /// What commands have cost so far.
 #[derive(Default)]
 struct Costs {
@@ -346,6 +248,7 @@ async fn in_turn(
     }
     settle(sides).await?;
     let (mut measured, mut metered) = (Vec::new(), 0);
+    let command = commands.first().map_or("", Command::name);
     for ((side, cost), before) in sides.iter_mut().zip(costs).zip(before) {
         let (rows_before, counts_before, schedule_before, more_before) = before;
         let rows = side.rows().await? - rows_before;
@@ -364,7 +267,7 @@ async fn in_turn(
         } else if side.name == design(METERED) {
             anyhow::ensure!(
                 rows == metered,
-                "{}: it writes {rows} rows, the meter says {metered}",
+                "{command}, {}: it writes {rows} rows, the meter says {metered}",
                 side.name
             );
         }
@@ -377,7 +280,7 @@ async fn in_turn(
         measured.push(Measured {
             database: side.database.kind,
             design: side.name.clone(),
-            command: commands.first().map_or("", Command::name).to_owned(),
+            command: command.to_owned(),
             runs: u64::try_from(commands.len())?,
             rows,
             schedule_rows,
@@ -459,36 +362,11 @@ pub async fn measure(
         }
     }
     all.lines.extend(booked);
-    let edited = |from: u32| from..from + extent.edited;
-    let monday: NaiveDate = FIRST_MONDAY.parse()?;
-    let reschedule = edited(0).map(|number| {
-        let first = first_date(number)?;
-        let saturday = first.date() + Days::new(5);
-        let to = local(saturday, hour(first))?;
-        anyhow::Ok(Command::RescheduleSeries(number, to))
-    });
-    let pause = edited(extent.edited).map(|number| Ok(Command::Pause(number, monday)));
-    let cancel = edited(2 * extent.edited).map(|number| Ok(Command::CancelSeries(number)));
-    let one = edited(3 * extent.edited).map(|number| {
-        let first = first_date(number)?;
-        let sunday = monday + Days::new(6);
-        Ok(Command::RescheduleOne(number, local(sunday, hour(first))?))
-    });
-    let kinds: [anyhow::Result<Vec<Command>>; 4] = [
-        reschedule.collect(),
-        pause.collect(),
-        cancel.collect(),
-        one.collect(),
-    ];
-    progress.begin("editing", 4 * usize::try_from(extent.edited)?);
+    let kinds = edits(extent.edited)?;
+    progress.begin("editing", kinds.iter().map(Vec::len).sum());
     for commands in kinds {
-        all.lines
-            .extend(in_turn(&mut sides, &commands?, progress).await?);
+        let measured = in_turn(&mut sides, &commands, progress).await?;
+        all.lines.extend(measured);
     }
     Ok(all)
-}
-
-fn hour(at: LocalDateTime) -> u32 {
-    use chrono::Timelike;
-    at.naive().hour()
 }
