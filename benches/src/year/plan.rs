@@ -228,18 +228,16 @@ fn life(booking: u32, place: &Place, new_therapist: u32, rng: &mut Rng, sink: Si
         };
         last = Some((wall, end));
     }
-    let Some((_, end)) = last else { return };
-    let end = end + TimeDelta::hours(2);
-    let year_ends = at(year_ends, 0);
-    if end >= year_ends {
-        return;
-    }
+    let end = last.map(|(_, end)| end + TimeDelta::hours(2));
+    let end = end.filter(|end| *end < at(year_ends, 0));
     let told = at(day(LEAVES.1), 7);
-    if is_theirs && !has_left && booked < told && end > told {
+    if is_theirs && !has_left && booked < told && end.is_none_or(|end| end > told) {
         let to = new_therapist;
         events.push((told, Event::Reassign { booking, to }));
     }
-    events.push((end, Event::End { booking }));
+    if let Some(end) = end {
+        events.push((end, Event::End { booking }));
+    }
 }
 
 /// How many weeks a client stays: the same chance to be gone in any week.
@@ -389,17 +387,30 @@ pub fn counts(year: &Year) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for (_, event) in &year.events {
         let name = match event {
-            Event::Book(_) => "clients book",
-            Event::Pause { .. } => "series rest",
-            Event::End { .. } => "clients leave",
-            Event::Reschedule { .. } => "dates are moved",
-            Event::Cancel { .. } => "dates are called off",
-            Event::Settle { came: true, .. } => "sessions take place",
-            Event::Settle { came: false, .. } => "clients do not come",
-            Event::Reassign { .. } => "series get another therapist",
-            Event::Hire(_) => "therapists are hired",
+            Event::Book(_) => "bookings",
+            Event::Pause { .. } => "pauses",
+            Event::End { .. } => "bookings ended",
+            Event::Reschedule { .. } => "dates moved",
+            Event::Cancel { .. } => "dates called off",
+            Event::Settle { came: true, .. } => "sessions attended",
+            Event::Settle { came: false, .. } => "no-shows",
+            Event::Reassign { .. } => "series given to another therapist",
+            Event::Hire(_) => "therapists hired",
         };
         *counts.entry(name).or_insert(0) += 1;
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::SEED;
+
+    #[test]
+    fn everything_happens_in_the_year_of_the_report() {
+        let counts = counts(&year(Scale::FULL, SEED));
+        assert_eq!(counts.len(), 9, "{counts:?}");
+        assert_eq!(counts["bookings"], 200);
+    }
 }

@@ -257,26 +257,21 @@ impl Hit {
             after: None,
             limit: ASKED_MAX,
         };
-        let clients = |rows: &store::Calendar| {
-            let intents = rows.intents.iter().filter(|one| one.therapist != absent);
-            let sessions = rows.sessions.iter().filter(|one| one.therapist != absent);
-            (
-                intents.cloned().collect::<Vec<_>>(),
-                sessions.cloned().collect::<Vec<_>>(),
-            )
-        };
         for other in app.store.therapists(clinic, page).await? {
             if other.id == absent || other.person.is_none() {
                 continue;
             }
             let whose = Whose::Therapist(other.id);
             let own = app.store.calendar(clinic, whose, around).await?;
-            let (mut intents, mut sessions) = clients(&self.rows);
-            intents.retain(|one| one.therapist != other.id);
-            sessions.retain(|one| one.therapist != other.id);
-            intents.extend(own.intents);
-            sessions.extend(own.sessions);
-            let calendar = Calendar::new(&intents, &sessions, |id| self.rules(id).buffers);
+            // The clients' own time is in the way too.
+            let is_clients = |with: TherapistId| with != absent && with != other.id;
+            let intents = self.rows.intents.iter();
+            let intents = intents.filter(|one| is_clients(one.therapist));
+            let mut sessions = own.sessions;
+            let clients = self.rows.sessions.iter();
+            sessions.extend(clients.filter(|one| is_clients(one.therapist)).cloned());
+            let intents = intents.chain(&own.intents);
+            let calendar = Calendar::new(intents, &sessions, |id| self.rules(id).buffers);
             self.others.push((other, calendar));
         }
         Ok(())
