@@ -24,7 +24,7 @@ const TOLD_AHEAD: u64 = 8;
 /// Half of the clients stay no longer.
 const MEDIAN_WEEKS: f64 = 14.0;
 /// Who leaves, and in which week; a new therapist takes over.
-const LEAVES: (u32, u64) = (7, 34);
+const LEAVES: (u32, u64) = (2, 34);
 
 /// How large a practice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub(crate) struct Instant(pub(crate) DateTime<Utc>);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Local(pub(crate) LocalDateTime);
 
-/// A JSON text, kept as it is: nothing looks inside, and as JSONB it would be half as long again.
+/// A JSON text, kept as it is: nothing looks inside, and the binary form is longer.
 #[derive(Debug)]
 pub(crate) struct Document<T>(pub(crate) T);
 
