@@ -106,12 +106,14 @@ fn key(job: Job) -> &'static str {
     }
 }
 
-/// No message overtakes an earlier one to the same recipient, or about the same session.
+/// No message overtakes an earlier one to the same recipient, or about the same session. OFFSET keeps
+/// each question one of its own, asked of one message after the other: as a join, of all at once, it
+/// cost 9,500 pages a claim where the server had not looked at the table lately.
 const IN_ORDER: &str = "
     AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.state = 'pending'
-        AND earlier.recipient_id = outbox.recipient_id AND earlier.seq < outbox.seq)
+        AND earlier.recipient_id = outbox.recipient_id AND earlier.seq < outbox.seq OFFSET 0)
     AND NOT EXISTS (SELECT 1 FROM outbox AS earlier WHERE earlier.state = 'pending'
-        AND earlier.session_id = outbox.session_id AND earlier.seq < outbox.seq)";
+        AND earlier.session_id = outbox.session_id AND earlier.seq < outbox.seq OFFSET 0)";
 
 /// The first due row that nobody else has, locked until the transaction's end. The lock is the one
 /// that an update takes, so that a row is not passed over because another refers to it.
