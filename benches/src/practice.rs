@@ -2,7 +2,6 @@
 //! the service's own decisions and stores.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc, Weekday};
 use clinic::account::{ByHand, by_hand};
@@ -13,7 +12,7 @@ use clinic::registration::{self, NewService};
 use clinic::settlement::{Outcome, settle};
 use clinic::{
     Address, Change, Client, ClinicId, Commit, Idempotent, Journal, Notification, NotificationKind,
-    Principal, Role, Scope, Subject, Therapist, View, WorkingTimes, WrappedDek, eager, series,
+    Principal, Role, Scope, Subject, Therapist, View, WorkingTimes, WrappedDek, series,
 };
 use ledger_core::{Credits, Money, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -52,8 +51,6 @@ pub struct Practice {
     /// The service.
     pub app: App,
     principal: Principal,
-    /// How many rows more an eager design would have written, by the service's meter.
-    more: AtomicI64,
 }
 
 /// An id that sorts by its number within its kind.
@@ -99,9 +96,8 @@ impl Practice {
                 credential: id(0, 0),
                 role: Role::Admin,
             },
-            more: AtomicI64::new(0),
         };
-        practice.app.outgoing.attend(true);
+        practice.app.senders.attend(true);
         let new = NewService {
             id: service(),
             name: "session".to_owned(),
@@ -132,27 +128,27 @@ impl Practice {
         self.app.clock.advance(by);
     }
 
+    /// Writes, and waits until what is told by it is sent: so two runs write the same.
     async fn write(&self, scope: Scope, decide: Decide<'_>) -> anyhow::Result<Written> {
-        let now = self.now();
-        let request = Request {
-            lease_until: self.app.outgoing.lease(now),
-            ..Request::of(self.principal, now)
-        };
-        let decide = Box::new(move |view: &View| {
-            let decision = decide(view);
-            let more = eager::more_rows(view, &decision, now);
-            self.more.fetch_add(more, Ordering::Relaxed);
-            decision
-        });
-        let mut written = self.app.store.write(&request, scope, decide).await;
-        self.app.outgoing.take(request.clinic, &mut written);
-        Ok(written?)
+        let request = Request::of(self.principal, self.now());
+        let written = self.app.write(&request, scope, decide).await?;
+        self.app.senders.idle().await;
+        Ok(written)
     }
 
-    /// How many rows more an eager design would have written so far, by the service's meter.
-    #[must_use]
-    pub fn more_rows(&self) -> i64 {
-        self.more.load(Ordering::Relaxed)
+    /// How many rows more an eager design would have written for the commands so far, by the service's
+    /// metrics.
+    ///
+    /// # Errors
+    /// If they have another form.
+    pub fn more_rows(&self) -> anyhow::Result<i64> {
+        let page = self.app.metrics.text();
+        let of = |name: &str| -> anyhow::Result<i64> {
+            let line = page.lines().find_map(|line| line.strip_prefix(name));
+            line.map_or(Ok(0), |rows| Ok(rows.trim().parse()?))
+        };
+        let eager = of("standing_rows_eager_total{by=\"command\"}")?;
+        Ok(eager - of("standing_rows_written_total{by=\"command\"}")?)
     }
 
     /// A therapist who works at any time.
@@ -348,16 +344,6 @@ impl Practice {
         };
         let decide = Box::new(move |view: &View| settle(view, outcome, principal, None, now));
         self.write(scope, decide).await?;
-        Ok(())
-    }
-
-    /// What commands tell is sent, as by a service that runs.
-    ///
-    /// # Errors
-    /// If something failed.
-    pub async fn send(&self) -> anyhow::Result<()> {
-        let report = worker::send_outgoing(&self.app).await;
-        anyhow::ensure!(report.failed == 0, "{} messages failed", report.failed);
         Ok(())
     }
 

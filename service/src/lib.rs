@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
 use crate::vault::Vault;
-use crate::worker::outgoing::Outgoing;
+use crate::worker::senders::Senders;
 use crate::worker::sink::{self, Sink};
 
 /// What every handler and job works with.
@@ -42,8 +42,8 @@ pub struct App {
     pub vault: Arc<Vault>,
     /// Where messages go.
     pub sink: Arc<dyn Sink>,
-    /// Messages that are leased already.
-    pub outgoing: Arc<Outgoing>,
+    /// Who sends what was just written.
+    pub senders: Arc<Senders>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the service is to stop.
@@ -62,7 +62,7 @@ impl App {
             clock,
             vault: Arc::new(Vault::closed()),
             sink: Arc::new(sink::Log),
-            outgoing: Arc::default(),
+            senders: Arc::default(),
             metrics: Arc::default(),
             stop: Stop::never(),
             demo: None,
@@ -89,12 +89,15 @@ impl App {
             more.store(eager::more_rows(view, &decision, at), Ordering::Relaxed);
             decision
         });
+        let sender = self.senders.free(self.clock.now());
         let request = Request {
-            lease_until: self.outgoing.lease(at),
+            lease_until: sender.as_ref().map(|sender| sender.lease_until),
             ..request.clone()
         };
         let mut written = self.store.write(&request, scope, decide).await;
-        self.outgoing.take(request.clinic, &mut written);
+        if let Some(sender) = sender {
+            worker::send_written(self, sender, request.clinic, &mut written);
+        }
         self.metrics
             .command(by, &written, more.load(Ordering::Relaxed));
         written

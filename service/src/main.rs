@@ -306,6 +306,7 @@ async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
 async fn run_tick(args: TickArgs) -> anyhow::Result<()> {
     let app = app(&args.database, &args.mailbox, &args.clock).await?;
     let at = app.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    app.senders.attend(true);
     let report = worker::tick(&app).await;
     app.store.close().await;
     let (done, failed) = (report.done, report.failed);

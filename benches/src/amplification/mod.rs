@@ -227,7 +227,7 @@ async fn in_turn(
     for side in sides.iter_mut() {
         costs.push(Costs::default());
         let schedule = side.schedule_rows().await?;
-        let more = side.practice.more_rows();
+        let more = side.practice.more_rows()?;
         let counts = side.database.counts().await?;
         before.push((side.rows().await?, counts, schedule, more));
     }
@@ -262,7 +262,7 @@ async fn in_turn(
             );
         }
         if side.eager.is_none() {
-            let more = side.practice.more_rows() - more_before;
+            let more = side.practice.more_rows()? - more_before;
             metered = rows.saturating_add_signed(more);
         } else if side.name == design(METERED) {
             anyhow::ensure!(

@@ -146,7 +146,6 @@ async fn live(
                 side.go_to(*when);
                 let happened = side.happen(event).await;
                 happened.with_context(|| format!("{name}, {when}: {event:?}"))?;
-                side.practice().send().await?;
             }
             side.hour_ends(from + TimeDelta::hours(1)).await?;
             if hour % 24 == 23 {

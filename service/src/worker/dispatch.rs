@@ -1,5 +1,5 @@
 //! Sending messages: leased in one transaction, sent outside of any, settled in another. Most are leased
-//! as they are written ([`outgoing`](super::outgoing)), the others are claimed.
+//! as they are written ([`senders`](super::senders)), the others are claimed.
 //!
 //! The outbox's rules are the clinic's ([`clinic::notification`]): whether a message still holds, how
 //! long it waits after a failure, when it is dead. A worker that dies or sleeps between lease and
@@ -15,37 +15,55 @@ use store::{Request, StoreError, Written};
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
+use super::senders::Sender;
 use super::{Report, sink};
 use crate::{App, random};
 
-/// How many messages one worker sends at a time.
-const SENDERS: usize = 4;
+/// How many messages one tick claims and sends at a time.
+const CLAIMERS: usize = 4;
 /// How long one attempt may take. Shorter than a lease, and than the grace at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sends every message that is due now.
+/// Sends every message that is due now, and tells what was sent since it was last asked.
 pub(super) async fn drain(app: &App) -> Report {
-    together(app, |app| async move {
-        let mut report = send_outgoing(&app).await;
-        report += send_in_turn(&app).await;
-        report
-    })
-    .await
-}
-
-/// Sends every message that is leased already.
-pub(super) async fn drain_outgoing(app: &App) -> Report {
-    together(app, |app| async move { send_outgoing(&app).await }).await
-}
-
-async fn together<F: Future<Output = Report> + Send + 'static>(
-    app: &App,
-    send: impl Fn(App) -> F,
-) -> Report {
-    let mut senders = JoinSet::new();
-    for _ in 0..SENDERS {
-        senders.spawn(send(app.clone()));
+    let mut claimers = JoinSet::new();
+    for _ in 0..CLAIMERS {
+        let app = app.clone();
+        claimers.spawn(async move { send_in_turn(&app).await });
     }
+    let mut report = together(claimers).await;
+    report += app.senders.sent();
+    report
+}
+
+/// Sends what was leased as it was written, without waiting for it.
+pub(crate) fn send_written(
+    app: &App,
+    sender: Sender,
+    clinic: ClinicId,
+    written: &mut Result<Written, StoreError>,
+) {
+    let Ok(Written::Committed { leased, .. }) = written else {
+        return;
+    };
+    let leased = std::mem::take(leased);
+    if leased.is_empty() {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut sending = JoinSet::new();
+        for message in leased {
+            app.metrics.taken();
+            let app = app.clone();
+            sending.spawn(async move { attempt(&app, clinic, &message).await });
+        }
+        app.senders.note(together(sending).await);
+        drop(sender);
+    });
+}
+
+async fn together(mut senders: JoinSet<Report>) -> Report {
     let mut report = Report::default();
     while let Some(sender) = senders.join_next().await {
         match sender {
@@ -59,17 +77,6 @@ async fn together<F: Future<Output = Report> + Send + 'static>(
     report
 }
 
-/// Sends one message after the other of those that are leased already. It goes on when the service is to
-/// stop, so that no lease outlives a worker that ends in order.
-async fn send_outgoing(app: &App) -> Report {
-    let mut report = Report::default();
-    while let Some((clinic, message)) = app.outgoing.next(app.clock.now(), PATIENCE) {
-        app.metrics.taken();
-        attempt(app, clinic, &message, &mut report).await;
-    }
-    report
-}
-
 /// Claims and sends one message after the other, until a whole pass finds none.
 async fn send_in_turn(app: &App) -> Report {
     let mut report = Report::default();
@@ -79,7 +86,7 @@ async fn send_in_turn(app: &App) -> Report {
         match next(app, &mut passed).await {
             Ok(Some(Next::Leased(clinic, message))) => {
                 settled_in_pass = true;
-                attempt(app, clinic, &message, &mut report).await;
+                report += attempt(app, clinic, &message).await;
             }
             Ok(Some(Next::Voided)) => settled_in_pass = true,
             Ok(Some(Next::Failed)) => {}
@@ -149,26 +156,31 @@ fn after(decision: &Decision) -> Option<Message> {
 
 /// Sends one message, and notes what came of it. It is finished even when the service is to stop, so
 /// that no lease outlives a worker that ends in order.
-async fn attempt(app: &App, clinic: ClinicId, message: &Message, report: &mut Report) {
+async fn attempt(app: &App, clinic: ClinicId, message: &Message) -> Report {
     let lease = message.attempts;
+    let latest = app.clock.now() + PATIENCE;
+    if message.next_due_at.is_none_or(|until| until <= latest) {
+        warn!(seq = message.seq, "not begun: its lease has nearly run out");
+        return Report { done: 0, failed: 1 };
+    }
     let sending = tokio::time::timeout(PATIENCE, app.sink.send(message)).await;
     let error = match sending {
         Ok(Ok(())) => {
             let decide = move |view: &View, now| sent(view, lease, now);
             let settled = settle(app, clinic, message, decide).await;
-            report.done += u64::from(settled.is_some());
-            return;
+            let done = u64::from(settled.is_some());
+            return Report { done, failed: 0 };
         }
         Ok(Err(error)) => error,
         Err(_elapsed) => sink::SendError::new("timeout"),
     };
     warn!(seq = message.seq, attempt = lease, code = error.code, cause = ?error.cause, "not sent");
-    report.failed += 1;
     let random = random::number();
     let decide = move |view: &View, now| failed(view, lease, error.code, random, now);
     if let Some(after) = settle(app, clinic, message, decide).await {
         app.metrics.not_sent(after.state == MessageState::Dead);
     }
+    Report { done: 0, failed: 1 }
 }
 
 /// Writes what became of a leased message. A lease that is lost is not an error: whoever has it now

@@ -10,8 +10,8 @@
 //! number of workers may run beside each other.
 
 mod dispatch;
-pub mod outgoing;
 mod rows;
+pub mod senders;
 pub mod sink;
 
 use std::ops::AddAssign;
@@ -22,9 +22,11 @@ use clinic::scope::Job;
 use clinic::{Decision, View, account, follow_up, horizon};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::App;
+
+pub(crate) use dispatch::send_written;
 
 /// What decides about a claimed row.
 type Decide = fn(&View, DateTime<Utc>) -> Decision;
@@ -95,6 +97,7 @@ pub async fn tick(app: &App) -> Report {
     let mut report = Report::default();
     for work in JOBS {
         report += work.tick(app).await;
+        app.senders.idle().await;
     }
     report
 }
@@ -102,34 +105,14 @@ pub async fn tick(app: &App) -> Report {
 /// Ticks until it is stopped, and sends at once what is written in between. What is under way is then
 /// finished, and nothing more is claimed.
 pub async fn run(app: App, every: Duration) {
-    app.outgoing.attend(true);
+    app.senders.attend(true);
     let mut loops = JoinSet::new();
     for work in JOBS {
         loops.spawn(repeat(app.clone(), every, work));
     }
-    loops.spawn(send_what_arrives(app.clone()));
     loops.join_all().await;
-    app.outgoing.attend(false);
-    send_outgoing(&app).await;
-}
-
-/// Sends what was leased as it was written.
-pub async fn send_outgoing(app: &App) -> Report {
-    dispatch::drain_outgoing(app).await
-}
-
-async fn send_what_arrives(app: App) {
-    loop {
-        tokio::select! {
-            () = app.stop.requested() => return,
-            () = app.outgoing.arrived() => {}
-        }
-        let sent = send_outgoing(&app).await;
-        let Report { done, failed } = sent;
-        if sent != Report::default() {
-            debug!(done, failed, "sent what had arrived");
-        }
-    }
+    app.senders.attend(false);
+    app.senders.idle().await;
 }
 
 async fn repeat(app: App, every: Duration, work: Work) {

@@ -8,7 +8,7 @@ use clinic::{View, eager};
 use store::{StoreError, Written};
 use tracing::{debug, error};
 
-use super::{Decide, Report};
+use super::{Decide, Report, send_written};
 use crate::App;
 
 /// How often a tick comes back for rows that somebody else was just writing to.
@@ -46,7 +46,8 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
         lease_until: None,
     };
     while !app.stop.is_requested() {
-        claim.lease_until = app.outgoing.lease_in_tick(now);
+        let sender = app.senders.free(app.clock.now());
+        claim.lease_until = sender.as_ref().map(|sender| sender.lease_until);
         let more = AtomicI64::new(0);
         let decide = Box::new(|view: &View| {
             let decision = decide(view, now);
@@ -63,7 +64,9 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
             }
         };
         claim.after = Some(claimed.position);
-        app.outgoing.take(claimed.clinic, &mut claimed.outcome);
+        if let Some(sender) = sender {
+            send_written(app, sender, claimed.clinic, &mut claimed.outcome);
+        }
         let more = more.load(Ordering::Relaxed);
         app.metrics.claimed(job, &claimed.outcome, more);
         match claimed.outcome {

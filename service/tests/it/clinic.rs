@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use standing::clock::Clock;
 use standing::database::Database;
 use standing::vault::{KeyFile, Vault};
+use standing::worker::sink::Sink;
 use standing::worker::{self, Report};
 use standing::{App, random, serve};
 use store::Token;
@@ -73,6 +74,12 @@ impl Clinic {
         };
         clinic.admin = clinic.token(Role::Admin).await;
         clinic
+    }
+
+    /// Its messages go there from now on.
+    pub(crate) fn send_to(&mut self, sink: Arc<dyn Sink>) {
+        self.app.sink = sink;
+        self.router = serve::routes(self.app.clone());
     }
 
     pub(crate) async fn token(&self, role: Role) -> String {

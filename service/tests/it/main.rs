@@ -27,6 +27,7 @@ mod reassignment;
 mod restart;
 mod rows_written;
 mod sealed;
+mod sending;
 mod series;
 mod series_credits;
 mod series_properties;

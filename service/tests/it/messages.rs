@@ -8,14 +8,13 @@ use axum::http::StatusCode;
 use clinic::notification::ATTEMPTS_MAX;
 use clinic::{Message, NotificationKind, Role};
 use serde_json::{Value, json};
-use standing::worker;
 use standing::worker::sink::{Mailbox, SendError, Sink};
 
 use crate::clinic::{Clinic, Parties};
 
 /// Notes what was sent, and fails as often as it is told to.
 #[derive(Default)]
-struct Recorder {
+pub(crate) struct Recorder {
     sent: Mutex<Vec<Message>>,
     failures: Mutex<HashMap<NotificationKind, u32>>,
 }
@@ -37,7 +36,7 @@ impl Sink for Recorder {
 
 impl Recorder {
     /// What was sent since the last time it was asked, and to whom.
-    fn kinds(&self) -> Vec<String> {
+    pub(crate) fn kinds(&self) -> Vec<String> {
         let sent = std::mem::take(&mut *self.sent.lock().unwrap());
         let told = sent.iter().map(|message| &message.notification);
         told.map(|told| format!("{} to {}", told.kind, told.recipient.role()))
@@ -50,10 +49,10 @@ impl Recorder {
 }
 
 /// A funded session on Monday the 9th at 18:00, London, made on the 2nd.
-async fn with_session() -> (Clinic, Parties, Arc<Recorder>, String) {
+pub(crate) async fn with_session() -> (Clinic, Parties, Arc<Recorder>, String) {
     let mut clinic = Clinic::at("2026-03-02T08:00:00Z").await;
     let recorder = Arc::new(Recorder::default());
-    clinic.app.sink = recorder.clone();
+    clinic.send_to(recorder.clone());
     let parties = clinic.parties().await;
     clinic.grant(&parties, 4).await;
     let intent = clinic.book(&parties, "2026-03-09T18:00:00", None).await;
@@ -70,7 +69,7 @@ async fn with_session() -> (Clinic, Parties, Arc<Recorder>, String) {
     )
 }
 
-async fn tick_at(clinic: &Clinic, at: &str) {
+pub(crate) async fn tick_at(clinic: &Clinic, at: &str) {
     clinic.jump_to(at);
     assert_eq!(clinic.tick().await.failed, 0);
 }
@@ -302,107 +301,12 @@ async fn a_reminder_that_comes_too_late_is_a_dead_letter() {
     assert_eq!(dead["items"][0]["last_error"], "down");
 }
 
-/// One row to write a message and one to settle it; and whoever is told by a command does not wait for
-/// a tick.
-#[tokio::test]
-async fn a_message_is_leased_as_it_is_written_and_sent_at_once() {
-    let (mut clinic, _, recorder, session) = with_session().await;
-    let first = clinic::ClinicId::FIRST;
-    tick_at(&clinic, "2026-03-08T18:00:00Z").await;
-    let metered = clinic.app.store.meter(first).await.unwrap();
-    let reminder = metered
-        .iter()
-        .find(|line| line.kind == "session_reminder/1440");
-    let reminder = reminder.map(|line| (line.commands, line.rows));
-    assert_eq!(
-        reminder,
-        Some((1, 3)),
-        "the session, the message, it is sent"
-    );
-    recorder.kinds();
-
-    let (stopper, stop) = standing::stop::Stop::new();
-    clinic.app.stop = stop;
-    let seldom = std::time::Duration::from_hours(1);
-    let working = tokio::spawn(worker::run(clinic.app.clone(), seldom));
-    let ticks = "tick_duration_seconds_count{job=\"dispatch\"}";
-    wait_for(async || metric(&clinic, ticks) == 3).await;
-    let cancel = format!("/sessions/{session}/cancel");
-    clinic.post(&cancel, json!({})).await;
-    wait_for(async || recorder.kinds() == ["session_cancelled to client"]).await;
-    assert_eq!(metric(&clinic, ticks), 3, "no tick came in between");
-    stopper.stop();
-    working.await.unwrap();
-    let sent = clinic::MessageState::Sent;
-    let sent = clinic.app.store.messages(first, sent, 0, 10).await.unwrap();
-    assert_eq!(sent.len(), 3);
-    assert!(sent.iter().all(|message| message.attempts == 1));
-}
-
-/// A sender that hangs for ever holds up none of the other jobs.
-#[tokio::test]
-async fn a_job_that_hangs_holds_up_no_other() {
-    struct Hangs;
-    #[async_trait]
-    impl Sink for Hangs {
-        async fn send(&self, _: &Message) -> Result<(), SendError> {
-            std::future::pending().await
-        }
-    }
-    let mut clinic = Clinic::at("2026-03-02T08:00:00Z").await;
-    clinic.app.sink = Arc::new(Hangs);
-    let (stopper, stop) = standing::stop::Stop::new();
-    clinic.app.stop = stop;
-    let parties = clinic.parties().await;
-    clinic.grant(&parties, 2).await;
-    clinic.book(&parties, "2026-03-03T18:00:00", None).await;
-    let every = std::time::Duration::from_millis(20);
-    let working = tokio::spawn(worker::run(clinic.app.clone(), every));
-    let held = async || clinic.balance(&parties).await.1;
-    wait_for(async || metric(&clinic, "claimed_total{job=\"dispatch\"}") == 1).await;
-    assert_eq!(held().await, 1);
-    clinic.book(&parties, "2026-03-04T18:00:00", None).await;
-    wait_for(async || held().await == 2).await;
-    // A worker that is stopped in the middle settles what it had leased.
-    stopper.stop();
-    working.await.unwrap();
-    let (first, pending) = (clinic::ClinicId::FIRST, clinic::MessageState::Pending);
-    let messages = clinic
-        .app
-        .store
-        .messages(first, pending, 0, 10)
-        .await
-        .unwrap();
-    for message in messages {
-        let leased = message.attempts > 0;
-        assert_eq!(message.last_error.as_deref(), leased.then_some("timeout"));
-    }
-}
-
-async fn wait_for(mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..2000 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("it never was so");
-}
-
-fn metric(clinic: &Clinic, name: &str) -> u64 {
-    let text = clinic.app.metrics.text();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with(&format!("standing_{name} ")));
-    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn a_mailbox_holds_one_file_for_each_message_however_often_it_comes() {
     let mut clinic = Clinic::at("2026-03-02T08:00:00Z").await;
     let folder = clinic.folder.path().join("mail");
     let mailbox = Mailbox::open(&folder).unwrap();
-    clinic.app.sink = Arc::new(mailbox.clone());
+    clinic.send_to(Arc::new(mailbox.clone()));
     let parties = clinic.parties().await;
     clinic.grant(&parties, 1).await;
     clinic.book(&parties, "2026-03-03T18:00:00", None).await;

@@ -9,6 +9,8 @@ use clinic::{
     Change, Decision, MessageState, Notification, NotificationKind, Recipient, Refusal, Scope, View,
 };
 
+use scheduler_core::session::Session;
+
 use super::fixture::{Fixture, committing, now};
 use crate::{Claimed, Request, Store, StoreError, Written};
 
@@ -181,7 +183,7 @@ pub async fn no_message_overtakes_another(store: Arc<dyn Store>) {
 }
 
 /// What a write tells is leased to whoever writes it, if nothing stands before it and it is due; what is
-/// not waits as ever. Such a lease is one like any other.
+/// not waits as ever. Such a lease is one like any other. What is not written leases nothing.
 pub async fn a_writer_leases_what_it_tells(store: Arc<dyn Store>) {
     let clinic = Fixture::open(store).await;
     let of = clinic.principal.clinic;
@@ -271,4 +273,34 @@ pub async fn a_writer_leases_what_it_tells(store: Arc<dyn Store>) {
     };
     let (leased, _) = write(vec![told], None).await;
     assert_eq!(leased, [], "nobody asked for it");
+    leases_nothing_unless_it_writes(&clinic, &two).await;
+}
+
+/// A dry run, and what breaks a constraint.
+async fn leases_nothing_unless_it_writes(clinic: &Fixture, session: &Session) {
+    let kind = NotificationKind::Reminder { minutes: 5 };
+    let told = Change::Notify(Notification::to_client(kind, session, now()));
+    let taken = Change::NewSession(session.clone());
+    let asking = Request {
+        lease_until: Some(now() + LEASE),
+        ..Request::of(clinic.principal, now())
+    };
+    let write = async |request: &Request, changes: Vec<Change>| {
+        let scope = Scope::New { therapist: None };
+        let decide = Box::new(move |_: &View| committing(changes));
+        clinic.store.write(request, scope, decide).await
+    };
+    let dry_run = Request {
+        dry_run: true,
+        ..asking.clone()
+    };
+    let tried = write(&dry_run, vec![told.clone()]).await;
+    assert!(matches!(tried, Ok(Written::DryRun(_))), "{tried:?}");
+    let broken = write(&asking, vec![told.clone(), taken]).await;
+    assert!(broken.is_err(), "{broken:?}");
+    let of = clinic.principal.clinic;
+    let all = clinic.store.messages(of, MessageState::Pending, 0, 100);
+    let all = all.await.unwrap();
+    let stored = all.iter().find(|message| message.notification.kind == kind);
+    assert_eq!(stored, None);
 }
