@@ -41,8 +41,8 @@ pub fn url(listener: &TcpListener) -> anyhow::Result<String> {
 }
 
 /// Serves these pages until a signal, and ticks beside it if it is to. Then the requests, rows and
-/// messages that are under way are finished, nothing more is claimed, and the database is let go. What is cut off after that leaves nothing half done: each row is one
-/// transaction, and a lease runs out.
+/// messages that are under way are finished, nothing more is claimed, and the database is let go. What
+/// is cut off after that leaves nothing half done: each row is one transaction, and a lease runs out.
 ///
 /// # Errors
 /// If the listener breaks.

@@ -147,7 +147,8 @@ impl Notification {
         format!("{kind}/{session}/{slot_version}/{recipient}/mail")
     }
 
-    /// Whether it is still true of its session. Asked again at the moment of sending.
+    /// Whether it is still true of its session. Asked when it is claimed; one that is leased as it is
+    /// written was just made so.
     #[must_use]
     pub fn still_holds(&self, session: &Session) -> bool {
         let scheduled = session.state == SessionState::Scheduled;
