@@ -66,10 +66,10 @@ fn head(text: &mut String, at: DateTime<Utc>, all: &[Findings]) {
         text,
         "Rows are inserted, updated and deleted ones. PostgreSQL counts them itself, and must agree with what\n\
          the designs count, or there is no report; on SQLite the designs count, and triggers in the year.\n\
-         Bytes are those of the write-ahead log. Both designs live in the same schema with the same\n\
-         constraints, commit synchronously, and are measured in turn in one run. What the service's live\n\
-         meter says of an eager design is what this one writes, or there is no report either. Times are of\n\
-         this machine; ratios travel better.\n",
+         Bytes are those of the write-ahead log. PostgreSQL counts its fsyncs, SQLite does not. Both designs\n\
+         live in the same schema with the same constraints, commit synchronously, and are measured in turn\n\
+         in one run. What the service's live meter says of an eager design is what this one writes, or there\n\
+         is no report either. Times are of this machine; ratios travel better.\n",
     );
 }
 
@@ -121,9 +121,9 @@ fn booking_table(text: &mut String, shown: &Findings) {
     };
     line(
         text,
-        "| | rows | fewer | of the schedule | fewer | log bytes | fewer | first after a checkpoint | p50 |",
+        "| | rows | fewer | of the schedule | fewer | log bytes | fewer | first after a checkpoint | fsyncs | p50 |",
     );
-    line(text, "|---|---|---|---|---|---|---|---|---|");
+    line(text, "|---|---|---|---|---|---|---|---|---|---|");
     for one in written.bookings() {
         let per = |total: u64| decimal(total, one.runs, 0);
         let saved = |ours: u64, theirs: u64| {
@@ -137,7 +137,7 @@ fn booking_table(text: &mut String, shown: &Findings) {
         line(
             text,
             &format!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} ms |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} ms |",
                 one.design,
                 per(one.rows),
                 saved(ours.rows, one.rows),
@@ -146,6 +146,8 @@ fn booking_table(text: &mut String, shown: &Findings) {
                 per(one.wal_bytes),
                 saved(ours.wal_bytes, one.wal_bytes),
                 cold.map_or(0, |cold| cold.2),
+                one.syncs
+                    .map_or_else(|| "-".to_owned(), |syncs| decimal(syncs, one.runs, 0)),
                 decimal(one.p50, 1000, 2),
             ),
         );
@@ -263,6 +265,15 @@ fn year_table(text: &mut String, runs: &[Run]) {
     line(
         text,
         &format!("| peak of the schedule's tables, bytes | {peak} | {theirs} | {fewer}% | |"),
+    );
+    let seconds = |run: &Run| decimal(run.millis, 1000, 1);
+    line(
+        text,
+        &format!(
+            "| time of it all, seconds | {} | {} | | |",
+            seconds(ours),
+            seconds(eager)
+        ),
     );
     line(
         text,
