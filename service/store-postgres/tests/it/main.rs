@@ -9,6 +9,7 @@ mod constraints;
 mod contract;
 mod crash;
 mod opening;
+mod order;
 mod plans;
 mod practice;
 mod races;

@@ -12,7 +12,7 @@ use clinic::{Change, Notification, NotificationKind, Refusal, Scope, View};
 use scheduler_core::Window;
 use scheduler_core::session::SessionState;
 use sqlx::postgres::PgPool;
-use store::{Store, StoreError, Written};
+use store::{Decide, Store, StoreError, Written};
 use store_postgres::PostgresStore;
 use tokio::task::JoinSet;
 
@@ -27,14 +27,13 @@ fn booking(therapist: u128, client: u128, start: DateTime<Utc>) -> Scope {
     }
 }
 
-/// Books one session if its time is free.
-async fn book(
-    store: &PostgresStore,
+/// A session, if its time is free, of which both parties are told.
+pub(crate) fn booked(
     n: u128,
     (therapist, client): (u128, u128),
     start: DateTime<Utc>,
     state: SessionState,
-) -> Result<Written, StoreError> {
+) -> (Scope, Decide<'static>) {
     let intent = intent(n, therapist_id(therapist), client_id(client), start);
     let mut session = session(&intent, state);
     session.next_due_at = Some(now());
@@ -60,8 +59,19 @@ async fn book(
             ],
         ))
     };
-    let scope = booking(therapist, client, start);
-    store.write(&request(), scope, Box::new(decide)).await
+    (booking(therapist, client, start), Box::new(decide))
+}
+
+/// Books it.
+async fn book(
+    store: &PostgresStore,
+    n: u128,
+    parties: (u128, u128),
+    start: DateTime<Utc>,
+    state: SessionState,
+) -> Result<Written, StoreError> {
+    let (scope, decide) = booked(n, parties, start, state);
+    store.write(&request(), scope, decide).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
