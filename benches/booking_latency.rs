@@ -3,8 +3,8 @@
 //!
 //!     cargo bench -p benches --bench booking_latency
 //!
-//! 1,000 bookings after 300 to warm up (on SQLite 200 after 50), on each side in turn, with synchronous
-//! commits on all. HTTP is the service's router without a socket: authentication, JSON, the transaction,
+//! 1,000 bookings after 300 to warm up (on SQLite 200 after 50), on each side in turn. A
+//! commit is flushed on PostgreSQL, and not on SQLite, on all sides. HTTP is the service's router without a socket: authentication, JSON, the transaction,
 //! the answer. On SQLite, and on PostgreSQL if it is installed.
 //!
 //! With `-- --test` it runs on a few bookings.

@@ -5,9 +5,9 @@
 //!
 //! A hundred daily bookings are due at each tick: a hundred sessions with their holds are made,
 //! clients are told and reminded, therapists asked. All other bookings are due a year later. The
-//! same tick is run on all sizes in turn, 30 times after 10 to warm up and a VACUUM ANALYZE, which is
-//! the server's own work once a minute: without it the planner takes the tables for empty, and a
-//! tick touches seven times the buffers. Counted are statements (as sqlx reports them), rows
+//! same tick is run on all sizes in turn, 30 times after 10 to warm up and a VACUUM ANALYZE. A server
+//! does that by itself when enough has changed, but looks only once a minute, and the planner takes
+//! the tables for empty until then: a tick touches seven times the buffers. Counted are statements (as sqlx reports them), rows
 //! written (as the service's own meter has them) and, on PostgreSQL, shared buffers touched
 //! (pg_stat_statements); the time is the median.
 //!

@@ -144,6 +144,11 @@ impl Eager {
             Kind::Postgres => &postgres::DIALECT,
         };
         let mut connection = AnyConnection::connect(&database.url).await?;
+        if database.kind == Kind::Sqlite {
+            // As the store has its own connections.
+            let settings = "PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON";
+            sqlx::raw_sql(settings).execute(&mut connection).await?;
+        }
         sqlx::raw_sql(dialect.schema)
             .execute(&mut connection)
             .await?;

@@ -67,8 +67,10 @@ fn head(text: &mut String, at: DateTime<Utc>, all: &[Findings]) {
         "Rows are inserted, updated and deleted ones. PostgreSQL counts them itself, and must agree with what\n\
          the designs count, or there is no report; on SQLite the designs count, and triggers in the year.\n\
          Bytes are those of the write-ahead log. PostgreSQL counts its fsyncs, SQLite does not. Both designs\n\
-         live in the same schema with the same constraints, commit synchronously, and are measured in turn\n\
-         in one run. What the service's live meter says of an eager design is what this one writes, or there\n\
+         live in the same schema with the same constraints, commit with the same settings, and are measured in\n\
+         turn in one run. A commit is flushed on PostgreSQL; on SQLite, with the settings of the store, at\n\
+         checkpoints. A database begins with cold pages, each of which PostgreSQL logs whole when it is\n\
+         first changed: the edits of both designs come soon after that, bookings are counted when it is over. What the service's live meter says of an eager design is what this one writes, or there\n\
          is no report either. Times are of this machine; ratios travel better.\n",
     );
 }
@@ -121,7 +123,7 @@ fn booking_table(text: &mut String, shown: &Findings) {
     };
     line(
         text,
-        "| | rows | fewer | of the schedule | fewer | log bytes | fewer | first after a checkpoint | fsyncs | p50 |",
+        "| | rows | fewer | of the schedule | fewer | log bytes | fewer | first after a checkpoint | its fsyncs | p50 |",
     );
     line(text, "|---|---|---|---|---|---|---|---|---|---|");
     for one in written.bookings() {

@@ -103,15 +103,16 @@ pub async fn tick(app: &App) -> Report {
 }
 
 /// Ticks until it is stopped, and sends at once what is written in between. What is under way is then
-/// finished, and nothing more is claimed.
+/// finished, and nothing more is leased.
 pub async fn run(app: App, every: Duration) {
     app.senders.attend(true);
     let mut loops = JoinSet::new();
     for work in JOBS {
         loops.spawn(repeat(app.clone(), every, work));
     }
-    loops.join_all().await;
+    app.stop.requested().await;
     app.senders.attend(false);
+    loops.join_all().await;
     app.senders.idle().await;
 }
 
