@@ -70,8 +70,9 @@ fn head(text: &mut String, at: DateTime<Utc>, all: &[Findings]) {
          live in the same schema with the same constraints, commit with the same settings, and are measured in\n\
          turn in one run. A commit is flushed on PostgreSQL; on SQLite, with the settings of the store, at\n\
          checkpoints. A database begins with cold pages, each of which PostgreSQL logs whole when it is\n\
-         first changed: the edits of both designs come soon after that, bookings are counted when it is over. What the service's live meter says of an eager design is what this one writes, or there\n\
-         is no report either. Times are of this machine; ratios travel better.\n",
+         first changed: the edits of both designs come soon after that, bookings are counted when it is over.\n\
+         What the service's live meter says of an eager design is what this one writes, or there is no report\n\
+         either. Times are of this machine; ratios travel better.\n",
     );
 }
 
