@@ -17,7 +17,7 @@ mod scope;
 mod write;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -49,6 +49,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How soon a file that could not be opened for another's lock is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How long a caller waits for a connection: writers queue for theirs.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many readers work beside the writer.
@@ -156,15 +158,35 @@ async fn connect(
     size: u32,
     shown: &str,
 ) -> Result<SqlitePool, OpenError> {
-    SqlitePoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(QUEUE_TIMEOUT)
-        .connect_with(options)
-        .await
-        .map_err(|source| OpenError::Open {
-            database: shown.to_owned(),
-            source: Box::new(source),
-        })
+    let began = Instant::now();
+    loop {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(QUEUE_TIMEOUT);
+        match pool.connect_with(options.clone()).await {
+            Ok(pool) => return Ok(pool),
+            // Two who switch a new file to WAL could wait for each other for ever, so SQLite has one of
+            // them fail at once: it does not ask how long to wait.
+            Err(source) if is_busy(&source) && began.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            Err(source) => {
+                return Err(OpenError::Open {
+                    database: shown.to_owned(),
+                    source: Box::new(source),
+                });
+            }
+        }
+    }
+}
+
+/// Whether another connection has the lock (`SQLITE_BUSY`, the low byte of an extended code).
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
 }
 
 /// Looks at a file without changing it: the schema must be the one this program knows.

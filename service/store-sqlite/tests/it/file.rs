@@ -116,7 +116,7 @@ async fn tables_are_strict_and_the_journal_of_the_file_is_a_wal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn several_processes_may_migrate_a_new_file_at_once() {
-    for _ in 0..5 {
+    for _ in 0..50 {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("clinic.db");
         let all = (0..4).map(|_| {
