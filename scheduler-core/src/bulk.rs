@@ -199,7 +199,7 @@ impl ZoneWindows {
         Ok(Self {
             start,
             end,
-            zones: vec![None; Zone::COUNT],
+            zones: vec![None; Zone::count()],
         })
     }
 

@@ -8,8 +8,8 @@
 use crate::LocalDateTime;
 use crate::epoch::{Wall, to_local};
 use crate::rule::{Civil, Place, Single};
-use crate::transitions::{Span, Transitions};
 use crate::zone::Resolution;
+use crate::zone::{Span, Transitions};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

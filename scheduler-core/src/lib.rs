@@ -50,7 +50,6 @@ pub mod session;
 pub mod set;
 mod set_text;
 pub mod slots;
-mod transitions;
 mod whole;
 mod window;
 pub mod zone;

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::zone::{END_OF_ZONE_DATA, TZDB};
+use crate::zone::{END_OF_ZONE_DATA, ZoneData};
 
 /// That nothing is in the way of a booking, and how far that holds.
 ///
@@ -29,7 +29,7 @@ pub enum Certificate {
 
 impl Certificate {
     pub(super) fn new(until: DateTime<Utc>) -> Self {
-        let tzdb = TZDB.to_owned();
+        let tzdb = ZoneData::installed().release().to_owned();
         if until == END_OF_ZONE_DATA {
             Self::ThroughZoneData { until, tzdb }
         } else {

@@ -75,7 +75,7 @@ impl Regimes {
     fn around_changes(
         &mut self,
         candidate: &Pattern,
-        spans: &[crate::transitions::Span],
+        spans: &[crate::zone::Span],
         first: usize,
         to: i64,
         reach: i64,

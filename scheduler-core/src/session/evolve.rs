@@ -1,6 +1,6 @@
 use super::command::Event;
 use super::state::{Session, SessionState};
-use crate::zone::TZDB;
+use crate::zone::ZoneData;
 
 /// The session after an event.
 #[must_use]
@@ -43,7 +43,7 @@ pub fn evolve(session: Session, event: &Event) -> Session {
                 zone: to.zone,
                 starts_at: to.starts_at,
                 ends_at: to.ends_at,
-                tzdb: TZDB.to_owned(),
+                tzdb: ZoneData::installed().release().to_owned(),
                 slot_version: session.slot_version + u32::from(!same),
                 version,
                 ..session

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::command::Binding;
-use crate::zone::TZDB;
+use crate::zone::ZoneData;
 use crate::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
 
 /// An occurrence that was made real. Its row alone is the truth of its time and state.
@@ -114,7 +114,9 @@ impl Session {
     #[must_use]
     pub fn shifted_by_tzdb(&self) -> Option<DateTime<Utc>> {
         let by_rule = self.zone.resolve(self.recurrence_id).0;
-        let other = self.tzdb != TZDB && self.slot_version == 0 && by_rule != self.starts_at;
+        let other = self.tzdb != ZoneData::installed().release()
+            && self.slot_version == 0
+            && by_rule != self.starts_at;
         other.then_some(by_rule)
     }
 

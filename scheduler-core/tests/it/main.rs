@@ -35,3 +35,4 @@ mod text;
 mod windows;
 mod zone_corpus;
 mod zone_laws;
+mod zone_release;

@@ -121,7 +121,7 @@ pub(crate) fn new_session(intent: &Intent, occurrence: &Occurrence) -> Session {
         starts_at: occurrence.start,
         ends_at: occurrence.end,
         zone: intent.set.zone(),
-        tzdb: zone::TZDB.to_owned(),
+        tzdb: zone::ZoneData::installed().release().to_owned(),
         state: SessionState::Unfunded,
         slot_version: 0,
         hold_generation: 1,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use clinic::access::{Action, Resource};
-use scheduler_core::zone::TZDB;
+use scheduler_core::zone::ZoneData;
 use serde::Serialize;
 use store::{PAGE_MAX, Page, Which, Whose};
 use utoipa::ToSchema;
@@ -53,7 +53,7 @@ async fn tzdb(State(app): State<App>, caller: Caller) -> Result<Json<TzdbReport>
     caller.may(Action::Read, Resource::Clinic, "page")?;
     let now = app.clock.now();
     let mut report = TzdbReport {
-        tzdb: TZDB.to_owned(),
+        tzdb: ZoneData::installed().release().to_owned(),
         looked_at: 0,
         shifted: Vec::new(),
     };

@@ -5,11 +5,11 @@ occurs twice is the first, and one that is skipped is read with the offset from 
 which shifts it forward by the gap's length (PEP 495). Sorted by instant; of two wall times on one
 instant the one that exists stays.
 
-    pip install python-dateutil==2.9.0.post0 tzdata==2025.2
+    pip install python-dateutil==2.9.0.post0 tzdata
     PYTHONTZPATH= python generate.py > zones.tsv
 
 PYTHONTZPATH= makes zoneinfo read the PyPI package and not the system's files. The version must be
-the one that chrono-tz compiles in, which the test asserts.
+the release that is compiled in, which the test asserts.
 """
 
 import sys

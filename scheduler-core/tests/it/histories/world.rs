@@ -212,7 +212,7 @@ impl World {
             starts_at,
             ends_at,
             zone: intent.set.zone(),
-            tzdb: zone::TZDB.to_owned(),
+            tzdb: zone::ZoneData::installed().release().to_owned(),
             state: SessionState::Scheduled,
             slot_version: 0,
             hold_generation: 1,

@@ -167,7 +167,9 @@ pub(crate) fn session(intent: &Intent, state: SessionState) -> Session {
         starts_at,
         ends_at: starts_at + TimeDelta::minutes(50),
         zone: intent.set.zone(),
-        tzdb: scheduler_core::zone::TZDB.to_owned(),
+        tzdb: scheduler_core::zone::ZoneData::installed()
+            .release()
+            .to_owned(),
         state,
         slot_version: 0,
         hold_generation: 1,

@@ -12,7 +12,7 @@ use ledger_core::{Command, Credits, Evidence, Key, Money, Source};
 use scheduler_core::availability::WeeklyHours;
 use scheduler_core::intent::{Intent, NewIntent, created};
 use scheduler_core::session::{Session, SessionState};
-use scheduler_core::zone::TZDB;
+use scheduler_core::zone::ZoneData;
 use scheduler_core::{
     ClientId, IntentId, RecurrenceSet, ServiceId, SessionId, TherapistId, Window, Zone,
 };
@@ -195,7 +195,7 @@ impl Fixture {
             starts_at,
             ends_at: starts_at + TimeDelta::minutes(50),
             zone: intent.set.zone(),
-            tzdb: TZDB.to_owned(),
+            tzdb: ZoneData::installed().release().to_owned(),
             state: SessionState::Scheduled,
             slot_version: 0,
             hold_generation: 1,

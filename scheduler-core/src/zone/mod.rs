@@ -1,20 +1,23 @@
 //! IANA time zones: from wall time to instant and back.
 
+mod data;
+mod transitions;
+
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::LocalDateTime;
 use crate::epoch::{UNIX_EPOCH, to_wall};
-use crate::transitions::{self, Transitions};
 
-/// The version of the IANA tz database that is compiled in, like `2025b`.
-pub const TZDB: &str = chrono_tz::IANA_TZDB_VERSION;
+pub use data::{AlreadyInUse, ZONES_MAX, ZoneData, ZoneDataError};
+pub use transitions::TzifError;
+pub(crate) use transitions::{Span, Transitions};
 
-/// No rule of the compiled zone data is known from this instant on, 2100-01-01T00:00:00Z.
+/// Zone data is used up to this instant; none is known from this instant on, 2100-01-01T00:00:00Z.
 pub const END_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(4_102_444_800, 0)
     .expect("2100-01-01T00:00:00Z is an instant of chrono");
 
@@ -22,9 +25,9 @@ pub const END_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(4_102_444_8
 pub const START_OF_ZONE_DATA: DateTime<Utc> = DateTime::from_timestamp(-2_208_988_800, 0)
     .expect("1900-01-01T00:00:00Z is an instant of chrono");
 
-/// An IANA time zone, like `Europe/London`.
+/// An IANA time zone, like `Europe/London`: its number in the installed [`ZoneData`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Zone(Tz);
+pub struct Zone(u16);
 
 /// A name that the IANA tz database does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,12 +59,12 @@ pub enum Resolution {
 
 impl Zone {
     /// The zone whose wall time is UTC.
-    pub const UTC: Self = Self(Tz::UTC);
+    pub const UTC: Self = Self(0);
 
     /// The IANA name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.0.name()
+        ZoneData::installed().name(self.0)
     }
 
     /// The instant at which a clock in this zone shows `local`, and how it was found.
@@ -99,11 +102,14 @@ impl Zone {
     }
 
     /// How many zones there are.
-    pub(crate) const COUNT: usize = TZ_VARIANTS.len();
+    pub(crate) fn count() -> usize {
+        ZoneData::installed().len()
+    }
 
     /// All zones, in the order of their names.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        TZ_VARIANTS.iter().copied().map(Self)
+        let count = u16::try_from(Self::count()).unwrap_or(u16::MAX);
+        (0..count).map(Self)
     }
 
     /// The zone of an IANA name in whatever case.
@@ -112,21 +118,22 @@ impl Zone {
         exact.or_else(|| Self::all().find(|zone| zone.name().eq_ignore_ascii_case(name)))
     }
 
-    /// The seconds that its clocks are ahead of UTC at an instant, without making its table.
+    /// The seconds that its clocks are ahead of UTC at an instant.
     pub(crate) fn offset_at(self, unix: i64) -> i64 {
-        transitions::offset_at(self.0, unix)
+        let table = self.transitions();
+        table.spans()[table.at(unix)].shift - UNIX_EPOCH
     }
 
-    /// A number below [`Self::COUNT`] that no other zone has.
+    /// A number below [`Self::count`] that no other zone has.
     #[inline]
     pub(crate) fn index(self) -> usize {
-        transitions::index(self.0)
+        usize::from(self.0)
     }
 
     /// When its clocks change.
     #[inline]
     pub(crate) fn transitions(self) -> &'static Transitions {
-        transitions::of(self.0)
+        data::transitions(self.0)
     }
 }
 
@@ -150,9 +157,28 @@ impl FromStr for Zone {
     type Err = UnknownZone;
 
     fn from_str(name: &str) -> Result<Self, UnknownZone> {
-        name.parse()
-            .map(Self)
-            .map_err(|_| UnknownZone(name.to_owned()))
+        let index = ZoneData::installed().index(name);
+        index.map(Self).ok_or_else(|| UnknownZone(name.to_owned()))
+    }
+}
+
+/// A zone of chrono-tz by its name, which every release since has kept. Its own data is not used.
+impl From<Tz> for Zone {
+    fn from(zone: Tz) -> Self {
+        let index = ZoneData::installed().index(zone.name());
+        Self(index.expect(
+            "the compiled release has the names of chrono-tz, and every other is given them",
+        ))
+    }
+}
+
+/// Fails for a name that chrono-tz does not have yet. Its data may be of another release.
+impl TryFrom<Zone> for Tz {
+    type Error = UnknownZone;
+
+    fn try_from(zone: Zone) -> Result<Self, UnknownZone> {
+        let name = zone.name();
+        name.parse().map_err(|_| UnknownZone(name.to_owned()))
     }
 }
 
