@@ -47,7 +47,27 @@ pub(crate) enum Shape {
     Positions(Box<Positions>),
 }
 
+/// The longest COUNT that is walked to: up to here it takes less than a pattern's table.
+const WALKED_MAX: u32 = 500;
+
 impl Shape {
+    /// The time with which a COUNT ends; `None` if there are fewer. Days without a table are counted
+    /// by arithmetic. A table is made over 400 years, for up to three milliseconds.
+    fn last_of(&self, count: u32) -> Option<Wall> {
+        let civil = self.civil();
+        let days = match self {
+            Self::Single { days, .. } => Some(days),
+            Self::Several(several) => Some(&several.days),
+            Self::Empty | Self::Cycle(_) | Self::Positions(_) => None,
+        };
+        let is_steady = days.is_some_and(|days| days.periods().is_none());
+        if is_steady || count > WALKED_MAX {
+            return civil.nth(u64::from(count) - 1);
+        }
+        let times = std::iter::successors(civil.next(0), |last| civil.next(last + 1));
+        times.take(count as usize).nth(count as usize - 1)
+    }
+
     #[inline]
     pub(crate) fn civil(&self) -> Civil<'_> {
         match self {
@@ -101,7 +121,7 @@ impl Expansion {
     pub(crate) fn through(rule: &Rule, start: LocalDateTime, until: Option<Wall>) -> Self {
         let shape = compile::shape(rule, to_wall(start));
         let last = match rule.end {
-            End::Count(count) => shape.civil().nth(u64::from(count) - 1),
+            End::Count(count) => shape.last_of(count),
             _ => until.filter(|until| *until < WALL_MAX),
         };
         match last {

@@ -119,6 +119,8 @@ impl FromStr for Rule {
         let upper = text.trim().to_ascii_uppercase();
         let body = upper.strip_prefix("RRULE:").unwrap_or(&upper);
         let parts = Parts::split(body)?;
+        // What another calendar's months and days may be is not for this one to say.
+        let skip = parts.skip()?;
         let rule = Rule {
             frequency: parts.frequency()?,
             interval: parts.interval()?,
@@ -133,7 +135,7 @@ impl FromStr for Rule {
             by_month: parts.numbers("BYMONTH", 1..=12, Zero::Refused)?,
             by_set_pos: parts.numbers("BYSETPOS", -366..=366, Zero::Refused)?,
             week_start: parts.week_start()?,
-            skip: parts.skip()?,
+            skip,
         };
         check_combinations(&rule, &parts)?;
         Ok(rule)
@@ -293,7 +295,7 @@ impl<'a> Parts<'a> {
                 bad(
                     "UNTIL",
                     value,
-                    "20261231, 20261231T180000 or 20261231T180000Z",
+                    "expected a date or a time like 20261231, 20261231T180000 or 20261231T180000Z",
                 )
             }),
             (None, None) => Ok(End::Never),
