@@ -6,7 +6,7 @@ use crate::rule::{Civil, Days, End, Expansion, Rule, Shape, Single, Step, Until,
 use crate::set::{Occurrence, RecurrenceSet, SetError};
 use crate::whole::{Ruled, Whole};
 use crate::window::ceiling;
-use crate::zone::END_OF_ZONE_DATA;
+use crate::zone::{END_OF_ZONE_DATA, Transitions};
 use crate::{GapPolicy, Window, Zone};
 
 use chrono::{DateTime, Utc};
@@ -310,7 +310,7 @@ impl Compiled {
 
     /// Whether it generates anything at or after the end of the zone data.
     fn goes_on(&self) -> bool {
-        let wall = first_unknown(self.zone());
+        let wall = first_unknown(self.zone().transitions());
         match &self.0 {
             Body::Plain(plain) => plain.single().next(wall).is_some(),
             Body::Whole(whole) => whole.goes_on(wall),
@@ -319,9 +319,8 @@ impl Compiled {
 }
 
 /// The first wall time of a zone that is past the zone data, whose last offset it has.
-fn first_unknown(zone: Zone) -> Wall {
+pub(crate) fn first_unknown(table: &Transitions) -> Wall {
     let end = END_OF_ZONE_DATA.timestamp();
-    let table = zone.transitions();
     end + table.spans()[table.at(end)].shift
 }
 
@@ -432,6 +431,19 @@ pub struct Instances<'a> {
     begun: bool,
     /// The way on from the last one given, where it is known.
     walk: Option<Walk<'a>>,
+}
+
+impl<'a> Instances<'a> {
+    /// The instances of one rule from one instant to another, in Unix seconds.
+    pub(crate) fn new(rule: Zoned<'a>, from: i64, to: i64) -> Self {
+        Self {
+            sequence: Sequence::Plain(rule),
+            from,
+            to,
+            begun: false,
+            walk: None,
+        }
+    }
 }
 
 impl Instances<'_> {

@@ -37,7 +37,7 @@ impl Instance {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Zoned<'a> {
     pub(crate) civil: Civil<'a>,
-    pub(crate) table: &'static Transitions,
+    pub(crate) table: &'a Transitions,
     /// Skipped wall times do not happen.
     pub(crate) omit: bool,
     /// The first instant that is too late: after UNTIL, or the end of the zone data.
@@ -73,7 +73,7 @@ impl<'a> Zoned<'a> {
 
     /// The same where shifted wall times come among others; a span to go on with if there are
     /// none.
-    fn next_after_gap(self, span: &Span, from: i64) -> Result<Option<Instance>, &'static Span> {
+    fn next_after_gap(self, span: &Span, from: i64) -> Result<Option<Instance>, &'a Span> {
         let wall = self.civil.next((from + span.shift).max(span.wall_from));
         let here = wall.filter(|wall| *wall < span.wall_to);
         if let Some(skipped) = self.skipped_from(span, from)

@@ -11,7 +11,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::LocalDateTime;
-use crate::epoch::{UNIX_EPOCH, to_wall};
+use crate::epoch::to_wall;
 
 pub use data::{AlreadyInUse, ZONES_MAX, ZoneData, ZoneDataError};
 pub use transitions::TzifError;
@@ -70,20 +70,8 @@ impl Zone {
     /// The instant at which a clock in this zone shows `local`, and how it was found.
     #[must_use]
     pub fn resolve(self, local: LocalDateTime) -> (DateTime<Utc>, Resolution) {
-        let wall = to_wall(local);
-        let table = self.transitions();
-        let span = &table.spans()[table.of_wall(wall)];
-        if wall < span.wall_from {
-            // The offset from before the gap, which moves it forward by the gap's length.
-            return (instant(wall + span.gap - span.shift), Resolution::Gap);
-        }
-        let repeated = wall >= span.wall_to - span.fold;
-        let resolution = if repeated {
-            Resolution::Fold
-        } else {
-            Resolution::Unique
-        };
-        (instant(wall - span.shift), resolution)
+        let (unix, resolution) = self.transitions().resolve(to_wall(local));
+        (instant(unix), resolution)
     }
 
     /// The wall time at an instant.
@@ -91,14 +79,7 @@ impl Zone {
     /// An instant outside the years 1 to 9999 gives the nearest local time within them.
     #[must_use]
     pub fn local(self, at: DateTime<Utc>) -> LocalDateTime {
-        let unix = at.timestamp();
-        let table = self.transitions();
-        let wall = unix.saturating_add(table.spans()[table.at(unix)].shift - UNIX_EPOCH);
-        LocalDateTime::from_seconds(wall).unwrap_or(if wall < 0 {
-            LocalDateTime::MIN
-        } else {
-            LocalDateTime::MAX
-        })
+        self.transitions().local(at.timestamp())
     }
 
     /// How many zones there are.
@@ -110,18 +91,6 @@ impl Zone {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let count = u16::try_from(Self::count()).unwrap_or(u16::MAX);
         (0..count).map(Self)
-    }
-
-    /// The zone of an IANA name in whatever case.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        let exact = name.parse().ok();
-        exact.or_else(|| Self::all().find(|zone| zone.name().eq_ignore_ascii_case(name)))
-    }
-
-    /// The seconds that its clocks are ahead of UTC at an instant.
-    pub(crate) fn offset_at(self, unix: i64) -> i64 {
-        let table = self.transitions();
-        table.spans()[table.at(unix)].shift - UNIX_EPOCH
     }
 
     /// A number below [`Self::count`] that no other zone has.

@@ -3,7 +3,8 @@
 use jiff_core::Timestamp;
 use jiff_core::tz::tzif;
 
-use super::END_OF_ZONE_DATA;
+use super::{END_OF_ZONE_DATA, Resolution};
+use crate::LocalDateTime;
 use crate::epoch::{UNIX_EPOCH, WALL_MAX, Wall};
 
 /// Local mean time ends later everywhere, so that nothing changes before: 1800-01-01.
@@ -51,7 +52,7 @@ pub(crate) struct Span {
 }
 
 /// All stretches of a zone, without a break.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Transitions {
     spans: Box<[Span]>,
     /// The span of the first second of every block.
@@ -85,6 +86,33 @@ impl Transitions {
         index
     }
 
+    /// The instant at which clocks show a wall time, in Unix seconds, and how it was found.
+    #[inline]
+    pub(crate) fn resolve(&self, wall: Wall) -> (i64, Resolution) {
+        let span = &self.spans[self.of_wall(wall)];
+        if wall < span.wall_from {
+            // The offset from before the gap, which moves it forward by the gap's length.
+            return (wall + span.gap - span.shift, Resolution::Gap);
+        }
+        let resolution = if wall >= span.wall_to - span.fold {
+            Resolution::Fold
+        } else {
+            Resolution::Unique
+        };
+        (wall - span.shift, resolution)
+    }
+
+    /// The wall time at an instant in Unix seconds; the nearest within the years 1 to 9999.
+    #[inline]
+    pub(crate) fn local(&self, unix: i64) -> LocalDateTime {
+        let wall = unix.saturating_add(self.spans[self.at(unix)].shift - UNIX_EPOCH);
+        LocalDateTime::from_seconds(wall).unwrap_or(if wall < 0 {
+            LocalDateTime::MIN
+        } else {
+            LocalDateTime::MAX
+        })
+    }
+
     /// Reads TZif contents, with the rules of the footer through the end of the zone data.
     pub(super) fn read(contents: &[u8]) -> Result<Self, TzifError> {
         if counts_leap_seconds(contents) {
@@ -110,7 +138,13 @@ impl Transitions {
                 offsets.push((at.as_second(), offset));
             }
         }
-        let table = Self::from_offsets(&offsets);
+        Self::new(&offsets)
+    }
+
+    /// The table of the instants at which an offset begins to hold, in order, the first of them
+    /// before all time.
+    pub(crate) fn new(offsets: &[(i64, i64)]) -> Result<Self, TzifError> {
+        let table = Self::from_offsets(offsets);
         table.check()?;
         Ok(table)
     }
