@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
 use super::problem::IcalError;
-use super::series::{Details, Generated, Master, Series, around};
+use super::series::{Details, Segment, Series};
 use super::value::{At, Length, instant};
-use super::{Calendar, OCCURRENCES_MAX};
+use super::{Calendar, LOOKED_AT_MAX, OCCURRENCES_MAX};
 use crate::Window;
+use crate::epoch::SECONDS_PER_DAY;
 use crate::set::SetError;
 use crate::zone::END_OF_ZONE_DATA;
 
@@ -86,9 +87,14 @@ impl Calendar {
     /// [`IcalError::Window`] if the window reaches past the zone data,
     /// [`IcalError::TooManyOccurrences`].
     pub fn between(&self, window: Window) -> Result<Vec<Occurrence<'_>>, IcalError> {
+        if window.end() > END_OF_ZONE_DATA {
+            let end = window.end();
+            return Err(SetError::BeyondZoneData { end }.into());
+        }
         let mut found = Vec::new();
+        let mut looked_at = LOOKED_AT_MAX;
         for series in &self.series {
-            series.overlapping(window, &mut found)?;
+            series.overlapping(window, &mut found, &mut looked_at)?;
         }
         found.sort_by_key(|one| {
             let (start, id) = (one.start.instant(), one.recurrence_id.instant());
@@ -99,79 +105,45 @@ impl Calendar {
 }
 
 impl Series {
-    /// The same of this series, in no order.
-    fn overlapping<'a>(
+    /// The same of this series, in no order. `looked_at` is how many may still be looked at.
+    pub(super) fn overlapping<'a>(
         &'a self,
         window: Window,
         found: &mut Vec<Occurrence<'a>>,
+        looked_at: &mut usize,
     ) -> Result<(), IcalError> {
-        if window.end() > END_OF_ZONE_DATA {
-            let end = window.end();
-            return Err(SetError::BeyondZoneData { end }.into());
+        for (unix, change) in &self.changes {
+            let details = &change.details;
+            found.extend(self.occurrence(*unix, details, &details.start, details.length, window));
         }
-        for (id, details) in &self.changes {
-            let id = self.at(*id).unix;
-            found.extend(self.occurrence(id, details, details.start, details.length, window));
-        }
-        if let Some(master) = &self.master
-            && let Some(reach) = self.reach(master, window)
-        {
-            let room = OCCURRENCES_MAX.saturating_sub(found.len());
-            let generated = master.generated(reach, room)?;
+        let Some(master) = &self.master else {
+            return Ok(());
+        };
+        let periods = master.additions.iter().filter_map(|added| added.length);
+        let longest = periods.map(Length::seconds_at_most).max().unwrap_or(0);
+        for segment in self.segments(master) {
+            let (from, to) = segment.reach(window, longest);
+            let generated = master.generated(from, to, *looked_at);
             let generated = generated.ok_or(IcalError::TooManyOccurrences)?;
+            *looked_at -= generated.len();
             for one in generated {
-                if !self.changes.contains_key(&one.id) && !master.is_excluded(&one) {
-                    found.extend(self.as_generated(master, &one, window));
+                if !self.changes.contains_key(&one.unix) && !master.is_excluded(&one) {
+                    let start = segment.start_of(&one);
+                    let length = one.length.unwrap_or(segment.details.length);
+                    found.extend(self.occurrence(
+                        one.unix,
+                        segment.details,
+                        &start,
+                        length,
+                        window,
+                    ));
                 }
             }
-        }
-        if found.len() > OCCURRENCES_MAX {
-            return Err(IcalError::TooManyOccurrences);
+            if found.len() > OCCURRENCES_MAX {
+                return Err(IcalError::TooManyOccurrences);
+            }
         }
         Ok(())
-    }
-
-    /// The window in which something must be generated to overlap another in effect.
-    fn reach(&self, master: &Master, window: Window) -> Option<Window> {
-        let ranges = || self.ranges.iter();
-        let lengths = ranges().map(|(_, range)| range.length);
-        let periods = master.additions.iter().filter_map(|added| added.length);
-        let lengths = lengths.chain(periods).chain([master.details.length]);
-        let longest = lengths.map(Length::seconds_at_most).max().unwrap_or(0);
-        let moved = ranges()
-            .map(|(id, range)| (range.start.unix - self.zone.resolve(*id).0.timestamp()).abs());
-        let moved = moved.max().unwrap_or(0);
-        let from = TimeDelta::try_seconds(longest.saturating_add(moved))?;
-        let to = TimeDelta::try_seconds(moved)?;
-        let from = window.start().checked_sub_signed(from);
-        let to = window
-            .end()
-            .checked_add_signed(to)
-            .unwrap_or(END_OF_ZONE_DATA);
-        around(
-            from.unwrap_or(DateTime::<Utc>::MIN_UTC + TimeDelta::days(3)),
-            to,
-        )
-    }
-
-    fn as_generated<'a>(
-        &'a self,
-        master: &'a Master,
-        one: &Generated,
-        window: Window,
-    ) -> Option<Occurrence<'a>> {
-        if let Some((from, range)) = self.range_of(one.id) {
-            let start = self.start_in_range(from, range, one.id);
-            return self.occurrence(one.unix, range, start, range.length, window);
-        }
-        let details = &master.details;
-        let start = At {
-            wall: one.id,
-            unix: one.unix,
-            ..details.start
-        };
-        let length = one.length.unwrap_or(details.length);
-        self.occurrence(one.unix, details, start, length, window)
     }
 
     /// An occurrence, if it overlaps the window. Its recurrence-id is given as an instant.
@@ -179,11 +151,11 @@ impl Series {
         &'a self,
         id: i64,
         details: &'a Details,
-        start: At,
+        start: &At,
         length: Length,
         window: Window,
     ) -> Option<Occurrence<'a>> {
-        let end = length.end(start.unix, start.zone).max(start.unix);
+        let end = length.end(start.unix, &start.zone).max(start.unix);
         let overlaps = if end == start.unix {
             window.contains(instant(start.unix))
         } else {
@@ -197,5 +169,19 @@ impl Series {
             summary: details.summary.as_deref(),
             is_cancelled: details.is_cancelled,
         })
+    }
+}
+
+impl Segment<'_> {
+    /// The instants, as generated, of what may overlap a window in effect. Two days cover every
+    /// offset and every gap.
+    fn reach(&self, window: Window, longest_period: i64) -> (i64, i64) {
+        let margin = 2 * SECONDS_PER_DAY;
+        let longest = self.details.length.seconds_at_most().max(longest_period);
+        let moved = self.range.map_or(0, |(_, moved)| moved);
+        let (from, to) = window.seconds();
+        let from = from.saturating_sub(margin + longest + moved);
+        let to = to.saturating_add(margin - moved);
+        (from.max(self.from), to.min(self.to))
     }
 }

@@ -1,16 +1,16 @@
 //! One VEVENT (RFC 5545 §3.6.1), as far as it says when.
 
-use super::DATES_MAX;
+use chrono::NaiveDate;
+
 use super::content::{Component, Property};
-use super::problem::{Done, IcalError, Problem, Reason};
+use super::problem::{Done, IcalError, Problem, Problems, Reason, cut};
 use super::series::Details;
+use super::timezone::TimeZone;
 use super::tzid::Zones;
 use super::value::{At, Length, Time};
 use crate::epoch::SECONDS_PER_DAY;
 use crate::pause::midnight;
-use crate::rule::Frequency;
-use crate::set::RULES_MAX;
-use crate::{Rule, Zone};
+use crate::{LocalDateTime, Rule};
 
 /// A VEVENT on its way into a series.
 pub(super) struct Event {
@@ -25,14 +25,21 @@ pub(super) struct Event {
     pub(super) added: Vec<(At, Option<Length>)>,
     /// EXDATE.
     pub(super) excluded: Vec<At>,
+    /// Line and value of the first EXDATE.
+    pub(super) first_excluded: Option<(usize, String)>,
     /// Of two with one RECURRENCE-ID the higher is the newer: SEQUENCE, DTSTAMP, LAST-MODIFIED.
     pub(super) version: (i64, Option<i64>, Option<i64>),
+    /// Of an override: what recurs, which it cannot if its series is there.
+    pub(super) recurring: Vec<(usize, &'static str, String)>,
 }
 
 /// RECURRENCE-ID.
 pub(super) struct Overridden {
     pub(super) text: String,
+    pub(super) line: usize,
     pub(super) at: At,
+    /// The date that it names if the series is all day.
+    pub(super) date: NaiveDate,
     /// It is a wall time of whatever zone the series has.
     pub(super) is_floating: bool,
     /// RANGE=THISANDFUTURE.
@@ -42,20 +49,50 @@ pub(super) struct Overridden {
 /// Reads the events of one VCALENDAR.
 pub(super) struct Reader<'a> {
     pub(super) zones: Zones<'a>,
-    pub(super) problems: &'a mut Vec<Problem>,
-    pub(super) uid: Option<String>,
+    pub(super) problems: &'a mut Problems,
+    /// What is left of [`EFFORT_MAX`].
+    pub(super) effort: u32,
+    /// Of the event that is read.
+    uid: Option<String>,
+    /// Zones that are unknown, and were said to be for this event.
+    unknown: Vec<Box<str>>,
+    is_zoned_utc: bool,
+    floating: Floating,
 }
 
-impl Reader<'_> {
-    fn problem(&mut self, property: &Property, value: &str, reason: Reason, done: Done) {
-        self.problems.push(Problem {
-            uid: self.uid.clone(),
-            line: property.line,
-            property: property.name.clone(),
-            value: value.to_owned(),
-            reason,
-            done,
-        });
+/// The events that start at a time without a zone: where the first does, and how many there are.
+#[derive(Default)]
+struct Floating {
+    first: Option<(Option<String>, usize, Box<str>)>,
+    events: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(zones: Zones<'a>, problems: &'a mut Problems, effort: u32) -> Self {
+        Self {
+            zones,
+            problems,
+            effort,
+            uid: None,
+            unknown: Vec::new(),
+            is_zoned_utc: false,
+            floating: Floating::default(),
+        }
+    }
+
+    pub(super) fn problem(&mut self, property: &Property, value: &str, reason: Reason, done: Done) {
+        let uid = self.uid.as_deref();
+        self.problems
+            .push(|| Problem::of_event(uid, property.line, property.name, value, reason, done));
+    }
+
+    fn missing(&mut self, event: &Component, property: &'static str, done: Done) {
+        // A line that could not be read is reported as that.
+        if !event.unreadable.contains(&property) {
+            let uid = self.uid.as_deref();
+            self.problems
+                .push(|| Problem::of_event(uid, event.line, property, "", Reason::Missing, done));
+        }
     }
 
     /// The event; `None` if it says nothing of when it takes place.
@@ -68,16 +105,10 @@ impl Reader<'_> {
             .map(str::trim)
             .filter(|uid| !uid.is_empty());
         self.uid = uid.map(str::to_owned);
-        let missing = |property: &str, done| Problem {
-            uid: uid.map(str::to_owned),
-            line: event.line,
-            property: property.to_owned(),
-            value: String::new(),
-            reason: Reason::Missing,
-            done,
-        };
+        self.unknown.clear();
+        self.is_zoned_utc = false;
         if uid.is_none() {
-            self.problems.push(missing("UID", Done::StandsAlone));
+            self.missing(event, "UID", Done::StandsAlone);
         }
         for name in ["DTSTART", "DTEND", "DURATION", "RECURRENCE-ID"] {
             if let Some(second) = event.all(name).nth(1) {
@@ -101,25 +132,20 @@ impl Reader<'_> {
             (None, Some(overridden)) => {
                 // METHOD:CANCEL need not say it (RFC 5546 §3.2.5).
                 if !is_cancelled {
-                    self.problems.push(missing("DTSTART", Done::AsGenerated));
+                    self.missing(event, "DTSTART", Done::AsGenerated);
                 }
-                (overridden.at, false)
+                (overridden.at.clone(), false)
             }
             (None, None) => {
-                self.problems.push(missing("DTSTART", Done::EventLeftOut));
+                self.missing(event, "DTSTART", Done::EventLeftOut);
                 return Ok(None);
             }
         };
-        let length = self.length(event, start);
-        let time = |name| Time::read(event.value(name)?).map(|time| time.in_zone(Zone::UTC).unix);
+        let length = self.length(event, &start);
+        let time = |name| Some(Time::read(event.value(name)?)?.in_zone(&TimeZone::UTC).unix);
         let sequence = event
             .value("SEQUENCE")
             .and_then(|text| text.trim().parse().ok());
-        let version = (
-            sequence.unwrap_or(0),
-            time("DTSTAMP"),
-            time("LAST-MODIFIED"),
-        );
         let mut read = Event {
             uid: self.uid.clone(),
             details: Details {
@@ -135,20 +161,49 @@ impl Reader<'_> {
             exceptions: Vec::new(),
             added: Vec::new(),
             excluded: Vec::new(),
-            version,
+            first_excluded: None,
+            version: (
+                sequence.unwrap_or(0),
+                time("DTSTAMP"),
+                time("LAST-MODIFIED"),
+            ),
+            recurring: Vec::new(),
         };
-        self.recurrence(event, &mut read)?;
-        Ok(Some(read))
+        Ok(self.recurrence(event, &mut read)?.then_some(read))
+    }
+
+    /// A time of a property, and what its form leaves to say: an unknown zone, a TZID beside UTC.
+    fn at(&mut self, property: &Property, value: &str) -> Option<At> {
+        let found = self.zones.at(property, value)?;
+        if property.zone_name().is_some()
+            && matches!(Time::read(value), Some(Time::Utc(_)))
+            && !self.is_zoned_utc
+        {
+            self.is_zoned_utc = true;
+            self.problem(property, value, Reason::ZonedUtc, Done::Honoured);
+        }
+        let (at, reason) = match found {
+            Ok(at) => return Some(at),
+            Err(unknown) => unknown,
+        };
+        let tzid = property.tzid.clone().unwrap_or_default();
+        if !self.unknown.contains(&tzid) {
+            let uid = self.uid.as_deref();
+            let done = at.zone.iana().map_or(Done::AsDefined, Done::ReadIn);
+            self.problems
+                .push(|| Problem::of_event(uid, property.line, "TZID", &tzid, reason, done));
+            self.unknown.push(tzid);
+        }
+        Some(at)
     }
 
     fn overridden(&mut self, property: &Property) -> Option<Overridden> {
-        let text = property.value.clone();
-        let Some(at) = self.zones.at(property, &text, self.problems) else {
-            self.not_a_time(property, &text, Done::EventLeftOut);
+        let Some(at) = self.at(property, &property.value) else {
+            self.not_a_time(property, &property.value, Done::EventLeftOut);
             return None;
         };
-        let range = property.parameter("RANGE");
-        let is_range = property.has("RANGE", "THISANDFUTURE");
+        let range = property.range.as_deref();
+        let is_range = range.is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE"));
         if let Some(range) = range.filter(|_| !is_range) {
             let expected = "THISANDFUTURE, the only RANGE there is";
             self.problem(
@@ -158,8 +213,16 @@ impl Reader<'_> {
                 Done::LeftOut,
             );
         }
+        let is_utc = matches!(Time::read(&property.value), Some(Time::Utc(_))) && !at.is_date;
+        let date = if is_utc {
+            self.date_meant(&at).0
+        } else {
+            at.wall.date()
+        };
         Some(Overridden {
-            text,
+            text: cut(&property.value),
+            line: property.line,
+            date,
             at,
             is_floating: Zones::is_floating(property),
             is_range,
@@ -167,39 +230,107 @@ impl Reader<'_> {
     }
 
     fn start(&mut self, property: &Property) -> Option<At> {
-        let Some(at) = self.zones.at(property, &property.value, self.problems) else {
+        let Some(at) = self.at(property, &property.value) else {
             self.not_a_time(property, &property.value, Done::EventLeftOut);
             return None;
         };
-        if Zones::is_floating(property) {
-            let done = Done::ReadIn(at.zone);
-            self.problem(property, &property.value, Reason::Floating, done);
+        if property.is_of("DATE") && !at.is_date {
+            self.problem(property, &property.value, Reason::TimedDate, Done::AsTime);
+        }
+        if Zones::is_floating(property) && !at.is_date {
+            let floating = &mut self.floating;
+            floating.events += 1;
+            if floating.first.is_none() {
+                floating.first = Some((self.uid.clone(), property.line, property.value.clone()));
+            }
         }
         Some(at)
     }
 
-    fn not_a_time(&mut self, property: &Property, value: &str, done: Done) {
+    /// Says of the events that start at a time without a zone in which they were read.
+    pub(super) fn report_floating(&mut self) {
+        if let Some((uid, line, value)) = self.floating.first.take() {
+            let done = self
+                .zones
+                .floating
+                .iana()
+                .map_or(Done::AsDefined, Done::ReadIn);
+            self.problems.push(|| Problem {
+                events: self.floating.events,
+                ..Problem::of_event(
+                    uid.as_deref(),
+                    line,
+                    "DTSTART",
+                    &value,
+                    Reason::Floating,
+                    done,
+                )
+            });
+        }
+    }
+
+    pub(super) fn not_a_time(&mut self, property: &Property, value: &str, done: Done) {
         let expected = "a time like 20260301T180000, 20260301T180000Z or 20260301";
         self.problem(property, value, Reason::BadValue { expected }, done);
     }
 
-    /// A time of a property beside DTSTART. Without a zone it is in that of DTSTART.
-    fn beside(&mut self, property: &Property, value: &str, start: At) -> Option<At> {
-        let at = self.zones.at(property, value, self.problems)?;
-        let is_local = matches!(Time::read(value), Some(Time::Local(_))) && !at.is_date;
-        let has_zone = property
-            .parameter("TZID")
-            .is_some_and(|tzid| !tzid.is_empty());
-        let floats = is_local && !has_zone;
-        Some(if floats {
-            At::wall(at.wall, start.zone)
+    /// A time of a property beside DTSTART. Without a zone it is in that of DTSTART; beside a date
+    /// it is a date.
+    pub(super) fn beside(&mut self, property: &Property, value: &str, start: &At) -> Option<At> {
+        let at = self.at(property, value)?;
+        let is_local = matches!(Time::read(value), Some(Time::Local(_)));
+        Some(if at.is_date {
+            at
+        } else if start.is_date && is_local {
+            At::date(at.wall.date())
+        } else if start.is_date {
+            At::date(self.date_of(property, value, &at))
+        } else if is_local && property.zone_name().is_none() {
+            At::wall(at.wall, &start.zone)
         } else {
             at
         })
     }
 
+    /// The date that a time in UTC means where a date is due, and whether that is a guess.
+    pub(super) fn date_of(&mut self, property: &Property, value: &str, at: &At) -> NaiveDate {
+        let (date, is_guess) = self.date_meant(at);
+        if is_guess {
+            let zone = self.zones.stated;
+            self.problem(
+                property,
+                value,
+                Reason::NoMidnight { zone },
+                Done::OnThatDate,
+            );
+        }
+        date
+    }
+
+    /// Outlook and Exchange write the instant of local midnight, others the date's own midnight or
+    /// last second in UTC.
+    fn date_meant(&mut self, at: &At) -> (NaiveDate, bool) {
+        let time = |wall: LocalDateTime| wall.seconds().rem_euclid(SECONDS_PER_DAY);
+        let last = SECONDS_PER_DAY - 1;
+        let likely = self.zones.likely();
+        let mut locals = likely.iter().map(|zone| zone.local(at.unix));
+        if let Some(local) = locals.find(|local| time(*local) == 0) {
+            return (local.date(), false);
+        }
+        if time(at.wall) == 0 || time(at.wall) == last {
+            return (at.wall.date(), false);
+        }
+        let stated = likely.first().map(|zone| zone.local(at.unix));
+        if let Some(local) = stated.filter(|local| time(*local) == last) {
+            return (local.date(), false);
+        }
+        // East of Greenwich midnight comes before that of UTC, and in no zone by more than half a day.
+        let half = SECONDS_PER_DAY / 2;
+        (at.wall.plus_seconds(half).unwrap_or(at.wall).date(), true)
+    }
+
     /// How long it lasts, by DTEND, DURATION or neither (RFC 5545 §3.6.1).
-    fn length(&mut self, event: &Component, start: At) -> Length {
+    fn length(&mut self, event: &Component, start: &At) -> Length {
         let default = if start.is_date {
             Length::Nominal {
                 days: 1,
@@ -221,7 +352,7 @@ impl Reader<'_> {
         read.unwrap_or(default)
     }
 
-    fn until(&mut self, property: &Property, start: At) -> Option<Length> {
+    fn until(&mut self, property: &Property, start: &At) -> Option<Length> {
         let value = &property.value;
         let done = if start.is_date {
             Done::LastsADay
@@ -232,22 +363,20 @@ impl Reader<'_> {
             self.not_a_time(property, value, done);
             return None;
         };
-        let contradicts = Reason::Contradicts { other: "DTSTART" };
-        let end = match (start.is_date, end.is_date) {
-            (true, true) | (false, false) => end,
-            (true, false) => {
-                self.problem(property, value, contradicts.clone(), Done::Honoured);
-                At::date(end.wall.date())
-            }
-            (false, true) => {
-                self.problem(property, value, contradicts.clone(), Done::Honoured);
-                At::wall(midnight(end.wall.date()), start.zone)
-            }
+        let is_date = matches!(Time::read(value), Some(Time::Date(_)));
+        let end = if end.is_date && !start.is_date {
+            At::wall(midnight(end.wall.date()), &start.zone)
+        } else {
+            end
         };
         let seconds = end.unix - start.unix;
+        let contradicts = Reason::Contradicts { other: "DTSTART" };
         if seconds < 0 || (seconds == 0 && start.is_date) {
             self.problem(property, value, contradicts, done);
             return None;
+        }
+        if is_date != start.is_date {
+            self.problem(property, value, contradicts, Done::Honoured);
         }
         Some(if start.is_date {
             let days = seconds / SECONDS_PER_DAY;
@@ -257,7 +386,7 @@ impl Reader<'_> {
         })
     }
 
-    fn duration(&mut self, property: &Property, start: At) -> Option<Length> {
+    fn duration(&mut self, property: &Property, start: &At) -> Option<Length> {
         let value = &property.value;
         let done = if start.is_date {
             Done::LastsADay
@@ -286,162 +415,5 @@ impl Reader<'_> {
                 })
             }
         }
-    }
-
-    fn recurrence(&mut self, event: &Component, read: &mut Event) -> Result<(), IcalError> {
-        let start = read.details.start;
-        let names = ["RRULE", "EXRULE", "RDATE", "EXDATE"];
-        let recurring = |property: &&Property| names.contains(&property.name.as_str());
-        let mut dates = 0;
-        for property in event.properties.iter().filter(recurring) {
-            if read.overrides.is_some() {
-                self.problem(
-                    property,
-                    &property.value,
-                    Reason::Meaningless,
-                    Done::LeftOut,
-                );
-                continue;
-            }
-            match property.name.as_str() {
-                "RRULE" => read.rules.extend(self.rule(property, start.is_date)),
-                "EXRULE" => {
-                    let rule = self.rule(property, start.is_date);
-                    if rule.is_some() {
-                        let reason = Reason::ExceptionRule;
-                        self.problem(property, &property.value, reason, Done::Honoured);
-                    }
-                    read.exceptions.extend(rule);
-                }
-                name => {
-                    for value in property.value.split(',').filter(|value| !value.is_empty()) {
-                        dates += 1;
-                        if dates > DATES_MAX {
-                            return Err(IcalError::TooManyDates {
-                                line: property.line,
-                            });
-                        }
-                        if name == "RDATE" {
-                            read.added.extend(self.added(property, value, start));
-                        } else if let Some(at) = self.beside(property, value, start) {
-                            read.excluded.push(at);
-                        } else {
-                            self.not_a_time(property, value, Done::LeftOut);
-                        }
-                    }
-                }
-            }
-        }
-        for rules in [&mut read.rules, &mut read.exceptions] {
-            if let Some(excess) = rules.get(RULES_MAX) {
-                let value = excess.to_string();
-                let property = event.first("RRULE").or_else(|| event.first("EXRULE"));
-                if let Some(property) = property {
-                    let reason = Reason::Set(crate::set::SetError::TooManyRules);
-                    self.problem(property, &value, reason, Done::RuleLeftOut);
-                }
-                rules.truncate(RULES_MAX);
-            }
-        }
-        Ok(())
-    }
-
-    fn rule(&mut self, property: &Property, is_all_day: bool) -> Option<Rule> {
-        let text = property.value.trim().trim_end_matches(';');
-        let mut rule: Rule = match text.parse() {
-            Ok(rule) => rule,
-            Err(error) => {
-                self.problem(
-                    property,
-                    &property.value,
-                    Reason::Rule(error),
-                    Done::RuleLeftOut,
-                );
-                return None;
-            }
-        };
-        for warning in rule.warnings() {
-            let reason = Reason::Warning(warning);
-            self.problem(property, &property.value, reason, Done::Honoured);
-        }
-        if is_all_day {
-            let timed = [&rule.by_hour, &rule.by_minute, &rule.by_second];
-            let is_timed = timed.iter().any(|part| !part.is_empty());
-            let beats = [Frequency::Hourly, Frequency::Minutely, Frequency::Secondly];
-            if beats.contains(&rule.frequency()) {
-                self.problem(
-                    property,
-                    &property.value,
-                    Reason::Meaningless,
-                    Done::RuleLeftOut,
-                );
-                return None;
-            }
-            if is_timed {
-                // "MUST be ignored" (RFC 5545 §3.3.10).
-                self.problem(
-                    property,
-                    &property.value,
-                    Reason::Meaningless,
-                    Done::Honoured,
-                );
-                for part in [&mut rule.by_hour, &mut rule.by_minute, &mut rule.by_second] {
-                    part.clear();
-                }
-            }
-        }
-        Some(rule)
-    }
-
-    /// One RDATE: a time, or a period with its own length (RFC 5545 §3.8.5.2).
-    fn added(
-        &mut self,
-        property: &Property,
-        value: &str,
-        start: At,
-    ) -> Option<(At, Option<Length>)> {
-        let (first, last) = match value.split_once('/') {
-            Some((first, last)) => (first, Some(last)),
-            None => (value, None),
-        };
-        let Some(mut at) = self.beside(property, first, start) else {
-            self.not_a_time(property, value, Done::LeftOut);
-            return None;
-        };
-        if at.is_date && !start.is_date {
-            let reason = Reason::Contradicts { other: "DTSTART" };
-            self.problem(property, value, reason, Done::AtTheStartsTime);
-            let time = start.wall.seconds().rem_euclid(SECONDS_PER_DAY);
-            at = At::wall(at.wall.plus_seconds(time)?, start.zone);
-        }
-        if start.is_date {
-            at = At::date(at.wall.date());
-        }
-        let length = match last {
-            None => None,
-            Some(text) if text.starts_with(['P', 'p', '+']) => Some(Length::read(text)),
-            Some(text) => {
-                let end = self.beside(
-                    property,
-                    text,
-                    At {
-                        zone: at.zone,
-                        ..start
-                    },
-                );
-                let seconds = end.map(|end| end.unix - at.unix);
-                Some(seconds.filter(|seconds| *seconds >= 0).map(Length::Exact))
-            }
-        };
-        if length == Some(None) {
-            let expected = "a period like 20260301T180000Z/PT50M";
-            self.problem(
-                property,
-                value,
-                Reason::BadValue { expected },
-                Done::Honoured,
-            );
-        }
-        Some((at, length.flatten()))
     }
 }

@@ -25,6 +25,7 @@
 
 mod between;
 mod content;
+mod display_names;
 mod event;
 mod export;
 mod import;
@@ -32,8 +33,13 @@ mod line;
 mod observances;
 mod plan;
 mod problem;
+mod recurrence;
+mod rule_text;
+mod segment_set;
 mod series;
 mod sets;
+mod timezone;
+mod twin;
 mod tzid;
 mod value;
 mod vtimezone;
@@ -41,10 +47,16 @@ mod windows;
 
 pub use between::{Moment, Occurrence};
 pub use export::{Header, Outgoing, WriteError, write};
-pub use problem::{Done, IcalError, Problem, Reason};
+pub use problem::{DatesThatDiffer, Done, Effect, IcalError, Problem, Reason};
 pub use series::Series;
 
-use crate::Zone;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::set::SetError;
+use crate::zone::END_OF_ZONE_DATA;
+use crate::{Window, Zone};
 
 /// The longest text that is read, in bytes.
 pub const BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -56,8 +68,17 @@ pub const EVENTS_MAX: usize = 50_000;
 pub const DEPTH_MAX: usize = 8;
 /// The most values of RDATE and EXDATE of one series that are read.
 pub const DATES_MAX: usize = 20_000;
-/// The most occurrences that one call gives, and that it looks at.
+/// The most time zones that a text defines, and its events use, that are read.
+pub const DEFINITIONS_MAX: usize = 400;
+/// How long the rules of a text may take to prepare, in microseconds of an ordinary machine: thousands
+/// of years of rules as people have them, and a hundred of the worst.
+pub const EFFORT_MAX: u32 = 200_000;
+/// The most problems that are listed; the others are counted.
+pub const PROBLEMS_MAX: usize = 1_000;
+/// The most occurrences that one call gives.
 pub const OCCURRENCES_MAX: usize = 200_000;
+/// The most occurrences that one call looks at.
+pub const LOOKED_AT_MAX: usize = 1_000_000;
 
 /// What a text says.
 #[derive(Debug, Clone)]
@@ -67,13 +88,27 @@ pub struct Calendar {
     method: Option<String>,
 }
 
-/// Reads a text. Times without a zone are in its X-WR-TIMEZONE, else in `floating`.
+/// Reads a text. Times without a zone, and those of a zone that is not known, are read in its
+/// X-WR-TIMEZONE, else in `zone`.
 ///
 /// # Errors
-/// [`IcalError`] if the text has no structure or reaches a limit. What is wrong with one line or
-/// one event is a [`Problem`] of the calendar.
-pub fn parse(text: &[u8], floating: Zone) -> Result<Calendar, IcalError> {
-    import::read(text, floating)
+/// [`IcalError`] if the text is no calendar or reaches a limit. What is wrong with one line or one
+/// event is a [`Problem`] of the calendar.
+pub fn parse(text: &[u8], zone: Zone) -> Result<Calendar, IcalError> {
+    parse_with(text, zone, &BTreeMap::new())
+}
+
+/// Reads a text, some of whose TZIDs mean the IANA zones given, whatever the text defines. So a person
+/// answers what [`Reason::Unlike`], [`Reason::OtherDefinition`] and [`Reason::UnknownZone`] ask.
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_with(
+    text: &[u8],
+    zone: Zone,
+    meant: &BTreeMap<String, Zone>,
+) -> Result<Calendar, IcalError> {
+    import::read(text, zone, meant)
 }
 
 impl Calendar {
@@ -94,4 +129,10 @@ impl Calendar {
     pub fn method(&self) -> Option<&str> {
         self.method.as_deref()
     }
+}
+
+/// Everything through the end of zone data.
+fn life() -> Result<Window, SetError> {
+    let end = END_OF_ZONE_DATA;
+    Window::new(DateTime::<Utc>::MIN_UTC, end).map_err(|_| SetError::BeyondZoneData { end })
 }

@@ -1,178 +1,214 @@
-//! A VTIMEZONE's observances (RFC 5545 §3.6.5), and the IANA zone that is most like them.
+//! What a VTIMEZONE says (RFC 5545 §3.6.5): when its observances begin, and by how much clocks are
+//! ahead of UTC from then on.
 
-use chrono::NaiveDate;
+use chrono::DateTime;
 
 use super::content::{Component, Property};
+use super::rule_text;
+use super::timezone::stretches_that_differ;
 use super::value::{Time, offset};
-use super::windows;
 use crate::epoch::SECONDS_PER_DAY;
+use crate::pause::midnight;
 use crate::rule::{End, Expansion, Until};
-use crate::{LocalDateTime, Rule, Zone};
+use crate::zone::{END_OF_ZONE_DATA, START_OF_ZONE_DATA, Transitions};
+use crate::{LocalDateTime, Zone};
 
-/// The years from the first event on in which offsets are compared.
-const YEARS: i32 = 6;
-/// How long the last of a list of onsets is taken to hold, in days.
-const LAST_DAYS: i64 = 120;
-/// The most observances of one zone that are read: three hundred years of two.
+/// The most observances of one VTIMEZONE, three hundred years of two.
 const OBSERVANCES_MAX: usize = 600;
-/// The most onsets of one observance that are looked at.
-const ONSETS_MAX: usize = 400;
+/// The most onsets of one VTIMEZONE.
+const ONSETS_MAX: usize = 4_000;
+/// How long the last of a list of onsets is taken to hold: not to the next change of clocks.
+const LAST_SECONDS: i64 = 120 * SECONDS_PER_DAY;
 
-/// What a VTIMEZONE says.
-pub(super) struct Observances(Vec<Observance>);
+/// A VTIMEZONE as instants at which an offset begins to hold, both in seconds.
+pub(super) struct Definition {
+    /// What holds before the first onset.
+    before: i64,
+    /// In order, each another offset than the one before.
+    onsets: Vec<(i64, i64)>,
+    /// The first instant of which it says something.
+    from: i64,
+    /// The first instant of which it says nothing any more; none if it never falls silent.
+    to: Option<i64>,
+}
 
 /// One STANDARD or DAYLIGHT.
 struct Observance {
     from: i64,
     to: i64,
-    /// Onsets that are listed, as wall times of the offset before.
-    listed: Vec<LocalDateTime>,
-    rules: Vec<Expansion>,
+    /// Wall times of the offset before.
+    onsets: Vec<LocalDateTime>,
+    is_endless: bool,
 }
 
-/// The IANA zone that comes nearest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Likeness {
-    pub(super) zone: Zone,
-    /// How many of the instants compared have another offset in it.
-    pub(super) differing: usize,
-    /// How many instants were compared.
-    pub(super) compared: usize,
-}
-
-impl Observances {
-    /// `None` if there is none that can be read.
-    pub(super) fn read(zone: &Component) -> Option<Self> {
+impl Definition {
+    /// Reads a VTIMEZONE; `None` if it has no observance.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn read(zone: &Component) -> Result<Option<Self>, &'static str> {
+        if zone.is_broken {
+            return Err("its END is missing");
+        }
         let parts = zone.components.iter();
         let parts = parts.filter(|part| matches!(part.name.as_str(), "STANDARD" | "DAYLIGHT"));
-        let observances = parts.take(OBSERVANCES_MAX).filter_map(observance);
-        let observances: Vec<Observance> = observances.collect();
-        (!observances.is_empty()).then_some(Self(observances))
-    }
-
-    /// The zone whose offsets are the same in most of a few years from one on; of those that are
-    /// equally near, a common one.
-    pub(super) fn nearest(&self, year: i32) -> Likeness {
-        let year = year.clamp(1900, 2090);
-        let samples = self.samples(year);
-        let mut nearest = Likeness {
-            zone: Zone::UTC,
-            differing: samples.len(),
-            compared: samples.len(),
+        if parts.clone().count() > OBSERVANCES_MAX {
+            return Err("it has more than 600 observances");
+        }
+        let observances: Result<Vec<Observance>, _> = parts.map(observance).collect();
+        let observances = observances?;
+        let onsets = observances.iter().flat_map(|one| {
+            let instants = one.onsets.iter().map(|wall| wall.seconds() - one.from);
+            instants.map(|unix| (unix, one.from, one.to))
+        });
+        let mut onsets: Vec<(i64, i64, i64)> = onsets.collect();
+        // Of two at one instant the later in the text holds.
+        onsets.sort_by_key(|onset| onset.0);
+        let (Some(&(from, before, _)), Some(&(last, ..))) = (onsets.first(), onsets.last()) else {
+            return Ok(None);
         };
-        for zone in windows::zones().chain(Zone::all()) {
-            let mut differing = 0;
-            for (unix, offset) in &samples {
-                differing += usize::from(zone.offset_at(*unix) != *offset);
-                if differing >= nearest.differing {
-                    break;
-                }
-            }
-            if differing < nearest.differing {
-                nearest = Likeness {
-                    zone,
-                    differing,
-                    ..nearest
-                };
+        if onsets.len() > ONSETS_MAX {
+            return Err("it has more than 4,000 onsets");
+        }
+        // Whatever changed before zone data begins has come to one offset by then.
+        let begin = START_OF_ZONE_DATA.timestamp();
+        let earlier = onsets.partition_point(|onset| onset.0 < begin);
+        let before_all = earlier.checked_sub(1).map_or(before, |last| onsets[last].2);
+        let is_constant = onsets
+            .iter()
+            .all(|onset| (onset.1, onset.2) == (before, before));
+        let is_endless = is_constant || observances.iter().any(|one| one.is_endless);
+        let mut changes: Vec<(i64, i64)> = Vec::with_capacity(onsets.len());
+        for (unix, _, offset) in onsets.split_off(earlier) {
+            changes.pop_if(|last| last.0 == unix);
+            if changes.last().map_or(before_all, |last| last.1) != offset {
+                changes.push((unix, offset));
             }
         }
-        nearest
+        Ok(Some(Self {
+            before: before_all,
+            onsets: changes,
+            from,
+            to: (!is_endless).then_some(last + LAST_SECONDS),
+        }))
     }
 
-    /// Instants with the offset that the observances give, as far as they speak: one a week, and
-    /// both sides of every onset.
-    fn samples(&self, year: i32) -> Vec<(i64, i64)> {
-        let (from, to) = (new_year(year), new_year(year + YEARS));
-        let onsets = self.0.iter().flat_map(|one| one.onsets(from, to));
-        let mut onsets: Vec<(i64, i64)> = onsets.collect();
-        onsets.sort_unstable();
-        let (Some(first), Some(last)) = (onsets.first().copied(), onsets.last().copied()) else {
-            return Vec::new();
-        };
-        let from = from.max(first.0);
-        let rules = || self.0.iter().flat_map(|one| &one.rules);
-        let goes_on = last.0 < from || rules().any(|rule| !rule.ends());
-        // Whoever lists onsets, lists those that are needed.
-        let to = if goes_on {
-            to
-        } else {
-            to.min(last.0 + LAST_DAYS * SECONDS_PER_DAY)
-        };
-        let at = |unix: i64| {
-            let begun = onsets.partition_point(|(onset, _)| *onset <= unix);
-            let last = begun.checked_sub(1).and_then(|last| onsets.get(last));
-            (unix, last.map_or(first.1, |(_, offset)| *offset))
-        };
-        let weeks = (0..).map(|week| from + week * 7 * SECONDS_PER_DAY);
-        let weeks = weeks.take_while(|unix| *unix < to).map(at);
-        let within = onsets
-            .iter()
-            .filter(|(onset, _)| (from + 1..to).contains(onset));
-        let edges = within.flat_map(|(onset, _)| [at(*onset - 1), at(*onset)]);
-        weeks.chain(edges).collect()
+    /// A zone of one offset in seconds.
+    pub(super) fn constant(offset: i64) -> Self {
+        Self {
+            before: offset,
+            onsets: Vec::new(),
+            from: i64::MIN,
+            to: None,
+        }
     }
+
+    /// The clock changes that it gives, to the letter: before the first onset what it changes from,
+    /// after the last what it changes to.
+    ///
+    /// # Errors
+    /// Why no clock can follow it.
+    pub(super) fn to_the_letter(&self) -> Result<Transitions, &'static str> {
+        let before = [(i64::MIN, self.before)];
+        table(before.into_iter().chain(self.onsets.iter().copied()))
+    }
+
+    /// Whether a zone has the same clocks from the first of its onsets on, until it says nothing
+    /// more. `letter` is what it says.
+    pub(super) fn is_part_of(&self, letter: &Transitions, zone: Zone) -> bool {
+        let end = END_OF_ZONE_DATA.timestamp();
+        let to = self.to.map_or(end, |to| to.min(end));
+        let mut differing = stretches_that_differ(letter, zone.transitions(), self.from, to);
+        differing.next().is_none()
+    }
+}
+
+/// A table of changes in order, of which some change nothing.
+fn table(changes: impl Iterator<Item = (i64, i64)>) -> Result<Transitions, &'static str> {
+    let mut offsets: Vec<(i64, i64)> = Vec::new();
+    for (unix, offset) in changes {
+        match offsets.last() {
+            None => offsets.push((i64::MIN, offset)),
+            Some(last) if last.1 == offset => {}
+            Some(_) => offsets.push((unix, offset)),
+        }
+    }
+    Transitions::new(&offsets).map_err(|_| "its onsets are too close to each other")
+}
+
+fn observance(part: &Component) -> Result<Observance, &'static str> {
+    let seconds = |name| part.value(name).and_then(offset);
+    let start = part.first("DTSTART").and_then(|start| wall(&start.value));
+    let (Some(from), Some(to), Some(start)) =
+        (seconds("TZOFFSETFROM"), seconds("TZOFFSETTO"), start)
+    else {
+        return Err("an observance lacks DTSTART, TZOFFSETFROM or TZOFFSETTO");
+    };
+    let mut observance = Observance {
+        from,
+        to,
+        onsets: vec![start],
+        is_endless: false,
+    };
+    for dates in part.all("RDATE") {
+        for date in dates
+            .value
+            .split(',')
+            .filter(|date| !date.trim().is_empty())
+        {
+            let date = date.split('/').next().unwrap_or_default();
+            observance
+                .onsets
+                .push(wall(date).ok_or("an RDATE of it is no time")?);
+            if observance.onsets.len() > ONSETS_MAX {
+                return Err("it has more than 4,000 onsets");
+            }
+        }
+    }
+    for rule in part.all("RRULE") {
+        observance.expand(rule, start)?;
+    }
+    Ok(observance)
 }
 
 impl Observance {
-    /// The onsets as instants with the offset that begins, through `to`; of those before `from`
-    /// enough to know what holds then.
-    fn onsets(&self, from: i64, to: i64) -> Vec<(i64, i64)> {
-        let first = LocalDateTime::from_seconds(from - 800 * SECONDS_PER_DAY);
-        let first = first.unwrap_or(LocalDateTime::MIN);
-        let until = LocalDateTime::from_seconds(to + SECONDS_PER_DAY).unwrap_or(LocalDateTime::MAX);
-        let mut walls: Vec<LocalDateTime> = self.listed.clone();
-        for rule in &self.rules {
-            walls.extend(rule.last_before(first));
-            let ruled = rule.iter_from(first).take_while(|at| *at < until);
-            walls.extend(ruled.take(ONSETS_MAX));
+    /// Adds the onsets of a rule: the last before zone data begins, and all until it ends.
+    fn expand(&mut self, property: &Property, start: LocalDateTime) -> Result<(), &'static str> {
+        let (text, _) = rule_text::tidied(&property.value);
+        if text.is_empty() {
+            return Ok(());
         }
-        let onsets = walls
-            .into_iter()
-            .map(|wall| (wall.seconds() - self.from, self.to));
-        onsets.collect()
+        let rule: crate::Rule = text.parse().map_err(|_| "an RRULE of it cannot be read")?;
+        let rule = match rule.end() {
+            // In UTC; its onsets are wall times of the offset before.
+            End::Until(Until::Instant(until)) => {
+                let until = LocalDateTime::from_seconds(until.timestamp() + self.from);
+                rule.with_end(End::Until(Until::Local(
+                    until.unwrap_or(LocalDateTime::MAX),
+                )))
+            }
+            _ => rule,
+        };
+        let expansion = Expansion::new(&rule, start);
+        let local = |at: DateTime<chrono::Utc>| {
+            LocalDateTime::from_seconds(at.timestamp()).unwrap_or(LocalDateTime::MAX)
+        };
+        let begin = local(START_OF_ZONE_DATA);
+        self.is_endless |= !expansion.ends();
+        self.onsets.extend(expansion.last_before(begin));
+        let onsets = expansion.between(begin, local(END_OF_ZONE_DATA));
+        self.onsets.extend(onsets.take(ONSETS_MAX + 1));
+        if self.onsets.len() > ONSETS_MAX {
+            return Err("it has more than 4,000 onsets");
+        }
+        Ok(())
     }
 }
 
-fn observance(part: &Component) -> Option<Observance> {
-    let from = offset(part.value("TZOFFSETFROM")?)?;
-    let to = offset(part.value("TZOFFSETTO")?)?;
-    let start = wall(part.value("DTSTART")?)?;
-    let mut listed = vec![start];
-    let dates = part.all("RDATE").flat_map(|dates| dates.value.split(','));
-    listed.extend(
-        dates
-            .filter_map(|date| wall(date.split('/').next()?))
-            .take(ONSETS_MAX),
-    );
-    let rules = part
-        .all("RRULE")
-        .filter_map(|rule| expansion(rule, start, from));
-    Some(Observance {
-        from,
-        to,
-        listed,
-        rules: rules.collect(),
-    })
-}
-
-/// A rule of onsets. Its UNTIL is in UTC, its times are wall times of the offset before.
-fn expansion(property: &Property, start: LocalDateTime, from: i64) -> Option<Expansion> {
-    let mut rule: Rule = property.value.trim_end_matches(';').parse().ok()?;
-    if let End::Until(Until::Instant(until)) = rule.end() {
-        let until = LocalDateTime::from_seconds(until.timestamp() + from)?;
-        rule = rule.with_end(End::Until(Until::Local(until)));
-    }
-    Some(Expansion::new(&rule, start))
-}
-
+/// An onset: a wall time, whatever it is marked as; a date is its midnight.
 fn wall(text: &str) -> Option<LocalDateTime> {
     match Time::read(text)? {
-        Time::Date(_) => None,
+        Time::Date(date) => Some(midnight(date)),
         Time::Local(wall) | Time::Utc(wall) => Some(wall),
     }
-}
-
-fn new_year(year: i32) -> i64 {
-    let date = NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default();
-    date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()
 }

@@ -5,16 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::DATES_MAX;
-use super::series::around;
 use super::value::instant;
 use crate::pause::midnight;
-use crate::rule::{End, Until};
-use crate::set::{Deviations, Lookup, SetError};
+use crate::rule::{End, Frequency, Until};
+use crate::set::{Deviations, Lookup};
 use crate::zone::{END_OF_ZONE_DATA, Resolution};
 use crate::{Compiled, GapPolicy, LocalDateTime, RecurrenceSet, Rule, Window, Zone};
-
-/// How many occurrences of a rule with another start are compared with the original.
-const COMPARED: usize = 400;
 
 /// What becomes of a set's rules and dates.
 pub(super) struct Plan {
@@ -56,6 +52,9 @@ impl Plan {
         for rule in set.rules() {
             plan.cut_rule(set, rule, cut);
         }
+        for rule in &mut plan.rules {
+            name_months(rule);
+        }
         plan.choose_start(set, is_kept(&set.start()));
         let generated = plan.generated(set, cut).compile();
         plan.exclude_pauses(set, &generated)?;
@@ -86,8 +85,14 @@ impl Plan {
             return self.rules.push(rule.clone());
         };
         let kept = ending(whole, Some(cut)).compile();
-        let Some(last) = kept.ends() else {
+        if kept.is_empty() {
             return;
+        }
+        let Some(last) = kept.ends() else {
+            // The cut lies past the end of zone data, up to which a rule is known.
+            let until = set.zone().resolve(cut).0 - TimeDelta::seconds(1);
+            let until = End::Until(Until::Instant(until));
+            return self.rules.push(rule.clone().with_end(until));
         };
         if uncut.ends() == Some(last) {
             return self.rules.push(rule.clone());
@@ -123,19 +128,13 @@ impl Plan {
             |start: LocalDateTime, rule: &Rule| RecurrenceSet::bare_rule(start, zone, rule.clone());
         let has = |start, rule: &Rule| from(start, rule).lookup(start) != Lookup::NotGenerated;
         if !self.rules.iter().any(|rule| has(start, rule)) {
-            let firsts = self
-                .rules
-                .iter()
-                .filter_map(|rule| from(start, rule).compile().nth(0).ok()?);
-            let first = firsts.map(|found| found.recurrence_id).min();
-            let alike = |first| {
-                let mut rules = self.rules.iter();
-                rules.all(|rule| {
-                    is_alike(&from(start, rule).compile(), &from(first, rule).compile())
-                })
+            // One rule goes on alike from its own first occurrence, which several do not share.
+            let first = match &self.rules[..] {
+                [rule] if rule.skip.is_none() => from(start, rule).compile().nth(0).ok().flatten(),
+                _ => None,
             };
-            match first.filter(|first| alike(*first)) {
-                Some(first) => self.start = first,
+            match first {
+                Some(first) => self.start = first.recurrence_id,
                 None if self.additions.contains(&start) => {}
                 None => drop(self.exclusions.insert(start)),
             }
@@ -230,6 +229,17 @@ impl Plan {
     }
 }
 
+/// A day of the month in a yearly rule is one of every month (RFC 5545 §3.3.10), which many readers
+/// take for the month of DTSTART, unless the months are named.
+fn name_months(rule: &mut Rule) {
+    let unnamed = rule.by_month.is_empty() && rule.by_week_no.is_empty();
+    let by_day = !rule.by_year_day.is_empty() || !rule.by_day.is_empty();
+    if rule.frequency() == Frequency::Yearly && !rule.by_month_day.is_empty() && unnamed && !by_day
+    {
+        rule.by_month.extend(1..=12);
+    }
+}
+
 /// Where rules and additions end: at the set's end, or where a pause begins that is open.
 fn cut(deviations: &Deviations) -> Option<LocalDateTime> {
     let open = deviations.pauses.iter().find(|pause| pause.until.is_none());
@@ -246,20 +256,11 @@ fn ending(mut set: RecurrenceSet, ends: Option<LocalDateTime>) -> RecurrenceSet 
     set
 }
 
-/// Whether two generate the same: the first hundreds, the last, and how many.
-fn is_alike(one: &Compiled, other: &Compiled) -> bool {
-    let first = one.nth(0).ok().flatten().map(|first| first.start());
-    let Some(Ok(life)) = first.map(|first| Window::new(first, END_OF_ZONE_DATA)) else {
-        return false;
-    };
-    let compared = |compiled: &Compiled| -> Result<_, SetError> {
-        let begun: Vec<_> = compiled.within(life)?.take(COMPARED).collect();
-        Ok((
-            begun,
-            compiled.count_in(life)?,
-            compiled.ends(),
-            compiled.nth(0)?,
-        ))
-    };
-    matches!((compared(one), compared(other)), (Ok(one), Ok(other)) if one == other)
+/// A window with two days to either side, which cover every offset and every gap; as far as zones
+/// are known.
+fn around(from: DateTime<Utc>, to: DateTime<Utc>) -> Option<Window> {
+    let margin = TimeDelta::days(2);
+    let from = from.checked_sub_signed(margin)?;
+    let to = to.checked_add_signed(margin)?.min(END_OF_ZONE_DATA);
+    Window::new(from, to).ok()
 }

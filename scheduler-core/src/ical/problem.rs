@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use chrono::NaiveDate;
+
 use crate::rule::{RuleError, Warning};
 use crate::set::SetError;
 use crate::{Zone, set};
 
-use super::{BYTES_MAX, DATES_MAX, DEPTH_MAX, EVENTS_MAX, LINES_MAX, OCCURRENCES_MAX};
+use super::{
+    BYTES_MAX, DATES_MAX, DEPTH_MAX, EVENTS_MAX, LINES_MAX, OCCURRENCES_MAX, PROBLEMS_MAX,
+};
 
 /// Why a text is no calendar at all, or a question to one has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,33 +39,7 @@ pub enum IcalError {
         /// Where the first too many stands.
         line: usize,
     },
-    /// Components lie in components, too deep.
-    #[error("line {line}: BEGIN:{name} lies in {DEPTH_MAX} other components")]
-    TooDeep {
-        /// Where it begins.
-        line: usize,
-        /// What begins there.
-        name: String,
-    },
-    /// An END that ends nothing, or something else than what began last.
-    #[error("line {line}: END:{found} where {expected:?} was open")]
-    WrongEnd {
-        /// Where it stands.
-        line: usize,
-        /// What it ends.
-        found: String,
-        /// What was open; empty if nothing was.
-        expected: String,
-    },
-    /// The text ends within a component.
-    #[error("BEGIN:{name} in line {line} has no END")]
-    Unclosed {
-        /// Where it begins.
-        line: usize,
-        /// What begins there.
-        name: String,
-    },
-    /// There is no VCALENDAR.
+    /// There is no VCALENDAR, and no VEVENT without one.
     #[error("there is no BEGIN:VCALENDAR")]
     NoCalendar,
     /// The window holds more occurrences than one call gives.
@@ -74,7 +52,7 @@ pub enum IcalError {
 
 /// One thing that a calendar says and that is not honoured as it stands.
 ///
-/// As text it is one line.
+/// As text it is one line. Long values and UIDs are cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The event's UID; `None` if it is no event's.
@@ -89,6 +67,110 @@ pub struct Problem {
     pub reason: Reason,
     /// What was done.
     pub done: Done,
+    /// How many events it touches.
+    pub events: usize,
+}
+
+/// What a problem does to the events that it touches, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Something may take place at another time than the text says.
+    OtherTime,
+    /// Something that the text may say does not take place, or is not known.
+    Missing,
+    /// Everything takes place when the text says.
+    None,
+}
+
+/// The most characters of a value or a UID that a problem repeats.
+const REPEATED_MAX: usize = 80;
+
+/// The beginning of a text, with an ellipsis if there is more.
+pub(super) fn cut(text: &str) -> String {
+    match text.char_indices().nth(REPEATED_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Problems as they are found: the first [`PROBLEMS_MAX`], and how many more there are.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    found: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    /// Adds one, which is made only if there is room.
+    pub(super) fn push(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.found.len() < PROBLEMS_MAX {
+            self.found.push(problem());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Those that change times first, then those that lose something, else in the order of lines.
+    pub(super) fn into_vec(mut self) -> Vec<Problem> {
+        self.found
+            .sort_by_key(|problem| (problem.effect(), problem.line));
+        if self.more > 0 {
+            let reason = Reason::More { count: self.more };
+            let more = Problem::of_line(0, "VCALENDAR", "", reason, Done::Unlisted);
+            self.found.push(more);
+        }
+        self.found
+    }
+}
+
+impl Problem {
+    /// One of a line, of no event.
+    pub(super) fn of_line(
+        line: usize,
+        property: &str,
+        value: &str,
+        reason: Reason,
+        done: Done,
+    ) -> Self {
+        Self {
+            uid: None,
+            line,
+            property: property.to_owned(),
+            value: cut(value),
+            reason,
+            done,
+            events: 0,
+        }
+    }
+
+    /// One of an event.
+    pub(super) fn of_event(
+        uid: Option<&str>,
+        line: usize,
+        property: &str,
+        value: &str,
+        reason: Reason,
+        done: Done,
+    ) -> Self {
+        Self {
+            uid: uid.map(cut),
+            events: 1,
+            ..Self::of_line(line, property, value, reason, done)
+        }
+    }
+
+    /// What it does to the events that it touches.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        match (&self.reason, &self.done) {
+            (Reason::Component { .. } | Reason::Warning(_), _) => Effect::None,
+            (_, Done::ReadIn(_) | Done::AsDefined | Done::OnThatDate | Done::AtTheStartsTime) => {
+                Effect::OtherTime
+            }
+            (_, Done::Honoured | Done::KeptOther) => Effect::None,
+            _ => Effect::Missing,
+        }
+    }
 }
 
 /// What is wrong.
@@ -121,18 +203,85 @@ pub enum Reason {
     /// A time without a zone (RFC 5545 §3.3.5, form 1).
     #[error("it has no time zone")]
     Floating,
-    /// A zone that is neither known by its name nor like a known one.
-    #[error("no known time zone has this name or these offsets")]
+    /// A component that lies in too many others.
+    #[error("it lies in {DEPTH_MAX} other components")]
+    TooDeep,
+    /// A component without an END.
+    #[error("its END is missing")]
+    Unclosed,
+    /// An END without a BEGIN.
+    #[error("no component of that name is open")]
+    NothingOpen,
+    /// A VEVENT outside a VCALENDAR.
+    #[error("it lies in no VCALENDAR")]
+    NoCalendar,
+    /// A zone whose name is not known, and that the text does not define.
+    #[error("no known time zone has this name, and the text does not define it")]
     UnknownZone,
-    /// A zone that resembles a known one, but not always.
-    #[error(
-        "it is not an IANA zone, and {differing} of {compared} instants differ from the nearest"
-    )]
-    UnlikeZone {
-        /// How many of the instants compared have another offset.
-        differing: usize,
-        /// How many were compared.
-        compared: usize,
+    /// A VTIMEZONE that cannot be read, of a zone whose name is not known.
+    #[error("its VTIMEZONE cannot be read: {why}")]
+    BadDefinition {
+        /// Why not.
+        why: &'static str,
+    },
+    /// A VTIMEZONE that is not like the zone of its name when its events take place.
+    #[error("its VTIMEZONE differs from {named} at times of its events, first on {first}")]
+    OtherDefinition {
+        /// The IANA zone that it is named after.
+        named: Zone,
+        /// The first day on which an event may be at another time.
+        first: NaiveDate,
+    },
+    /// A VTIMEZONE that ends before its events do, or begins after them.
+    #[error("its VTIMEZONE says nothing of some times of its events, first of {first}")]
+    Undefined {
+        /// The first day of which it says nothing and {named} says something else than its rules.
+        first: NaiveDate,
+    },
+    /// A VTIMEZONE, of an event without an end, that is like no IANA zone.
+    #[error("no IANA zone is like its VTIMEZONE; the nearest, {nearest}, differs on {dates}")]
+    Unlike {
+        /// The zone that is most like it.
+        nearest: Zone,
+        /// When it differs.
+        dates: DatesThatDiffer,
+    },
+    /// A time in UTC that has a TZID too (RFC 5545 §3.2.19).
+    #[error("a time in UTC has no TZID")]
+    ZonedUtc,
+    /// A time of day where a date is due, that is no midnight in the calendar's zone.
+    #[error("a date is due, and this is no midnight in {zone}")]
+    NoMidnight {
+        /// The calendar's zone.
+        zone: Zone,
+    },
+    /// VALUE=DATE of a time.
+    #[error("VALUE=DATE, but it has a time of day")]
+    TimedDate,
+    /// A part of a rule that is not the RFC's.
+    #[error("{part} is not read")]
+    RulePart {
+        /// The part.
+        part: String,
+    },
+    /// FREQ=YEARLY with BYMONTHDAY alone, which is every month by RFC 5545 §3.3.10, and meant once a
+    /// year by those who write it.
+    #[error("a yearly rule of a day of the month, without a month")]
+    YearlyMonthDay,
+    /// A rule that takes long, after many others.
+    #[error("this and the rules before it take too long to compute")]
+    TooMuchEffort,
+    /// EXDATEs that exclude nothing.
+    #[error("{count} of its EXDATEs exclude nothing, the first of them this")]
+    ExcludesNothing {
+        /// How many.
+        count: usize,
+    },
+    /// More problems than are listed.
+    #[error("there are {count} more problems")]
+    More {
+        /// How many.
+        count: usize,
     },
     /// Two properties that do not fit.
     #[error("it contradicts {other}")]
@@ -146,6 +295,12 @@ pub enum Reason {
     /// A newer version of the same component is there.
     #[error("a version with a higher SEQUENCE, DTSTAMP or LAST-MODIFIED is there")]
     Superseded,
+    /// Another component has the same UID and recurrence-id, and neither is newer.
+    #[error("another component has the same UID and is as new")]
+    SameUid,
+    /// A series of a higher SEQUENCE excludes what it changes.
+    #[error("the series has a higher SEQUENCE and excludes this occurrence")]
+    ExcludedSince,
     /// An override of something that the series does not generate.
     #[error("the series generates no such occurrence")]
     NotGenerated,
@@ -203,6 +358,20 @@ pub enum Done {
     LastsADay,
     /// It is an occurrence by itself.
     StandsAlone,
+    /// The times are as the text defines their zone.
+    AsDefined,
+    /// It was taken for that date.
+    OnThatDate,
+    /// It was taken as the time that it is.
+    AsTime,
+    /// It was taken to recur once a year, in the month of DTSTART.
+    OnceAYear,
+    /// It is the series.
+    IsTheSeries,
+    /// What follows is moved along; it is no occurrence itself.
+    MovesTheRest,
+    /// They are not listed.
+    Unlisted,
     /// It starts at the time of day at which the series starts.
     AtTheStartsTime,
     /// It starts at its recurrence-id, and lasts as long as the series does.
@@ -226,6 +395,13 @@ impl fmt::Display for Done {
             Self::EndsAtStart => "taken to end when it starts",
             Self::LastsADay => "taken to last a day",
             Self::StandsAlone => "taken as an occurrence by itself",
+            Self::AsDefined => "read as the VTIMEZONE says",
+            Self::OnThatDate => "taken for the nearest date",
+            Self::AsTime => "taken as a time",
+            Self::OnceAYear => "taken once a year, in the month of DTSTART",
+            Self::IsTheSeries => "taken as the series",
+            Self::MovesTheRest => "those that follow are moved along",
+            Self::Unlisted => "not listed",
             Self::AtTheStartsTime => "taken at the time of day of DTSTART",
             Self::AsGenerated => "taken at its time, with the length of the series",
             Self::Honoured => "honoured as far as it goes",
@@ -251,6 +427,31 @@ impl fmt::Display for Problem {
             done,
             ..
         } = self;
-        write!(f, "{property} {value:?}: {reason}; {done}")
+        write!(f, "{property} {value:?}: {reason}; {done}")?;
+        match self.events {
+            0 | 1 => Ok(()),
+            events => write!(f, " ({events} events)"),
+        }
+    }
+}
+
+/// Days on which one zone is not like another: the first of them, and how many there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatesThatDiffer {
+    /// The first ones, in order.
+    pub first: Vec<NaiveDate>,
+    /// How many days there are through the end of the zone data, the first ones among them.
+    pub days: i64,
+}
+
+impl fmt::Display for DatesThatDiffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first: Vec<String> = self.first.iter().map(ToString::to_string).collect();
+        write!(f, "{}", first.join(", "))?;
+        let more = self.days - i64::try_from(self.first.len()).unwrap_or(0);
+        if more > 0 {
+            write!(f, " and {more} more days")?;
+        }
+        Ok(())
     }
 }

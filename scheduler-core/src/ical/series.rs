@@ -2,26 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{NaiveDate, TimeDelta};
 
-use super::value::{At, Length, instant};
-use crate::rule::{End, Expansion};
-use crate::set::SetError;
-use crate::zone::{END_OF_ZONE_DATA, Resolution};
-use crate::{Compiled, LocalDateTime, RecurrenceSet, Rule, Window, Zone};
+use super::timezone::TimeZone;
+use super::value::{At, Length};
+use crate::compiled::{Instances, compile_rule, first_unknown};
+use crate::epoch::{SECONDS_PER_DAY, UNIX_EPOCH, WALL_MAX};
+use crate::instances::Zoned;
+use crate::pause::midnight;
+use crate::rule::{End, Expansion, Shape, Until};
+use crate::zone::{END_OF_ZONE_DATA, Resolution, Transitions};
+use crate::{LocalDateTime, RecurrenceSet, Rule, Zone};
 
 /// All events of one UID: a series with its overrides, one event, or detached occurrences of a
 /// series that is not in the text.
+///
+/// What names an occurrence (RECURRENCE-ID, EXDATE, RDATE) names its instant (RFC 5545 §3.3.5 with
+/// erratum 4271), in whatever zone it is written.
 #[derive(Debug, Clone)]
 pub struct Series {
     pub(super) uid: String,
-    pub(super) zone: Zone,
+    pub(super) zone: TimeZone,
     pub(super) is_all_day: bool,
     pub(super) master: Option<Master>,
-    /// Overrides of one occurrence, by recurrence-id.
-    pub(super) changes: BTreeMap<LocalDateTime, Details>,
-    /// Overrides with RANGE=THISANDFUTURE, by the recurrence-id from which on they hold.
-    pub(super) ranges: BTreeMap<LocalDateTime, Details>,
+    /// Overrides of one occurrence, by the instant that it has without them.
+    pub(super) changes: BTreeMap<i64, Change>,
+    /// Overrides with RANGE=THISANDFUTURE, by the instant from which on they hold.
+    pub(super) ranges: BTreeMap<i64, Change>,
+}
+
+/// An override.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    /// The wall time that it changes, or the first that it does.
+    pub(super) id: LocalDateTime,
+    pub(super) details: Details,
 }
 
 /// What one VEVENT says of when it takes place.
@@ -40,41 +55,60 @@ pub(super) struct Master {
     pub(super) details: Details,
     pub(super) rules: Vec<Recurring>,
     pub(super) exceptions: Vec<Recurring>,
+    /// DTSTART and RDATE, by instant, each instant once.
     pub(super) additions: Vec<Addition>,
     pub(super) exclusions: Exclusions,
 }
+
+/// Later than the calendar, in Unix seconds.
+pub(super) const FAR: i64 = WALL_MAX - UNIX_EPOCH + 2 * SECONDS_PER_DAY;
 
 /// A rule from the start of its series on.
 #[derive(Debug, Clone)]
 pub(super) struct Recurring {
     pub(super) rule: Rule,
-    compiled: Compiled,
+    shape: Shape,
+    /// The first instant after UNTIL.
+    end: i64,
 }
 
-/// A time that is listed: DTSTART or an RDATE.
+/// A time that is listed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addition {
-    pub(super) wall: LocalDateTime,
     pub(super) unix: i64,
+    pub(super) wall: LocalDateTime,
     /// What a PERIOD says.
     pub(super) length: Option<Length>,
 }
 
-/// What EXDATE takes away.
+/// What EXDATE excludes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Exclusions {
-    pub(super) walls: BTreeSet<LocalDateTime>,
     pub(super) instants: BTreeSet<i64>,
+    /// Every occurrence of these days.
     pub(super) dates: BTreeSet<NaiveDate>,
 }
 
-/// One that is generated, overridden or not.
+/// An occurrence that is generated, overridden or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Generated {
     pub(super) id: LocalDateTime,
     pub(super) unix: i64,
     pub(super) length: Option<Length>,
     is_gap: bool,
+}
+
+/// The occurrences that one VEVENT describes, by the instants that they have without it:
+/// `[from, to)`.
+#[derive(Debug, Clone)]
+pub(super) struct Segment<'a> {
+    pub(super) details: &'a Details,
+    pub(super) from: i64,
+    pub(super) to: i64,
+    /// The wall time of `from`, and how far the occurrences' times are from their own wall times,
+    /// in seconds; none if they stay where they are.
+    pub(super) range: Option<(LocalDateTime, i64)>,
+    pub(super) zone: TimeZone,
 }
 
 impl Series {
@@ -84,10 +118,13 @@ impl Series {
         &self.uid
     }
 
-    /// The zone of its recurrence-ids; UTC if it is all day.
+    /// The zone of its wall times; UTC if it is all day; the nearest if it is none of IANA's.
     #[must_use]
     pub fn zone(&self) -> Zone {
-        self.zone
+        match &self.zone {
+            TimeZone::Iana(zone) => *zone,
+            TimeZone::Own(own) => own.nearest(),
+        }
     }
 
     /// Whether its recurrence-ids are dates.
@@ -100,8 +137,11 @@ impl Series {
     #[must_use]
     pub fn summary(&self) -> Option<&str> {
         let master = self.master.iter().map(|master| &master.details);
-        let mut all = master.chain(self.changes.values());
-        all.next().and_then(|first| first.summary.as_deref())
+        let changes = self.changes.values().map(|change| &change.details);
+        master
+            .chain(changes)
+            .next()
+            .and_then(|first| first.summary.as_deref())
     }
 
     /// Whether it was called off as a whole.
@@ -120,72 +160,129 @@ impl Series {
         }
     }
 
-    /// The override with RANGE=THISANDFUTURE that holds for a recurrence-id, and its own.
-    pub(super) fn range_of(&self, id: LocalDateTime) -> Option<(LocalDateTime, &Details)> {
-        let (from, range) = self.ranges.range(..=id).next_back()?;
-        Some((*from, range))
-    }
-
-    /// The start that a recurrence-id has by such an override: as far from it as the override's
-    /// own start is from its recurrence-id, on the wall clock.
-    pub(super) fn start_in_range(
-        &self,
-        from: LocalDateTime,
-        range: &Details,
-        id: LocalDateTime,
-    ) -> At {
-        let zone = range.start.zone;
-        let zone = if zone == Zone::UTC && !range.start.is_date {
-            self.zone
-        } else {
-            zone
+    /// What each VEVENT without or with RANGE=THISANDFUTURE describes, in order.
+    pub(super) fn segments<'a>(&'a self, master: &'a Master) -> Vec<Segment<'a>> {
+        let ends = self.ranges.keys().copied().chain([i64::MAX]);
+        let first = Segment {
+            details: &master.details,
+            from: i64::MIN,
+            to: i64::MAX,
+            range: None,
+            zone: self.zone.clone(),
         };
-        let moved = range.start.wall_in(zone).seconds() - from.seconds();
-        let wall = id.plus_seconds(moved).unwrap_or(LocalDateTime::MAX);
-        At {
-            is_date: range.start.is_date,
-            ..At::wall(wall, zone)
+        let ranges = self.ranges.iter().map(|(from, change)| {
+            let start = &change.details.start;
+            // A time in UTC moves them on the clocks of the series.
+            let zone = if start.zone.is_utc() && !start.is_date {
+                &self.zone
+            } else {
+                &start.zone
+            };
+            let moved = start.wall_in(zone).seconds() - change.id.seconds();
+            Segment {
+                details: &change.details,
+                from: *from,
+                to: i64::MAX,
+                range: Some((change.id, moved)),
+                zone: zone.clone(),
+            }
+        });
+        let segments = [first].into_iter().chain(ranges);
+        segments
+            .zip(ends)
+            .map(|(segment, to)| Segment { to, ..segment })
+            .collect()
+    }
+}
+
+impl Segment<'_> {
+    /// When an occurrence starts, by what the segment's VEVENT says.
+    pub(super) fn start_of(&self, one: &Generated) -> At {
+        let start = &self.details.start;
+        match self.range {
+            None => At {
+                wall: one.id,
+                unix: one.unix,
+                ..start.clone()
+            },
+            Some((_, moved)) => At {
+                is_date: start.is_date,
+                ..At::wall(
+                    one.id.plus_seconds(moved).unwrap_or(LocalDateTime::MAX),
+                    &self.zone,
+                )
+            },
         }
     }
 }
 
 impl Master {
     /// The first instance is DTSTART, whatever the rules say; if a rule does not have it, it is
-    /// counted all the same.
-    pub(super) fn new(details: Details, rules: Vec<Rule>) -> Self {
-        let (wall, zone) = (details.start.wall, details.start.zone);
+    /// counted all the same. `added` are the RDATEs; of two at one instant the one with a length of
+    /// its own counts.
+    pub(super) fn new(
+        details: Details,
+        rules: Vec<Rule>,
+        exceptions: Vec<Rule>,
+        added: &[(At, Option<Length>)],
+    ) -> Self {
+        let start = &details.start;
+        let (wall, zone) = (start.wall, &start.zone);
         let counting = rules
             .into_iter()
             .filter_map(|rule| counting_start(rule, wall));
-        let rules = counting
-            .map(|rule| Recurring::new(rule, wall, zone))
+        let first = (start.unix, wall, None);
+        let listed = added
+            .iter()
+            .map(|(at, length)| (at.unix, at.wall_in(zone), *length));
+        let listed = [first].into_iter().chain(listed);
+        let mut additions: Vec<Addition> = listed
+            .map(|(unix, wall, length)| Addition { unix, wall, length })
             .collect();
-        let first = Addition {
-            wall,
-            unix: details.start.unix,
-            length: None,
-        };
+        additions.sort_by_key(|addition| addition.unix);
+        additions.dedup_by(|later, kept| {
+            let same = later.unix == kept.unix;
+            if same {
+                kept.length = kept.length.or(later.length);
+            }
+            same
+        });
         Self {
-            details,
-            rules,
-            exceptions: Vec::new(),
-            additions: vec![first],
+            rules: counting.map(|rule| Recurring::new(rule, wall)).collect(),
+            exceptions: exceptions
+                .into_iter()
+                .map(|rule| Recurring::new(rule, wall))
+                .collect(),
+            additions,
             exclusions: Exclusions::default(),
+            details,
         }
     }
 
-    /// What starts in a window, excluded or not, in order. Each instant is there once: a wall time
-    /// that exists comes before one that was shifted, then the earlier.
-    pub(super) fn generated(
-        &self,
-        window: Window,
-        max: usize,
-    ) -> Result<Option<Vec<Generated>>, SetError> {
+    /// The listed times from one instant to another.
+    pub(super) fn added_in(&self, from: i64, to: i64) -> &[Addition] {
+        let index = |unix| {
+            self.additions
+                .partition_point(|addition| addition.unix < unix)
+        };
+        self.additions
+            .get(index(from)..index(to))
+            .unwrap_or_default()
+    }
+
+    fn table(&self) -> &Transitions {
+        self.details.start.zone.table()
+    }
+
+    /// What starts from one instant to another, excluded or not, in order; `None` if it is more than
+    /// `max`. Each instant is there once: a wall time that exists comes before one that was shifted,
+    /// then the earlier.
+    pub(super) fn generated(&self, from: i64, to: i64, max: usize) -> Option<Vec<Generated>> {
         let mut found: Vec<Generated> = Vec::new();
         for rule in &self.rules {
-            for instance in rule.compiled.within(window)? {
+            for instance in Instances::new(rule.zoned(self.table()), from, to) {
                 if found.len() >= max {
-                    return Ok(None);
+                    return None;
                 }
                 found.push(Generated {
                     id: instance.recurrence_id,
@@ -195,71 +292,118 @@ impl Master {
                 });
             }
         }
-        let added = self.additions.iter();
-        let added = added.filter(|addition| window.contains(instant(addition.unix)));
+        let added = self.added_in(from, to).iter();
         found.extend(added.map(|addition| self.added(addition)));
+        if found.len() > max {
+            return None;
+        }
         found.sort_unstable_by_key(|one| (one.unix, one.is_gap, one.id, one.length.is_none()));
-        found.dedup_by_key(|one| one.unix);
-        Ok(Some(found))
+        found.dedup_by(|later, kept| {
+            let same = later.unix == kept.unix;
+            if same {
+                kept.length = kept.length.or(later.length);
+            }
+            same
+        });
+        Some(found)
     }
 
     fn added(&self, addition: &Addition) -> Generated {
-        let zone = self.details.start.zone;
+        let (_, resolution) = self.details.start.zone.resolve(addition.wall);
         Generated {
             id: addition.wall,
             unix: addition.unix,
             length: addition.length,
-            is_gap: zone.resolve(addition.wall).1 == Resolution::Gap,
+            is_gap: resolution == Resolution::Gap,
         }
     }
 
     /// What is generated at an instant.
     pub(super) fn generated_at(&self, unix: i64) -> Option<Generated> {
-        let window = Window::new(instant(unix), instant(unix + 1)).ok()?;
-        let found = self.generated(window, usize::MAX).ok().flatten()?;
-        found.first().copied()
+        self.generated(unix, unix + 1, usize::MAX)?.first().copied()
     }
 
     /// What is generated on a local day, the first.
     pub(super) fn generated_on(&self, date: NaiveDate) -> Option<Generated> {
-        let midnight = date.and_time(chrono::NaiveTime::MIN).and_utc();
-        let window = around(midnight, midnight + TimeDelta::days(1))?;
-        // One day of seconds, and two days to either side.
-        let found = self.generated(window, 500_000).ok().flatten()?;
-        found.into_iter().find(|one| one.id.date() == date)
+        let (unix, _) = self.on_day(date, 1).into_iter().min()?;
+        self.generated_at(unix)
     }
 
-    /// Whether a recurrence-id is generated, excluded or not.
-    pub(super) fn generates(&self, id: LocalDateTime) -> bool {
-        let unix = self.details.start.zone.resolve(id).0.timestamp();
-        let found = self.generated_at(unix).is_some_and(|found| found.id == id);
-        // A listed time in UTC may be the second of two equal wall times.
-        found || self.additions.iter().any(|addition| addition.wall == id)
+    /// The instants and wall times of a local day, at most so many of a rule.
+    pub(super) fn on_day(&self, date: NaiveDate, max: usize) -> Vec<(i64, LocalDateTime)> {
+        let next = date.checked_add_signed(TimeDelta::days(1)).unwrap_or(date);
+        let instant = |date| self.details.start.zone.resolve(midnight(date)).0;
+        // What clocks skip at the end of the day comes later by as much.
+        let (from, to) = (instant(date), instant(next));
+        let table = self.table();
+        let spans = table
+            .spans()
+            .get(table.at(from)..=table.at(to + SECONDS_PER_DAY));
+        let gaps = spans.unwrap_or_default().iter().map(|span| span.gap);
+        let to = to + gaps.max().unwrap_or(0);
+        let mut found = Vec::new();
+        for rule in &self.rules {
+            let instances = Instances::new(rule.zoned(self.table()), from, to);
+            let instances = instances.map(|one| (one.unix, one.recurrence_id));
+            let on_day = instances.filter(|(_, wall)| wall.date() == date);
+            found.extend(on_day.take(max));
+        }
+        let added = self.added_in(from, to).iter();
+        let added = added.map(|addition| (addition.unix, addition.wall));
+        found.extend(added.filter(|(_, wall)| wall.date() == date));
+        found
     }
 
     /// Whether EXDATE or EXRULE takes it away.
     pub(super) fn is_excluded(&self, one: &Generated) -> bool {
-        let Exclusions {
-            walls,
-            instants,
-            dates,
-        } = &self.exclusions;
-        walls.contains(&one.id)
-            || instants.contains(&one.unix)
-            || dates.contains(&one.id.date())
-            || self.exceptions.iter().any(|rule| rule.has(one))
+        self.exclusions.instants.contains(&one.unix)
+            || self.exclusions.dates.contains(&one.id.date())
+            || self
+                .exceptions
+                .iter()
+                .any(|rule| rule.has(one, self.table()))
+    }
+
+    /// Whether it has no last occurrence before the end of zone data.
+    pub(super) fn is_endless(&self) -> bool {
+        self.rules.iter().any(|rule| rule.is_endless(self.table()))
     }
 }
 
 impl Recurring {
-    pub(super) fn new(rule: Rule, start: LocalDateTime, zone: Zone) -> Self {
-        let compiled = RecurrenceSet::bare_rule(start, zone, rule.clone()).compile();
-        Self { rule, compiled }
+    fn new(rule: Rule, start: LocalDateTime) -> Self {
+        // The zone is not asked for: UNTIL is kept as an instant or a wall time.
+        let set = RecurrenceSet::bare_rule(start, Zone::UTC, rule.clone());
+        let shape = compile_rule(&rule, &set).shape;
+        let end = match rule.end() {
+            End::Until(Until::Instant(until)) => until.timestamp().saturating_add(1),
+            _ => FAR,
+        };
+        Self { rule, shape, end }
     }
 
-    fn has(&self, one: &Generated) -> bool {
-        let before = instant(one.unix - 1);
-        let next = self.compiled.next_after(before).ok().flatten();
+    pub(super) fn zoned<'a>(&'a self, table: &'a Transitions) -> Zoned<'a> {
+        Zoned {
+            civil: self.shape.civil(),
+            table,
+            omit: false,
+            end: self.end,
+        }
+    }
+
+    fn is_endless(&self, table: &Transitions) -> bool {
+        let goes_on = || self.shape.civil().next(first_unknown(table)).is_some();
+        self.end > END_OF_ZONE_DATA.timestamp() && goes_on()
+    }
+
+    /// The last occurrence, also past the end of zone data: a range may move it to before.
+    pub(super) fn last(&self, table: &Transitions) -> Option<LocalDateTime> {
+        let last = self.zoned(table).prev(FAR)?;
+        Some(last.recurrence_id)
+    }
+
+    fn has(&self, one: &Generated, table: &Transitions) -> bool {
+        let next = self.zoned(table).next(one.unix);
         next.is_some_and(|found| found.unix == one.unix)
     }
 }
@@ -273,13 +417,4 @@ fn counting_start(rule: Rule, start: LocalDateTime) -> Option<Rule> {
         }
         _ => Some(rule),
     }
-}
-
-/// A window with two days to either side, which cover every offset and every gap; as far as zones
-/// are known.
-pub(super) fn around(from: DateTime<Utc>, to: DateTime<Utc>) -> Option<Window> {
-    let margin = TimeDelta::days(2);
-    let from = from.checked_sub_signed(margin)?;
-    let to = to.checked_add_signed(margin)?.min(END_OF_ZONE_DATA);
-    Window::new(from, to).ok()
 }

@@ -1,140 +1,267 @@
-//! From a TZID to an IANA zone.
+//! From a TZID to a zone.
 //!
-//! An IANA name means the IANA zone, whatever a VTIMEZONE of that name says: those are copies of
-//! the tz database that have aged. Other names are looked up in this order: behind a prefix as in
-//! `/mozilla.org/20050126_1/Europe/London`, in the VTIMEZONE's X-LIC-LOCATION, among the names
-//! that Windows has, and by the offsets that the VTIMEZONE's observances give.
+//! A text that defines a zone means what it defines (RFC 5545 §3.2.19), and a name is looked up only
+//! beside it: as IANA's, behind a prefix as in `/mozilla.org/20050126_1/Europe/London`, as
+//! X-LIC-LOCATION, as a name of Windows. Without a definition the name alone counts, or the offset
+//! that it is. Which IANA zone is meant by a definition is found when all of its events are read.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
-use super::content::{Component, Property};
-use super::observances::{Likeness, Observances};
-use super::problem::{Done, Problem, Reason};
+use super::content::{Component, Property, plain_name};
+use super::observances::Definition;
+use super::problem::{Done, Problem, Problems, Reason};
+use super::timezone::{OwnZone, TimeZone};
+use super::twin::Defined;
 use super::value::{At, Time};
-use super::windows;
+use super::{DEFINITIONS_MAX, windows};
 use crate::Zone;
+use crate::epoch::SECONDS_PER_DAY;
+
+/// The longest name of a zone that is looked up.
+const NAME_BYTES_MAX: usize = 256;
 
 /// The zones that one VCALENDAR names.
 pub(super) struct Zones<'a> {
-    definitions: BTreeMap<&'a str, &'a Component>,
-    known: BTreeMap<String, Option<Zone>>,
+    definitions: BTreeMap<String, &'a Component>,
+    known: BTreeMap<String, Result<TimeZone, Reason>>,
+    /// The definitions that are used, by number.
+    pub(super) defined: Vec<Defined>,
+    /// The definitions that cannot be read, and the zones of their names: lines, names, and why.
+    unreadable: Vec<(usize, String, &'static str, Zone)>,
+    names: Names,
     /// Of times without a zone, and with one that is not known.
-    pub(super) floating: Zone,
-    /// The first year of any event, from which on offsets matter.
-    from_year: i32,
+    pub(super) floating: TimeZone,
+    /// The zone that was given, or X-WR-TIMEZONE if that is an IANA zone.
+    pub(super) stated: Zone,
 }
 
+/// All IANA names in lower case.
+struct Names(OnceLock<BTreeMap<String, Zone>>);
+
 impl<'a> Zones<'a> {
-    pub(super) fn new(calendar: &'a Component, floating: Zone) -> Self {
+    pub(super) fn new(
+        calendar: &'a Component,
+        given: Zone,
+        meant: &BTreeMap<String, Zone>,
+        problems: &mut Problems,
+    ) -> Self {
+        let meant = meant.iter();
+        let known = meant.map(|(name, zone)| (plain_name(name), Ok(TimeZone::Iana(*zone))));
         let definitions = calendar.components.iter();
         let definitions = definitions.filter(|component| component.name == "VTIMEZONE");
-        let named = definitions.filter_map(|zone| Some((zone.value("TZID")?, zone)));
+        let named = definitions.filter_map(|zone| Some((plain_name(zone.value("TZID")?), zone)));
         let mut zones = Self {
             definitions: named.collect(),
-            known: BTreeMap::new(),
-            floating,
-            from_year: first_year(calendar),
+            known: known.collect(),
+            defined: Vec::new(),
+            unreadable: Vec::new(),
+            names: Names(OnceLock::new()),
+            floating: TimeZone::Iana(given),
+            stated: given,
         };
-        let stated = calendar.value("X-WR-TIMEZONE").and_then(by_name);
-        zones.floating = stated.unwrap_or(floating);
+        if let Some(property) = calendar.first("X-WR-TIMEZONE") {
+            let name = plain_name(&property.value);
+            match zones.zone(&name) {
+                Ok(zone) => {
+                    zones.stated = zone.iana().unwrap_or(given);
+                    zones.floating = zone;
+                }
+                Err(_) if name.is_empty() => {}
+                Err(reason) => problems.push(|| {
+                    let done = Done::ReadIn(given);
+                    Problem::of_line(property.line, property.name, &property.value, reason, done)
+                }),
+            }
+        }
         zones
     }
 
-    /// One element of a property as a time in its zone. A zone that is not known is a problem,
-    /// once, and so is a value that is no time; a time without a zone is not: see
-    /// [`is_floating`](Self::is_floating).
+    /// One element of a property as a time in its zone; `None` if it is no time. An error gives the
+    /// time in the zone of times without one, and why its own is not known.
     pub(super) fn at(
         &mut self,
         property: &Property,
         text: &str,
-        problems: &mut Vec<Problem>,
-    ) -> Option<At> {
+    ) -> Option<Result<At, (At, Reason)>> {
         let mut time = Time::read(text)?;
-        if property.has("VALUE", "DATE")
+        // A midnight that is called a date is one.
+        if property.is_of("DATE")
             && let Time::Local(wall) | Time::Utc(wall) = time
+            && wall.seconds().rem_euclid(SECONDS_PER_DAY) == 0
         {
             time = Time::Date(wall.date());
         }
-        let zone = match (time, property.parameter("TZID")) {
-            (Time::Local(_), Some(tzid)) => self.zone(property, tzid, problems),
-            _ => self.floating,
-        };
-        Some(time.in_zone(zone))
+        Some(match (time, property.zone_name()) {
+            (Time::Local(_), Some(tzid)) => match self.zone(tzid) {
+                Ok(zone) => Ok(time.in_zone(&zone)),
+                Err(reason) => Err((time.in_zone(&self.floating), reason)),
+            },
+            _ => Ok(time.in_zone(&self.floating)),
+        })
+    }
+
+    /// Says which zones were taken by their names because their definitions cannot be read.
+    pub(super) fn report(&self, problems: &mut Problems) {
+        for (line, tzid, why, named) in &self.unreadable {
+            let (reason, done) = (Reason::BadDefinition { why }, Done::ReadIn(*named));
+            problems.push(|| Problem::of_line(*line, "TZID", tzid, reason, done));
+        }
     }
 
     /// Whether a property's first value is a time without a zone.
     pub(super) fn is_floating(property: &Property) -> bool {
         let first = property.value.split(',').next().unwrap_or_default();
-        let local = matches!(Time::read(first), Some(Time::Local(_)));
-        local
-            && property.parameter("TZID").is_none_or(str::is_empty)
-            && !property.has("VALUE", "DATE")
+        matches!(Time::read(first), Some(Time::Local(_))) && property.zone_name().is_none()
     }
 
-    fn zone(&mut self, property: &Property, tzid: &str, problems: &mut Vec<Problem>) -> Zone {
+    fn zone(&mut self, tzid: &str) -> Result<TimeZone, Reason> {
         if let Some(known) = self.known.get(tzid) {
-            return known.unwrap_or(self.floating);
+            return known.clone();
         }
-        let definition = self.definitions.get(tzid).copied();
-        let located = definition.and_then(|zone| zone.value("X-LIC-LOCATION"));
-        let mut found = by_name(tzid).or_else(|| located.and_then(by_name));
-        let problem = |reason, zone| Problem {
-            uid: None,
-            line: property.line,
-            property: "TZID".to_owned(),
-            value: tzid.to_owned(),
-            reason,
-            done: Done::ReadIn(zone),
+        let found = self.find(tzid);
+        self.known.insert(tzid.to_owned(), found.clone());
+        found
+    }
+
+    fn find(&mut self, tzid: &str) -> Result<TimeZone, Reason> {
+        let by_name = |name: &str| self.names.zone(name);
+        let zone = self.definitions.get(tzid).copied();
+        let located = || zone?.value("X-LIC-LOCATION").and_then(by_name);
+        let named = by_name(tzid).or_else(located);
+        let definition = match zone.map_or(Ok(None), Definition::read) {
+            Ok(Some(definition)) => self.define(tzid, line_of(zone), named, &definition),
+            Err(why) => Err(why),
+            // The name is all that there is.
+            Ok(None) => {
+                return match (named, offset_name(tzid)) {
+                    (Some(zone), _) => Ok(TimeZone::Iana(zone)),
+                    (None, Some(offset)) => self.constant(tzid, offset),
+                    (None, None) => Err(Reason::UnknownZone),
+                };
+            }
         };
-        if found.is_none() && !tzid.is_empty() {
-            let alike = definition.and_then(Observances::read);
-            let alike = alike.map(|observances| observances.nearest(self.from_year));
-            match alike {
-                Some(Likeness {
-                    zone, differing: 0, ..
-                }) => found = Some(zone),
-                // Clocks that differ on one instant in ten are another zone's.
-                Some(Likeness {
-                    zone,
-                    differing,
-                    compared,
-                }) if differing * 10 <= compared => {
-                    found = Some(zone);
-                    let reason = Reason::UnlikeZone {
-                        differing,
-                        compared,
-                    };
-                    problems.push(problem(reason, zone));
-                }
-                _ => problems.push(problem(Reason::UnknownZone, self.floating)),
+        match (definition, named) {
+            (Ok(zone), _) => Ok(zone),
+            // What cannot be read says nothing against the name.
+            (Err(why), Some(named)) => {
+                let unreadable = (line_of(zone), tzid.to_owned(), why, named);
+                self.unreadable.push(unreadable);
+                Ok(TimeZone::Iana(named))
+            }
+            (Err(why), None) => Err(Reason::BadDefinition { why }),
+        }
+    }
+
+    fn define(
+        &mut self,
+        tzid: &str,
+        line: usize,
+        named: Option<Zone>,
+        definition: &Definition,
+    ) -> Result<TimeZone, &'static str> {
+        if self.defined.len() >= DEFINITIONS_MAX {
+            return Err("there are too many others");
+        }
+        let letter = definition.to_the_letter()?;
+        // A part of the data of the zone that it is named after, as long as its author needed it to
+        // be, means that zone before and after too.
+        let part_of = named.filter(|named| definition.is_part_of(&letter, *named));
+        let table = part_of.map_or(&letter, |named| named.transitions()).clone();
+        let own = Arc::new(OwnZone::new(self.defined.len(), table));
+        self.defined
+            .push(Defined::new(tzid, line, named, letter, Arc::clone(&own)));
+        Ok(TimeZone::Own(own))
+    }
+
+    /// A zone of one offset: IANA has one for every whole hour.
+    fn constant(&mut self, tzid: &str, offset: i64) -> Result<TimeZone, Reason> {
+        let hours = offset / 3600;
+        let name = match hours {
+            0 => "UTC".to_owned(),
+            // Signs are those of POSIX: hours behind UTC are positive.
+            _ => format!("Etc/GMT{:+}", -hours),
+        };
+        match name.parse() {
+            Ok(zone) if offset % 3600 == 0 => Ok(TimeZone::Iana(zone)),
+            _ => self
+                .define(tzid, 0, None, &Definition::constant(offset))
+                .map_err(|why| Reason::BadDefinition { why }),
+        }
+    }
+
+    /// The zones in which a time without a zone of its own may be meant: the calendar's, then those
+    /// that it defines.
+    pub(super) fn likely(&mut self) -> Vec<TimeZone> {
+        const DEFINED: usize = 8;
+        let names: Vec<String> = self.definitions.keys().take(DEFINED).cloned().collect();
+        let defined: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.zone(name).ok())
+            .collect();
+        [self.floating.clone()].into_iter().chain(defined).collect()
+    }
+}
+
+impl Names {
+    /// The zone of a name that is IANA's, behind a prefix or not, or that Windows has.
+    fn zone(&self, name: &str) -> Option<Zone> {
+        if name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let names = self.0.get_or_init(|| {
+            let all = Zone::all().map(|zone| (zone.name().to_ascii_lowercase(), zone));
+            all.collect()
+        });
+        let lower = name.to_ascii_lowercase();
+        let mut rest = lower.trim_start_matches('/');
+        loop {
+            if let Some(zone) = names.get(rest) {
+                return Some(*zone);
+            }
+            match rest.split_once('/') {
+                Some((_, later)) => rest = later,
+                None => return windows::zone(name),
             }
         }
-        self.known.insert(tzid.to_owned(), found);
-        found.unwrap_or(self.floating)
     }
 }
 
-/// The zone of a name that is IANA's, behind a prefix or not, or that Windows has.
-fn by_name(name: &str) -> Option<Zone> {
-    let name = name.trim().trim_matches('"');
-    let mut rest = name.trim_start_matches('/');
-    loop {
-        if let Some(zone) = Zone::named(rest) {
-            return Some(zone);
-        }
-        match rest.split_once('/') {
-            Some((_, later)) => rest = later,
-            None => return windows::zone(name),
-        }
-    }
+fn line_of(zone: Option<&Component>) -> usize {
+    zone.map_or(0, |zone| zone.line)
 }
 
-/// The year of the earliest DTSTART of an event; the epoch's if there is none.
-fn first_year(calendar: &Component) -> i32 {
-    let events = calendar.components.iter();
-    let events = events.filter(|component| component.name == "VEVENT");
-    let years = events.filter_map(|event| event.value("DTSTART")?.get(..4)?.parse().ok());
-    years.min().unwrap_or(1970)
+/// The offset in seconds that a name is, like `UTC+01`, `GMT-0530`, `(GMT +01:00)` or `+02:00`.
+fn offset_name(name: &str) -> Option<i64> {
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let name: String = name.chars().filter(|c| !c.is_whitespace()).collect();
+    let name = name.replace('\u{2212}', "-");
+    let name = name
+        .trim_start_matches('(')
+        .trim_end_matches(')')
+        .to_ascii_uppercase();
+    let name = name
+        .strip_prefix("UTC")
+        .or_else(|| name.strip_prefix("GMT"))
+        .unwrap_or(&name);
+    let (sign, digits) = match name.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None if digits.len() > 2 => digits.split_at_checked(digits.len() - 2)?,
+        None => (digits, "00"),
+    };
+    let number = |text: &str, most: i64| {
+        let plain = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let number = plain.then(|| text.parse::<i64>().ok()).flatten()?;
+        (number <= most).then_some(number)
+    };
+    Some(sign * (number(hours, 15)? * 3600 + number(minutes, 59)? * 60))
 }
 
 #[cfg(test)]
@@ -143,6 +270,7 @@ mod tests {
 
     #[test]
     fn names_are_found_behind_prefixes_and_in_other_cases() {
+        let names = Names(OnceLock::new());
         for (name, zone) in [
             ("Europe/London", "Europe/London"),
             ("/mozilla.org/20050126_1/Europe/London", "Europe/London"),
@@ -154,20 +282,58 @@ mod tests {
                 "/softwarestudio.org/Olson_20011030_5/America/Chicago",
                 "America/Chicago",
             ),
-            ("\"america/new_york\"", "America/New_York"),
+            ("america/new_york", "America/New_York"),
             ("W. Europe Standard Time", "Europe/Berlin"),
+            ("(UTC-05:00) Eastern Time (US & Canada)", "America/New_York"),
+            (
+                "(GMT-05:00) Eastern Time (US and Canada)",
+                "America/New_York",
+            ),
+            (
+                "(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna",
+                "Europe/Berlin",
+            ),
             ("UTC", "UTC"),
         ] {
-            assert_eq!(by_name(name).map(Zone::name), Some(zone), "{name}");
+            assert_eq!(names.zone(name).map(Zone::name), Some(zone), "{name}");
         }
+        let long = format!("{}Europe/London", "a/".repeat(1000));
         for name in [
             "",
             "/",
             "London",
             "Customized Time Zone",
             "(UTC+01:00) Berlin",
+            &long,
         ] {
-            assert_eq!(by_name(name), None, "{name}");
+            assert_eq!(names.zone(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_an_offset() {
+        for (name, offset) in [
+            ("UTC+01", 3600),
+            ("UTC-06:00", -21_600),
+            ("(GMT +01:00)", 3600),
+            ("GMT+0530", 19_800),
+            ("+02:00", 7200),
+            ("utc\u{2212}3", -10_800),
+            ("UTC+00:00", 0),
+        ] {
+            assert_eq!(offset_name(name), Some(offset), "{name}");
+        }
+        for name in [
+            "UTC",
+            "",
+            "UTC+",
+            "UTC+1:2:3",
+            "UTC+25",
+            "UTC+01:75",
+            "(UTC+01:00) Berlin",
+            "GMT+x",
+        ] {
+            assert_eq!(offset_name(name), None, "{name}");
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use crate::LocalDateTime;
 use crate::epoch::SECONDS_PER_DAY;
 use crate::pause::midnight;
-use crate::{LocalDateTime, Zone};
+
+use super::timezone::TimeZone;
 
 /// A time as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +20,11 @@ pub(super) enum Time {
 }
 
 /// A time in its zone. A date is its midnight in UTC, so that days are days everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct At {
     pub(super) is_date: bool,
     pub(super) wall: LocalDateTime,
-    pub(super) zone: Zone,
+    pub(super) zone: TimeZone,
     pub(super) unix: i64,
 }
 
@@ -41,11 +43,18 @@ pub(super) enum Length {
 }
 
 impl Time {
-    /// Reads any of the three forms; a leap second is the second before it (RFC 5545 §3.3.12).
+    /// Reads any of the three forms; a leap second is the second before it (RFC 5545 §3.3.12). A
+    /// date with Z is that date: Google's birthdays have RDATEs like it.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let text = text.trim().to_ascii_uppercase();
-        if text.len() == 8 {
-            return date(&text).map(Self::Date);
+        let text = text.trim();
+        if text.len() > "20260301T180000Z".len() {
+            return None;
+        }
+        let text = text.to_ascii_uppercase();
+        if let (9, Some(day)) | (8, Some(day)) = (text.len(), text.get(..8))
+            && matches!(text.get(8..), Some("" | "Z"))
+        {
+            return date(day).map(Self::Date);
         }
         let (wall, is_utc) = match text.strip_suffix('Z') {
             Some(wall) => (wall, true),
@@ -64,11 +73,11 @@ impl Time {
     }
 
     /// The time in a zone, which only a local one is in.
-    pub(super) fn in_zone(self, zone: Zone) -> At {
+    pub(super) fn in_zone(self, zone: &TimeZone) -> At {
         match self {
             Self::Date(date) => At::date(date),
             Self::Local(wall) => At::wall(wall, zone),
-            Self::Utc(wall) => At::wall(wall, Zone::UTC),
+            Self::Utc(wall) => At::wall(wall, &TimeZone::UTC),
         }
     }
 }
@@ -85,25 +94,25 @@ impl At {
     pub(super) fn date(date: NaiveDate) -> Self {
         Self {
             is_date: true,
-            ..Self::wall(midnight(date), Zone::UTC)
+            ..Self::wall(midnight(date), &TimeZone::UTC)
         }
     }
 
-    pub(super) fn wall(wall: LocalDateTime, zone: Zone) -> Self {
+    pub(super) fn wall(wall: LocalDateTime, zone: &TimeZone) -> Self {
         Self {
             is_date: false,
             wall,
-            zone,
-            unix: zone.resolve(wall).0.timestamp(),
+            zone: zone.clone(),
+            unix: zone.resolve(wall).0,
         }
     }
 
     /// The wall time in a zone: as it is written if it was written in that zone, or as a date.
-    pub(super) fn wall_in(self, zone: Zone) -> LocalDateTime {
-        if self.zone == zone || self.is_date {
+    pub(super) fn wall_in(&self, zone: &TimeZone) -> LocalDateTime {
+        if self.zone == *zone || self.is_date {
             self.wall
         } else {
-            zone.local(instant(self.unix))
+            zone.local(self.unix)
         }
     }
 }
@@ -136,15 +145,15 @@ impl Length {
     }
 
     /// When what starts at an instant in a zone ends.
-    pub(super) fn end(self, unix: i64, zone: Zone) -> i64 {
+    pub(super) fn end(self, unix: i64, zone: &TimeZone) -> i64 {
         match self {
             Self::Exact(seconds) => unix + seconds,
             Self::Nominal { days: 0, seconds } => unix + seconds,
             Self::Nominal { days, seconds } => {
-                let wall = zone.local(instant(unix));
+                let wall = zone.local(unix);
                 let wall = wall.plus_seconds(days * SECONDS_PER_DAY);
                 let wall = wall.unwrap_or(LocalDateTime::MAX);
-                zone.resolve(wall).0.timestamp() + seconds
+                zone.resolve(wall).0 + seconds
             }
         }
     }

@@ -2,13 +2,24 @@
 //!
 //! Source: Unicode CLDR, `windowsZones.xml`, the territory 001 of each name: its most common zone.
 
+use super::display_names::DISPLAYED;
 use crate::Zone;
 
-/// The IANA zone of a Windows name like `Eastern Standard Time`, in whatever case.
+/// The IANA zone of a Windows name like `Eastern Standard Time`, in whatever case, or of what Windows
+/// shows for it, like `(UTC-05:00) Eastern Time (US & Canada)`.
 pub(super) fn zone(name: &str) -> Option<Zone> {
-    let found = WINDOWS
+    let known = WINDOWS
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name));
+    let found = known.or_else(|| {
+        let (offset, shown) = name.strip_prefix('(')?.split_once(')')?;
+        if !offset.starts_with("UTC") && !offset.starts_with("GMT") {
+            return None;
+        }
+        let shown = shown.trim().replace("(US and Canada)", "(US & Canada)");
+        let index = DISPLAYED.binary_search_by_key(&shown.as_str(), |(known, _)| known);
+        DISPLAYED.get(index.ok()?)
+    });
     found.and_then(|(_, zone)| zone.parse().ok())
 }
 
@@ -167,6 +178,13 @@ mod tests {
     fn every_zone_of_the_table_is_known() {
         for (name, iana) in WINDOWS {
             assert!(zone(name).is_some(), "{name}: {iana}");
+        }
+        assert!(DISPLAYED.is_sorted());
+        for (name, iana) in DISPLAYED {
+            assert!(
+                zone(&format!("(UTC+00:00) {name}")).is_some(),
+                "{name}: {iana}"
+            );
         }
         let eastern = zone("eastern standard time").map(Zone::name);
         assert_eq!(eastern, Some("America/New_York"));

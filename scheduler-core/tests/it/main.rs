@@ -15,6 +15,7 @@ mod ical_export;
 mod ical_files;
 mod ical_import;
 mod ical_round_trip;
+mod ical_set_laws;
 mod ical_sets;
 mod machines;
 mod naive;
