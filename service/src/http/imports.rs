@@ -1,13 +1,16 @@
 //! Bookings that come from another calendar.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use clinic::booking::{book_set, scope_from};
 use clinic::calendar_file::to_come;
 use clinic::{Subject, View};
-use scheduler_core::ical::{self, Series};
+use scheduler_core::ical::{self, Effect, PROBLEMS_MAX};
 use scheduler_core::intent::NewIntent;
-use scheduler_core::{ClientId, IntentId, RecurrenceSet, ServiceId, TherapistId};
+use scheduler_core::{ClientId, IntentId, RecurrenceSet, ServiceId, TherapistId, Zone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Written;
@@ -33,9 +36,14 @@ struct Import {
     therapist_id: Uuid,
     client_id: Uuid,
     service_id: Uuid,
-    /// The zone of times that name none.
+    /// The zone of times that name none, and of those whose zone is not known.
     #[schema(example = "Europe/London")]
     zone: String,
+    /// The IANA zones that some of the file's TZIDs mean, whatever the file defines: the answer to a
+    /// problem that proposes one.
+    #[serde(default)]
+    #[schema(example = json!({"Customized Time Zone": "America/New_York"}))]
+    zones: BTreeMap<String, String>,
     /// The file's text.
     ics: String,
 }
@@ -46,10 +54,24 @@ const BOOKINGS_MAX: usize = 200;
 /// What became of a file.
 #[derive(Debug, Serialize, ToSchema)]
 struct Imported {
+    /// What of the file is not as it says, in short.
+    summary: Summary,
     /// By event: each segment of each of its series.
     bookings: Vec<ImportedBooking>,
-    /// What of the file is not honoured as it stands.
+    /// What of the file is not honoured as it stands: first what may take place at another time than
+    /// the file says, then what is missing, then the rest. At most 1,000 are listed.
     problems: Vec<ImportProblem>,
+}
+
+/// How many events are not as the file says.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct Summary {
+    /// Events that would take place at another time than the file says, or may.
+    at_another_time: usize,
+    /// Events of which something is missing.
+    missing: usize,
+    /// Problems that are not listed.
+    unlisted: usize,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -74,6 +96,11 @@ struct ImportProblem {
     value: String,
     problem: String,
     done: String,
+    /// `other_time` if something may take place at another time than the file says, `missing` if
+    /// something does not take place or is not known, `none` if everything is as the file says.
+    effect: &'static str,
+    /// How many events of the file it touches.
+    events: usize,
 }
 
 impl From<&ical::Problem> for ImportProblem {
@@ -82,89 +109,142 @@ impl From<&ical::Problem> for ImportProblem {
             uid: problem.uid.clone(),
             line: problem.line,
             property: problem.property.clone(),
-            value: problem.value.chars().take(200).collect(),
+            value: problem.value.clone(),
             problem: problem.reason.to_string(),
             done: problem.done.to_string(),
+            effect: match problem.effect() {
+                Effect::OtherTime => "other_time",
+                Effect::Missing => "missing",
+                Effect::None => "none",
+            },
+            events: problem.events,
         }
     }
 }
 
 /// Make bookings of what is still to come in an iCalendar file, each for itself: one that is not free
-/// does not hold up the others. What the file says and a booking cannot have is told. A file that
+/// does not hold up the others. What the file says and a booking cannot have is a problem. A file that
 /// comes to more than 200 bookings is refused. With `dry_run`, each is tried as if it were the only
 /// one, so two of a file that are in each other's way both show what they would do.
 #[utoipa::path(post, path = "/imports", tag = "calendars", request_body = Import,
     responses((status = 200, body = Imported),
-        (status = 422, description = "invalid_calendar: the text has no structure, or a limit")))]
+        (status = 422, description = "invalid_calendar: the text is no calendar, or reaches a limit")))]
 async fn import(
     State(app): State<App>,
     command: Command<Import>,
 ) -> Result<Json<Imported>, Problem> {
-    let floating = zone(&command.body.zone)?;
-    let read = ical::parse(command.body.ics.as_bytes(), floating);
-    let read =
-        read.map_err(|error| Problem::unprocessable("invalid_calendar", "ics", error.to_string()))?;
+    let body = &command.body;
+    let given = zone(&body.zone)?;
+    let meant = body
+        .zones
+        .iter()
+        .map(|(name, iana)| Ok((name.clone(), zone(iana)?)));
+    let meant: BTreeMap<String, Zone> = meant.collect::<Result<_, Problem>>()?;
+    let (text, now) = (body.ics.clone(), app.clock.now());
+    // A file of the worst kind takes a second, which other requests must not wait for.
+    let read = tokio::task::spawn_blocking(move || read(&text, given, &meant, now));
+    let file = read.await.map_err(|_| Problem::internal())??;
     let mut imported = Imported {
+        summary: summary(&file.problems),
         bookings: Vec::new(),
-        problems: read.problems().iter().map(ImportProblem::from).collect(),
+        problems: file
+            .problems
+            .iter()
+            .take(PROBLEMS_MAX)
+            .map(ImportProblem::from)
+            .collect(),
     };
-    let now = app.clock.now();
-    let mut wanted = Vec::new();
-    for series in read.series().iter().filter(|series| !series.is_cancelled()) {
+    for wanted in &file.wanted {
+        imported.bookings.push(one(&app, &command, wanted).await);
+    }
+    Ok(Json(imported))
+}
+
+/// A file, read.
+struct File {
+    wanted: Vec<Wanted>,
+    /// In the order of what they do.
+    problems: Vec<ical::Problem>,
+}
+
+/// A booking to be made.
+struct Wanted {
+    uid: String,
+    segment: usize,
+    set: RecurrenceSet,
+}
+
+/// Reads a file, and makes sets of what is still to come in it.
+fn read(
+    text: &str,
+    given: Zone,
+    meant: &BTreeMap<String, Zone>,
+    now: DateTime<Utc>,
+) -> Result<File, Problem> {
+    let calendar = ical::parse_with(text.as_bytes(), given, meant);
+    let calendar = calendar
+        .map_err(|error| Problem::unprocessable("invalid_calendar", "ics", error.to_string()))?;
+    let mut file = File {
+        wanted: Vec::new(),
+        problems: calendar.problems().to_vec(),
+    };
+    for series in calendar
+        .series()
+        .iter()
+        .filter(|series| !series.is_cancelled())
+    {
         match series.to_sets() {
-            Err(problems) => {
-                let problems = problems.iter().map(ImportProblem::from);
-                imported.problems.extend(problems);
-            }
+            Err(problems) => file.problems.extend(problems),
             Ok(sets) => {
                 let sets = sets.into_iter().enumerate();
                 let coming = sets.filter(|(_, set)| set.first_from(now, |_| true).is_some());
-                wanted.extend(coming.map(|(segment, set)| (series, segment, set)));
+                file.wanted.extend(coming.map(|(segment, set)| Wanted {
+                    uid: series.uid().to_owned(),
+                    segment,
+                    set,
+                }));
             }
         }
-        if wanted.len() > BOOKINGS_MAX {
+        if file.wanted.len() > BOOKINGS_MAX {
             let detail = format!("at most {BOOKINGS_MAX} bookings are made of one file");
             let problem = Problem::unprocessable("invalid_calendar", "ics", detail);
             return Err(problem.with("limit", BOOKINGS_MAX));
         }
     }
-    for (series, segment, set) in &wanted {
-        let made = one(&app, &command, series, *segment, set).await;
-        imported.bookings.push(made);
+    file.problems.sort_by_key(ical::Problem::effect);
+    Ok(file)
+}
+
+fn summary(problems: &[ical::Problem]) -> Summary {
+    let events = |effect: Effect| {
+        let those = problems.iter().filter(|problem| problem.effect() == effect);
+        those.map(|problem| problem.events).sum()
+    };
+    Summary {
+        at_another_time: events(Effect::OtherTime),
+        missing: events(Effect::Missing),
+        unlisted: problems.len().saturating_sub(PROBLEMS_MAX),
     }
-    Ok(Json(imported))
 }
 
 /// Books one set.
-async fn one(
-    app: &App,
-    command: &Command<Import>,
-    series: &Series,
-    segment: usize,
-    set: &RecurrenceSet,
-) -> ImportedBooking {
-    let uid = series.uid().to_owned();
-    let (intent_id, problem, preview) = match book(app, command, &uid, segment, set).await {
+async fn one(app: &App, command: &Command<Import>, wanted: &Wanted) -> ImportedBooking {
+    let (intent_id, problem, preview) = match book(app, command, wanted).await {
         Ok(made) => (Some(made), None, None),
         Err(Instead::Problem(problem)) => (None, Some(problem.into_value()), None),
         Err(Instead::Preview(difference)) => (None, None, Some(difference)),
     };
     ImportedBooking {
-        uid,
-        segment,
+        uid: wanted.uid.clone(),
+        segment: wanted.segment,
         intent_id,
         problem,
         preview,
     }
 }
 
-async fn book(
-    app: &App,
-    command: &Command<Import>,
-    uid: &str,
-    segment: usize,
-    set: &RecurrenceSet,
-) -> Result<Uuid, Instead> {
+async fn book(app: &App, command: &Command<Import>, wanted: &Wanted) -> Result<Uuid, Instead> {
+    let Wanted { uid, segment, set } = wanted;
     let request = command.part(app, &format!("{uid}\n{segment}"));
     let (principal, now) = (command.caller.0, request.at);
     let body = &command.body;

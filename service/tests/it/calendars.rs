@@ -295,7 +295,7 @@ async fn a_file_from_another_calendar_becomes_what_is_still_to_come_of_it() {
             "/imports",
             &json!({
                 "therapist_id": parties.therapist, "client_id": parties.client,
-                "service_id": parties.service, "zone": "Europe/London", "ics": "BEGIN:VEVENT",
+                "service_id": parties.service, "zone": "Europe/London", "ics": "no calendar",
             }),
         )
         .await;
@@ -304,4 +304,91 @@ async fn a_file_from_another_calendar_becomes_what_is_still_to_come_of_it() {
     let wanted = booking(&parties, "2026-03-30T18:20:00", None);
     let answer = clinic.post_as(&clinic.admin, "/intents", &wanted).await;
     assert_eq!(answer.body["code"], "clash");
+}
+
+/// A zone that is like no other is not guessed: the nearest is proposed, and taken when somebody says so.
+#[tokio::test]
+async fn a_zone_that_is_not_known_is_asked_for() {
+    let clinic = Clinic::at(OPENED).await;
+    let parties = clinic.parties().await;
+    let ics = "BEGIN:VCALENDAR\r\nBEGIN:VTIMEZONE\r\nTZID:House\r\nBEGIN:STANDARD\r\n\
+        DTSTART:19700101T000000\r\nTZOFFSETFROM:+0010\r\nTZOFFSETTO:+0010\r\nEND:STANDARD\r\n\
+        END:VTIMEZONE\r\nBEGIN:VEVENT\r\nUID:weekly\r\nDTSTART;TZID=House:20260309T180000\r\n\
+        DURATION:PT50M\r\nRRULE:FREQ=WEEKLY\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nUID:once\r\n\
+        DTSTART;TZID=House:20260310T090000\r\nDURATION:PT50M\r\nEND:VEVENT\r\n\
+        BEGIN:VEVENT\r\nUID:lost\r\nDTSTART;TZID=Mars:20260311T090000\r\nDURATION:PT50M\r\n\
+        END:VEVENT\r\nEND:VCALENDAR\r\n";
+    let mut body = json!({
+        "therapist_id": parties.therapist, "client_id": parties.client,
+        "service_id": parties.service, "zone": "Europe/London", "ics": ics,
+    });
+    let asked = clinic.post("/imports", body.clone()).await;
+    let uids: Vec<&Value> = asked["bookings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["uid"])
+        .collect();
+    assert_eq!(uids, ["once", "lost"], "{asked}");
+    // Two events are in the zone, and one in none; the one without an end is not booked.
+    let summary = json!({ "at_another_time": 3, "missing": 1, "unlisted": 0 });
+    assert_eq!(asked["summary"], summary, "{asked}");
+    let problems = asked["problems"].as_array().unwrap();
+    assert_eq!(problems[0]["effect"], "other_time");
+    let said: Vec<&str> = problems
+        .iter()
+        .filter_map(|one| one["problem"].as_str())
+        .collect();
+    assert!(
+        said.iter().any(|said| said.contains("the nearest, ")),
+        "{asked}"
+    );
+    let once = asked["bookings"][0]["intent_id"].as_str().unwrap();
+    let starts = told(&clinic, &format!("/intents/{once}/occurrences")).await;
+    assert_eq!(starts, ["2026-03-10T08:50:00Z"]);
+
+    body["zones"] = json!({ "House": "Africa/Abidjan" });
+    let answered = clinic.post("/imports", body.clone()).await;
+    assert_eq!(answered["bookings"][0]["uid"], "weekly", "{answered}");
+    let weekly = answered["bookings"][0]["intent_id"].as_str().unwrap();
+    let starts = told(&clinic, &format!("/intents/{weekly}/occurrences")).await;
+    assert_eq!(starts[0], "2026-03-09T18:00:00Z");
+    body["zones"] = json!({ "House": "Mars/Olympus" });
+    let answer = clinic.post_as(&clinic.admin, "/imports", &body).await;
+    assert_eq!(answer.body["code"], "unknown_zone");
+}
+
+/// A small file that would take long is refused or read in no time, and holds up nobody.
+#[tokio::test]
+async fn a_hostile_file_is_read_in_proportion_to_its_size() {
+    let clinic = Clinic::at(OPENED).await;
+    let parties = clinic.parties().await;
+    let event = |lines: &str| format!("BEGIN:VEVENT\r\nUID:u\r\n{lines}END:VEVENT\r\n");
+    let range = |second: u8| {
+        event(
+            &format!(
+                "RECURRENCE-ID;RANGE=THISANDFUTURE:202603010000{second:02}Z\r\n\
+             DTSTART:202603010000{second:02}Z\r\nDURATION:PT10M\r\n"
+            )
+            .replace("20260301", "20260301T"),
+        )
+    };
+    let secondly = event("DTSTART:20260301T000000Z\r\nDURATION:PT30M\r\nRRULE:FREQ=SECONDLY\r\n");
+    let faults = event(&format!(
+        "DTSTART:20260301T000000Z\r\n{}",
+        "EXDATE:x\r\n".repeat(2200)
+    ))
+    .replace("UID:u", &format!("UID:{}", "Z".repeat(900_000)));
+    for events in [format!("{secondly}{}{}", range(5), range(6)), faults] {
+        let ics = format!("BEGIN:VCALENDAR\r\n{events}END:VCALENDAR\r\n");
+        let body = json!({
+            "therapist_id": parties.therapist, "client_id": parties.client,
+            "service_id": parties.service, "zone": "Europe/London", "ics": ics,
+        });
+        let answer = clinic
+            .post_as(&clinic.admin, "/imports?dry_run=true", &body)
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert!(answer.body.to_string().len() < 1_000_000);
+    }
 }
