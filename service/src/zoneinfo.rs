@@ -34,7 +34,7 @@ const RELEASE_BYTES_MAX: usize = 32;
 /// What begins a zone's file.
 const MAGIC: &[u8] = b"TZif";
 /// What has the form of a zone and is none, or counts leap seconds.
-const NOT_ZONES: [&str; 5] = ["posix", "right", "posixrules", "localtime", "Factory"];
+const NOT_ZONES: [&str; 4] = ["posix", "right", "posixrules", "localtime"];
 
 /// Which zone data is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
