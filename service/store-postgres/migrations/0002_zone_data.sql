@@ -1,6 +1,8 @@
 -- A session's wall time, which stays when a zone's law changes. Rows from before this migration have
 -- none: it follows from recurrence-id, instant and the release that the row names.
 ALTER TABLE session ADD COLUMN starts_local TIMESTAMP(0);
+-- A process of the version before, which still runs, would make sessions that nobody resolves again.
+ALTER TABLE session ADD CONSTRAINT session_wall_time CHECK (starts_local IS NOT NULL) NOT VALID;
 
 -- The zone data that plans this database, one row for each change: the last one counts.
 CREATE TABLE zone_data (

@@ -1,6 +1,9 @@
 -- A session's wall time, which stays when a zone's law changes. Rows from before this migration have
 -- none: it follows from recurrence-id, instant and the release that the row names.
 ALTER TABLE session ADD COLUMN starts_local INTEGER;
+-- A process of the version before, which still runs, would make sessions that nobody resolves again.
+CREATE TRIGGER session_wall_time BEFORE INSERT ON session WHEN NEW.starts_local IS NULL
+BEGIN SELECT RAISE(ABORT, 'session_wall_time'); END;
 
 -- The zone data that plans this database, one row for each change: the last one counts.
 CREATE TABLE zone_data (
