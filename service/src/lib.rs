@@ -108,7 +108,7 @@ impl App {
         };
         let mut written = self.store.write(&request, scope, decide).await;
         if let Err(StoreError::OtherZoneData { .. }) = written {
-            // The next one knows better, if another process has recorded data that agrees with ours.
+            // The next write succeeds if the recorded data agrees with this process's.
             let _looked = self.zones.look(&*self.store, request.at).await;
         }
         if let Some(sender) = sender {

@@ -293,7 +293,7 @@ async fn app(
     let mut app = App::new(store, clock.clock());
     // If the database does not answer in time, the first write or tick asks again.
     if let Err(error) = app.zones.join(&*app.store, app.clock.now()).await {
-        tracing::warn!(%error, "cannot tell yet which zone data plans the database");
+        tracing::warn!(%error, "the zone data that plans the database cannot be read yet");
     }
     if let Some(folder) = &mailbox.mailbox {
         let mailbox = Mailbox::open(folder);

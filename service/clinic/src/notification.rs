@@ -185,7 +185,7 @@ impl Notification {
         let same_time = self.slot_version == session.slot_version;
         match self.kind {
             NotificationKind::Rescheduled => session.state.is_live() && same_time,
-            // What happened stays true, whatever becomes of a session.
+            // It reports the past: later changes of a session do not make it false.
             NotificationKind::ClocksChanged { .. } => true,
             NotificationKind::Cancelled => matches!(session.state, SessionState::Cancelled { .. }),
             NotificationKind::Scheduled

@@ -105,20 +105,18 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Whether a decision about it turns wall times into instants, or asks whether they are free.
+    /// Whether a decision about it computes instants from wall times, or checks whether a time is free.
     #[must_use]
     pub fn plans(&self) -> bool {
         match self {
-            Self::Booking { .. }
-            | Self::Occurrence { .. }
-            | Self::Series { .. }
-            | Self::Subscription { .. }
-            | Self::Month { .. } => true,
+            Self::Booking { .. } | Self::Occurrence { .. } | Self::Series { .. } => true,
             Self::New { .. }
             | Self::Registration { .. }
             | Self::Person { .. }
             | Self::Plan { .. }
             | Self::Account { .. }
+            | Self::Subscription { .. }
+            | Self::Month { .. }
             | Self::Message(_) => false,
         }
     }
@@ -171,8 +169,8 @@ impl Job {
         Self::Dispatch,
     ];
 
-    /// Whether it makes sessions, or tells somebody when they are: then it waits until everything agrees
-    /// with the zone data.
+    /// Whether it makes sessions, or writes messages with their times. Such a job waits until all sessions
+    /// to come agree with the zone data.
     #[must_use]
     pub fn plans(self) -> bool {
         match self {

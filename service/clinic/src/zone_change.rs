@@ -1,4 +1,4 @@
-//! What happens to sessions and intents when the law of a zone changes: wall times stay, instants move.
+//! Decisions after a change of a zone's law: wall times stay, instants move.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
 /// The most sessions that one message lists. A therapist has that many in a horizon, hardly more.
 pub const MOVES_LISTED_MAX: usize = 200;
 
-/// The part of the calendar that a session's move needs: where it is, and where it comes to.
+/// Returns the part of the calendar that a session's move needs, around its old and its new time.
 ///
 /// # Errors
 /// [`Refusal::Invalid`] at the ends of the calendar.
@@ -42,9 +42,9 @@ pub fn reach(session: &Session) -> Result<Window, Refusal> {
 /// Resolves a session again that other zone data has computed. Its credit stays held, and its
 /// reminders follow. If its new time is taken, it becomes a case, and its credit is free.
 ///
-/// Its time is taken if another session keeps it, or moves to it and has the lower id, so that of two
-/// one yields, whichever comes first. A session that will move away is waited for: nothing is decided
-/// yet, unless `last` says that nobody moves any more.
+/// Its time is taken if another session keeps it, or moves to it and has the lower id, so the outcome does
+/// not depend on the order. If another session has the time now and will leave it, nothing is decided yet,
+/// unless `last` says that no session can move any more.
 ///
 /// # Errors
 /// [`Refusal`] if the stored state does not hold together.
@@ -111,7 +111,7 @@ fn overlap(one: Time, other: Time) -> bool {
     one.0 < other.1 && other.0 < one.1
 }
 
-/// Whether the zone data can matter to an intent: something of it is still to come.
+/// Whether a change of the zone data can concern an intent: it has an occurrence to come.
 #[must_use]
 pub fn concerns(intent: &Intent, now: DateTime<Utc>) -> bool {
     let from = now - LAW_CHANGE_MAX;
@@ -119,8 +119,8 @@ pub fn concerns(intent: &Intent, now: DateTime<Utc>) -> bool {
     intent.next_due_at.is_some() || to_come.is_some()
 }
 
-/// Computes again when the planner looks at an intent next, and lets it look again at occurrences that
-/// have moved to before what it has planned.
+/// Computes again when the planner looks at an intent next, and sets `done_through` back to occurrences
+/// that have moved to before it.
 ///
 /// # Errors
 /// [`Refusal`] if the stored state does not hold together.
@@ -154,9 +154,9 @@ pub fn plan_intent_again(view: &View, now: DateTime<Utc>) -> Decision {
     }))
 }
 
-/// One message for each person that a change of the zone data concerns, with all their sessions. A
-/// session that was moved by several generations before anybody was told has its first time and its
-/// last; one that is back where it was is left out.
+/// Returns one message for each person with moved sessions. A session that several generations moved before
+/// any message was written has its first and its last time; a session that is back at its first time is
+/// skipped.
 #[must_use]
 pub fn messages(moves: &[ZoneMove], generation: u64, now: DateTime<Utc>) -> Vec<Notification> {
     let mut sessions = BTreeMap::new();
@@ -212,7 +212,7 @@ fn listed(moved: &ZoneMove) -> Moved {
     }
 }
 
-/// Writes a message about a change of the zone data, once for its recipient and generation.
+/// Commits a message about a change of the zone data. The store keeps one for each recipient and generation.
 ///
 /// # Errors
 /// None.

@@ -1,4 +1,4 @@
-//! Which zone data plans a database, and who may say so.
+//! Which zone data plans a database, and which process may change that.
 //!
 //! Processes with different zone data on one database would make sessions of one series at different
 //! instants. So the database records the data that plans it, as generations; each planning write

@@ -1,9 +1,9 @@
-//! What a change of the zone data asks for: sessions to come are resolved again, series are planned
-//! again, and people are told, each once.
+//! The work after a change of the zone data: sessions to come are resolved again, series are planned
+//! again, and each person gets one message.
 //!
-//! Nothing is planned meanwhile ([`Zones::ready`](crate::zones::Zones::ready)). There is no place to go
-//! on from: what has been done is as it should be and is not done again, so a worker that is killed, and
-//! any number of them, end in the same state.
+//! Nothing is planned meanwhile ([`Zones::ready`](crate::zones::Zones::ready)). No cursor is kept: a session
+//! that has moved agrees with the data and does not move again. So a killed worker starts anew, and any
+//! number of workers end in the same state.
 
 use std::collections::BTreeSet;
 
@@ -19,19 +19,18 @@ use tracing::{error, info};
 use super::Report;
 use crate::{App, zones};
 
-/// How often the sessions are gone through. Each time one at least leaves the place of another, so a
-/// therapist's full week takes no more.
+/// The most passes over the sessions. In each pass at least one session leaves the time of another one, so
+/// a therapist's full week takes fewer.
 const PASSES_MAX: u32 = 500;
 
-/// Looks which zone data plans the database. If it is this process's and not everything agrees with it
-/// yet, it is made to.
+/// Reads which zone data plans the database. If it is this process's and not settled yet, settles it.
 pub(super) async fn drain(app: &App) -> Report {
     let mut report = Report::default();
     let now = app.clock.now();
     let state = match app.zones.look(app.store.as_ref(), now).await {
         Ok(state) => state,
         Err(error) => {
-            error!(%error, "cannot tell which zone data plans the database");
+            error!(%error, "the zone data that plans the database cannot be read");
             report.failed += 1;
             return report;
         }
@@ -56,7 +55,7 @@ pub(super) async fn drain(app: &App) -> Report {
         }
         Ok(None) => {}
         Err(error) => {
-            error!(%error, "not everything agrees with the zone data yet: it goes on at the next tick");
+            error!(%error, "not everything agrees with the zone data yet: the next tick continues");
             report.failed += 1;
         }
     }
@@ -74,7 +73,8 @@ struct Change<'a> {
     now: DateTime<Utc>,
 }
 
-/// What it came to, once everything agrees; `None` if it was stopped, or somebody else settled it.
+/// Makes everything to come agree with a generation. `None` if this process is to stop, or another worker
+/// has settled it.
 async fn settle(
     app: &App,
     generation: u64,
@@ -92,7 +92,7 @@ async fn settle(
         outcome.sessions += change.sessions(clinic, report).await?;
         outcome.series += change.series(clinic, zones.as_ref(), report).await?;
     }
-    // Who is told now is told of everything.
+    // A message is written once, so it must not be written before all moves are.
     if app.stop.is_requested() {
         return Ok(None);
     }
@@ -113,7 +113,7 @@ async fn settle(
     Ok(settled.then_some(outcome))
 }
 
-/// What these generations have moved of a clinic, the first first.
+/// Returns the moves of these generations in a clinic, the earliest generation first.
 pub(crate) async fn moves(
     app: &App,
     clinic: ClinicId,
@@ -135,8 +135,9 @@ pub(crate) async fn moves(
 }
 
 impl Change<'_> {
-    /// Resolves the sessions to come until each is where its wall time is, and tells how many there are.
-    /// One may wait for another to leave its place; where none can go first, they become cases.
+    /// Resolves the sessions to come until each one has the instant of its wall time, and returns how many
+    /// there are. A session may wait for another one to leave its time. If none can move first, they become
+    /// cases.
     async fn sessions(&self, clinic: ClinicId, report: &mut Report) -> Result<u64, StoreError> {
         let mut last = false;
         for _ in 0..PASSES_MAX {
@@ -172,7 +173,7 @@ impl Change<'_> {
         Err(StoreError::Busy)
     }
 
-    /// Resolves a session, and tells whether it could be done.
+    /// Resolves a session, and returns whether it could move.
     async fn session(
         &self,
         clinic: ClinicId,
@@ -201,7 +202,7 @@ impl Change<'_> {
                 Ok(true)
             }
             Ok(_) => Ok(false),
-            // Another write came in its way: the next pass sees it.
+            // A concurrent write has taken the time: the next pass sees it.
             Err(StoreError::Constraint { .. }) if !last => Ok(false),
             Err(error) => {
                 error!(session = %session.id, %error, "not resolved again");
@@ -210,7 +211,7 @@ impl Change<'_> {
         }
     }
 
-    /// Plans the series again whose zone has changed, and tells how many there are.
+    /// Plans the series again whose zone has changed, and returns how many there are.
     async fn series(
         &self,
         clinic: ClinicId,
@@ -249,7 +250,7 @@ impl Change<'_> {
         }
     }
 
-    /// Tells each person once, and how many there are.
+    /// Writes one message for each person, and returns how many there are.
     async fn tell(&self, clinic: ClinicId, moves: &[ZoneMove]) -> Result<u64, StoreError> {
         let mut told = 0;
         for message in messages(moves, self.planned.generation, self.now) {

@@ -335,8 +335,7 @@ async fn wall_times_stay_and_instants_move_on_postgres() {
     wall_times_stay_and_instants_move(Backend::Postgres).await;
 }
 
-/// Lets nothing be added to a table while so many of its rows are of this kind, so that the change
-/// stands still there.
+/// Refuses more rows in a table once so many meet a condition, so that the change stops there.
 async fn stop_at(database: &mut Database, table: &str, condition: &str, rows: i64) {
     let there = format!("(SELECT count(*) FROM {table} WHERE {condition}) >= {rows}");
     let sql = match database {

@@ -378,7 +378,7 @@ async fn what_another_tz_database_computed_is_reported() {
         report["shifted"][0]["would_start_at"],
         "2026-03-09T18:00:00Z"
     );
-    // One that was stored before wall times were: moved by hand, as far as anybody can tell.
+    // A row from before wall times were stored counts as moved by hand.
     if let Database::Postgres(_) = database {
         let sql = "ALTER TABLE session DROP CONSTRAINT session_wall_time";
         database.execute(sql).await.unwrap();

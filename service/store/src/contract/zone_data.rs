@@ -122,7 +122,7 @@ pub async fn only_the_last_zone_data_plans(store: Arc<dyn Store>) {
     refused(claim(Job::Materialize, Some(1)).await.map(|_| ()), 2, 1);
     refused(claim(Job::Materialize, Some(2)).await.map(|_| ()), 2, 2);
     assert_eq!(clinic.dump().await, before);
-    // What computes no wall time goes on.
+    // Writes and jobs that compute no wall time are not refused.
     assert!(matches!(
         write(103, None).await,
         Ok(Written::Committed { .. })
