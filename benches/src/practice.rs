@@ -98,6 +98,7 @@ impl Practice {
             },
         };
         practice.app.senders.attend(true);
+        standing::worker::agree(&practice.app).await;
         let new = NewService {
             id: service(),
             name: "session".to_owned(),

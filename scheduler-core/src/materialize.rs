@@ -16,6 +16,10 @@ use crate::{LocalDateTime, Window};
 /// The longest stretch that is planned at once, so that years of outage are caught up in steps.
 const SPAN_MAX: TimeDelta = TimeDelta::days(366);
 
+/// The furthest that a change of a zone's law moves an instant: across the date line, from the
+/// smallest offset to the largest.
+pub const LAW_CHANGE_MAX: TimeDelta = TimeDelta::hours(26);
+
 /// What the planner found to do for one intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -72,6 +76,25 @@ pub fn plan_window(
             && !known.contains(&occurrence.recurrence_id)
     });
     Ok(due)
+}
+
+/// Looks for occurrences that are to come, have no session, and start before `done_through`: a change
+/// of the zone data has moved them there. `None` if there are none, which is so under unchanged data.
+///
+/// # Errors
+/// [`SetError`] if the interval is beyond what a set can compute.
+pub fn plan_again(
+    intent: &Intent,
+    known: &BTreeSet<LocalDateTime>,
+    now: DateTime<Utc>,
+) -> Result<Option<Event>, SetError> {
+    let from = now.max(intent.done_through - LAW_CHANGE_MAX);
+    let Ok(window) = Window::new(from, intent.done_through) else {
+        return Ok(None);
+    };
+    let passed_over = plan_window(&intent.set, known, window)?;
+    let first = passed_over.iter().map(|occurrence| occurrence.start).min();
+    Ok(first.map(|from| Event::PlannedAgain { from }))
 }
 
 /// When the planner has to look at an intent next, and not an instant earlier: a horizon before the

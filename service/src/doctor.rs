@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clinic::credit::hold_of;
 use clinic::scope::Job;
+use clinic::zone_data::{Verdict, is_newer, judge};
 use clinic::{ClinicId, Message, MessageState};
 use ledger_core::HoldId;
 use scheduler_core::SessionId;
 use scheduler_core::session::{Session, SessionState};
+use scheduler_core::zone::ZoneData;
 use store::{PAGE_MAX, Page, Store, StoreError, Which, Whose};
 use uuid::Uuid;
 
-use crate::ledger;
+use crate::{ledger, zoneinfo, zones};
 
 /// How far the database's clock may be from this machine's.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
@@ -53,7 +55,11 @@ impl fmt::Display for Finding {
 
 /// Looks at everything. `now` is this machine's time. What cannot be read is a finding too.
 pub async fn examine(store: &dyn Store, now: DateTime<Utc>) -> Vec<Finding> {
-    let mut findings = vec![read("clock", skew(store, now).await)];
+    let mut findings = vec![
+        read("clock", skew(store, now).await),
+        newest(),
+        read("zone data", planned(store, now).await),
+    ];
     for job in Job::ALL {
         findings.push(read(job.name(), backlog(store, job, now).await));
     }
@@ -97,6 +103,70 @@ async fn skew(store: &dyn Store, now: DateTime<Utc>) -> Result<Finding, StoreErr
     let seen = format!("the database is {} ms ahead", ahead.num_milliseconds());
     let to_do = "Set the clocks of both machines by NTP: leases and reminders go by this one's.";
     Ok(finding("clock", seen, ahead.abs() > SKEW_MAX, to_do))
+}
+
+/// Whether this program computes with the newest release at hand.
+fn newest() -> Finding {
+    let (ours, source) = (&zones::edition().release, zoneinfo::source());
+    let (place, release) = zoneinfo::newest();
+    let compiled = ZoneData::compiled();
+    let newer = [release.as_str(), compiled.release()];
+    let newer = newer.into_iter().find(|release| is_newer(release, ours));
+    let seen = match newer {
+        None => format!("{ours}, {source}"),
+        Some(newer) => format!("{ours}, {source}; {newer} is at hand ({place})"),
+    };
+    let to_do =
+        "Start without --zoneinfo, which takes the newest: the law of some zone has changed.";
+    finding("tz release", seen, newer.is_some(), to_do)
+}
+
+/// Which zone data plans the database, and whether everything agrees with it.
+async fn planned(store: &dyn Store, now: DateTime<Utc>) -> Result<Finding, StoreError> {
+    let ours = zones::edition();
+    let Some(last) = store.zone_data(None).await? else {
+        let seen = format!("none has planned the database yet; {} will", ours.release);
+        return Ok(finding("zone data", seen, false, ""));
+    };
+    let release = &last.edition.release;
+    let since = last.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let seen = format!("{release} plans the database since {since}");
+    let verdict = judge(Some(&last.edition), ours);
+    let stuck = last.settled.is_none() && now - last.since > LAG_MAX;
+    let (seen, wrong, to_do) = match verdict {
+        Verdict::Refuses => (
+            format!(
+                "{seen}; this program has {} and refuses to plan",
+                ours.release
+            ),
+            true,
+            "Give all processes the same zone data: update the older ones, or stop the others and run \
+             `standing zones adopt` with the data that is to plan.",
+        ),
+        Verdict::TakesOver => (
+            format!(
+                "{seen}; this program has {} and takes over when it starts",
+                ours.release
+            ),
+            false,
+            "",
+        ),
+        Verdict::Plans => (
+            match last.settled {
+                None => {
+                    format!("{seen}; not everything agrees with it yet, and nothing is planned")
+                }
+                Some((_, outcome)) => format!(
+                    "{seen}; {} sessions moved, {} of them cases, {} people told",
+                    outcome.moved, outcome.cases, outcome.messages
+                ),
+            },
+            stuck,
+            "Is a worker running (`standing serve` or `standing worker`)? Its log names the sessions that \
+             cannot be moved.",
+        ),
+    };
+    Ok(finding("zone data", seen, wrong, to_do))
 }
 
 async fn backlog(store: &dyn Store, job: Job, now: DateTime<Utc>) -> Result<Finding, StoreError> {

@@ -17,6 +17,8 @@ pub mod stop;
 pub mod vault;
 pub mod web;
 pub mod worker;
+pub mod zoneinfo;
+pub mod zones;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -30,6 +32,7 @@ use crate::stop::Stop;
 use crate::vault::Vault;
 use crate::worker::senders::Senders;
 use crate::worker::sink::{self, Sink};
+use crate::zones::Zones;
 
 /// What every handler and job works with.
 #[derive(Clone)]
@@ -44,6 +47,8 @@ pub struct App {
     pub sink: Arc<dyn Sink>,
     /// Who sends what was just written.
     pub senders: Arc<Senders>,
+    /// Whether this process may plan the database.
+    pub zones: Arc<Zones>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the service is to stop.
@@ -63,6 +68,7 @@ impl App {
             vault: Arc::new(Vault::closed()),
             sink: Arc::new(sink::Log),
             senders: Arc::default(),
+            zones: Arc::default(),
             metrics: Arc::default(),
             stop: Stop::never(),
             demo: None,
@@ -79,9 +85,14 @@ impl App {
         scope: Scope,
         decide: Decide<'_>,
     ) -> Result<Written, StoreError> {
-        let by = match request.actor {
-            clinic::Actor::Principal(_) | clinic::Actor::Console => "command",
-            clinic::Actor::Tick => "dispatch",
+        let by = match (request.actor, &scope) {
+            (clinic::Actor::Principal(_) | clinic::Actor::Console, _) => "command",
+            (clinic::Actor::Tick, Scope::Message(_)) => "dispatch",
+            (clinic::Actor::Tick, _) => "zone_data",
+        };
+        let zone_data = match scope.plans() {
+            true => Some(self.zones.generation(&*self.store, request.at).await?),
+            false => None,
         };
         let (more, at) = (AtomicI64::new(0), request.at);
         let decide = Box::new(|view: &View| {
@@ -92,9 +103,14 @@ impl App {
         let sender = self.senders.free(self.clock.now());
         let request = Request {
             lease_until: sender.as_ref().map(|sender| sender.lease_until),
+            zone_data,
             ..request.clone()
         };
         let mut written = self.store.write(&request, scope, decide).await;
+        if let Err(StoreError::OtherZoneData { .. }) = written {
+            // The next write succeeds if the recorded data agrees with this process's.
+            let _looked = self.zones.look(&*self.store, request.at).await;
+        }
         if let Some(sender) = sender {
             worker::send_written(self, sender, request.clinic, &mut written);
         }

@@ -5,7 +5,7 @@ mod commands;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,23 +13,25 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clinic::{ClinicId, Role};
+use scheduler_core::zone::ZoneData;
 use scheduler_core::{ClientId, TherapistId};
 use standing::clock::Clock;
 use standing::database::Database;
 use standing::vault::Vault;
 use standing::worker::sink::Mailbox;
-use standing::{App, demo, doctor, random, serve, worker};
+use standing::{App, demo, doctor, random, serve, worker, zoneinfo};
 use store::Token;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 use commands::keys::KeysCommand;
 use commands::ledger::LedgerCommand;
+use commands::zones::ZonesCommand;
 use commands::{DatabaseArgs, KeysArgs, instant};
 
 /// Standing appointments: one row of intent, sessions just in time, credits on a ledger.
 #[derive(Debug, Parser)]
-#[command(name = "standing", version, about, max_term_width = 100)]
+#[command(name = "standing", version = version(), about, max_term_width = 100)]
 struct Cli {
     /// What is logged to standard error: a level, or a tracing filter like `standing=debug`.
     #[arg(long, env = "STANDING_LOG", default_value = "info", global = true)]
@@ -43,8 +45,32 @@ struct Cli {
         global = true
     )]
     log_format: LogFormat,
+    /// The zone data to compute with: a directory of TZif files, `compiled`, or `system`. If not given,
+    /// the newer of the compiled and the system's release.
+    #[arg(
+        long,
+        env = "STANDING_ZONEINFO",
+        value_name = "DIR|compiled|system",
+        global = true
+    )]
+    zoneinfo: Option<zoneinfo::Choice>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The version, with the zone data that is used without an option.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let (source, release) = zoneinfo::newest();
+        let compiled = ZoneData::compiled();
+        let compiled = compiled.release();
+        let package = env!("CARGO_PKG_VERSION");
+        match source {
+            zoneinfo::Source::Compiled => format!("{package} (zone data: compiled {compiled})"),
+            other => format!("{package} (zone data: {release} of {other}; compiled {compiled})"),
+        }
+    });
+    &VERSION
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -72,6 +98,9 @@ enum Command {
     /// Verify the ledger, and keep what it will be verified against.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Say which zone data plans the database.
+    #[command(subcommand)]
+    Zones(ZonesCommand),
     /// Make a token, which is shown once. Only its hash is kept.
     Token(TokenArgs),
     /// Start a clinic with people and bookings in a temporary database, and look at it.
@@ -216,6 +245,8 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     start_log(&cli)?;
+    // Before the first zone is used, which any row may name.
+    zoneinfo::install(cli.zoneinfo.as_ref()).context("--zoneinfo names no usable zone data")?;
     let runtime = tokio::runtime::Runtime::new().context("no threads to work with")?;
     let outcome = runtime.block_on(run(cli));
     runtime.shutdown_timeout(LAST_GRACE);
@@ -231,6 +262,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => run_doctor(args).await,
         Command::Keys(command) => commands::keys::run(command).await,
         Command::Ledger(command) => commands::ledger::run(command).await,
+        Command::Zones(command) => commands::zones::run(command).await,
         Command::Token(args) => run_token(args).await,
         Command::Demo(args) => {
             demo::run(args.listen, args.interval.every(), args.clock.clock()).await
@@ -259,6 +291,10 @@ async fn app(
 ) -> anyhow::Result<App> {
     let store = database.open().await?;
     let mut app = App::new(store, clock.clock());
+    // If the database does not answer in time, the first write or tick asks again.
+    if let Err(error) = app.zones.join(&*app.store, app.clock.now()).await {
+        tracing::warn!(%error, "the zone data that plans the database cannot be read yet");
+    }
     if let Some(folder) = &mailbox.mailbox {
         let mailbox = Mailbox::open(folder);
         app.sink = Arc::new(mailbox.with_context(|| format!("no mailbox in {folder:?}"))?);
@@ -310,9 +346,17 @@ async fn run_tick(args: TickArgs) -> anyhow::Result<()> {
     let report = worker::tick(&app).await;
     app.store.close().await;
     let (done, failed) = (report.done, report.failed);
+    let plans = app.zones.state().ours;
     writeln!(std::io::stdout(), "{at}: {done} done, {failed} failed")?;
     if failed > 0 {
         bail!("{failed} rows failed and will be tried again; the log says why");
+    }
+    if !plans {
+        bail!(
+            "no sessions were made: other zone data than this program's {} plans the database; see \
+             `standing doctor`",
+            ZoneData::installed().release()
+        );
     }
     Ok(())
 }

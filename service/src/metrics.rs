@@ -5,13 +5,18 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use chrono::{DateTime, Utc};
 use clinic::scope::Job;
+use clinic::zone_data::MoveOutcome;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use store::{Backlog, StoreError, Written};
+
+use crate::zoneinfo;
+use crate::zones::{self, State};
 
 /// One process's counters. They are handed around, not global, so every test has its own.
 #[derive(Debug)]
@@ -29,6 +34,15 @@ pub struct Metrics {
     rows_eager: Family<By, Counter>,
     answered: Family<Answered, Counter>,
     answer: Family<Answered, Histogram, Seconds>,
+    zone_data_agrees: Gauge,
+    zone_data_settled: Gauge,
+    zone_moves: Family<Came, Counter>,
+    zone_messages: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Came {
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,8 +97,13 @@ impl Metrics {
             rows_eager: Family::default(),
             answered: Family::default(),
             answer: Family::new_with_constructor(Seconds),
+            zone_data_agrees: Gauge::default(),
+            zone_data_settled: Gauge::default(),
+            zone_moves: Family::default(),
+            zone_messages: Counter::default(),
         };
         metrics.register();
+        metrics.register_zone_data();
         for job in Job::ALL {
             let of = OfJob { job: job.name() };
             metrics.due.get_or_create(&of).set(0);
@@ -158,6 +177,61 @@ impl Metrics {
             Unit::Seconds,
             self.answer.clone(),
         );
+    }
+
+    fn register_zone_data(&mut self) {
+        let Self { registry, .. } = self;
+        let edition = zones::edition();
+        registry.register(
+            "zone_data",
+            "The tz database that this process computes with",
+            Info::new([
+                ("release", edition.release.clone()),
+                ("source", zoneinfo::source().name().to_owned()),
+                ("fingerprint", edition.fingerprint.to_string()),
+            ]),
+        );
+        registry.register(
+            "zone_data_agrees",
+            "Whether this process's zone data plans the database: 0 makes it refuse to plan",
+            self.zone_data_agrees.clone(),
+        );
+        registry.register(
+            "zone_data_settled",
+            "Whether everything to come agrees with the zone data that plans the database",
+            self.zone_data_settled.clone(),
+        );
+        registry.register(
+            "zone_moves",
+            "Sessions moved because the law of their zone has changed",
+            self.zone_moves.clone(),
+        );
+        registry.register(
+            "zone_messages",
+            "People told that the law of a zone has changed",
+            self.zone_messages.clone(),
+        );
+        for outcome in [MoveOutcome::Moved, MoveOutcome::Case, MoveOutcome::Silent] {
+            let outcome = outcome.name();
+            self.zone_moves.get_or_create(&Came { outcome }).inc_by(0);
+        }
+    }
+
+    /// Which zone data plans the database, as this process sees it.
+    pub fn zone_data(&self, state: State) {
+        self.zone_data_agrees.set(state.ours.into());
+        self.zone_data_settled.set(state.settled.into());
+    }
+
+    /// A session was moved.
+    pub fn zone_move(&self, outcome: MoveOutcome) {
+        let outcome = outcome.name();
+        self.zone_moves.get_or_create(&Came { outcome }).inc();
+    }
+
+    /// A person was told.
+    pub fn zone_message(&self) {
+        self.zone_messages.inc();
     }
 
     /// All of it in the text format of OpenMetrics.

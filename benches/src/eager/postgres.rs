@@ -37,11 +37,11 @@ VALUES ('00000000-0000-8000-8000-000000000001', $1::uuid, $1::uuid, 'active', $2
     insert: &[
         "
 INSERT INTO session (clinic_id, id, intent_id, recurrence_id, therapist_id, client_id, service_id,
-    starts_at, ends_at, zone, tzdb, state, state_detail, slot_version, hold_generation, next_due_at,
-    version)
+    starts_local, starts_at, ends_at, zone, tzdb, state, state_detail, slot_version,
+    hold_generation, next_due_at, version)
 SELECT intent.clinic_id, date.session, intent.id, date.at, intent.therapist_id, intent.client_id,
-    intent.service_id, to_timestamp(date.start / 1000000), to_timestamp(date.until / 1000000),
-    intent.zone, '2025b', 'scheduled', '{\"state\": \"scheduled\"}', 0, 1,
+    intent.service_id, date.at, to_timestamp(date.start / 1000000),
+    to_timestamp(date.until / 1000000), intent.zone, '2025b', 'scheduled', '{\"state\": \"scheduled\"}', 0, 1,
     CASE $2 WHEN 'worked' THEN to_timestamp(date.start / 1000000) - interval '1 day' END, 1
 FROM jsonb_to_recordset($1::jsonb)
     AS date (intent UUID, session UUID, at TIMESTAMP, start BIGINT, until BIGINT)

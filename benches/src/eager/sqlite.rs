@@ -37,10 +37,11 @@ VALUES (x'00000000000080008000000000000001', unhex($1), unhex($1), 'active', unh
     insert: &[
         "
 INSERT INTO session (clinic_id, id, intent_id, recurrence_id, therapist_id, client_id, service_id,
-    starts_at, ends_at, zone, tzdb, state, state_detail, slot_version, hold_generation, next_due_at,
-    version)
+    starts_local, starts_at, ends_at, zone, tzdb, state, state_detail, slot_version,
+    hold_generation, next_due_at, version)
 SELECT intent.clinic_id, unhex(value ->> 'session'), intent.id, value ->> 'at',
-    intent.therapist_id, intent.client_id, intent.service_id, value ->> 'start', value ->> 'until',
+    intent.therapist_id, intent.client_id, intent.service_id, value ->> 'at',
+    value ->> 'start', value ->> 'until',
     intent.zone, '2025b', 'scheduled', '{\"state\": \"scheduled\"}', 0, 1,
     CASE $2 WHEN 'worked' THEN (value ->> 'start') - 86400000000 END, 1
 FROM json_each($1)

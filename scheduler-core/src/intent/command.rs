@@ -1,8 +1,9 @@
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::state::{Intent, IntentState};
 use crate::rule::Rule;
+use crate::session::Session;
 use crate::{
     ClientId, GapPolicy, IntentId, LocalDateTime, Pause, RecurrenceSet, ServiceId, SessionId,
     TherapistId, Zone,
@@ -195,6 +196,29 @@ pub struct Taken {
     pub was: (DateTime<Utc>, DateTime<Utc>),
     /// The same after it.
     pub is: (DateTime<Utc>, DateTime<Utc>),
+    /// The wall times of both starts: they mean the same when a zone's law has changed since. Splits
+    /// from before wall times were kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<(LocalDateTime, LocalDateTime)>,
+}
+
+impl Taken {
+    /// Whether the session starts at the wall time that the split gave it, and lasts as long.
+    pub(super) fn is_unmoved(&self, session: &Session) -> bool {
+        let length = session.ends_at - session.starts_at;
+        match self.local {
+            Some((_, is)) => (is, self.is.1 - self.is.0) == (session.starts_local, length),
+            None => self.is == (session.starts_at, session.ends_at),
+        }
+    }
+
+    /// The wall time at which it started before the split, in the zone that it had then, and its
+    /// length.
+    pub(super) fn was_in(&self, zone: Zone) -> (LocalDateTime, TimeDelta) {
+        let (start, end) = self.was;
+        let local = self.local.map_or_else(|| zone.local(start), |(was, _)| was);
+        (local, end - start)
+    }
 }
 
 /// What happened to an intent.
@@ -258,6 +282,11 @@ pub enum Event {
     },
     /// The change that made it was undone.
     Withdrawn,
+    /// A change of the zone data moved unplanned occurrences to before `done_through`: what starts
+    /// from this instant on is planned again.
+    PlannedAgain {
+        from: DateTime<Utc>,
+    },
     /// Everything that starts before `through` has become sessions.
     Materialized {
         through: DateTime<Utc>,

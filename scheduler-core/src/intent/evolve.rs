@@ -44,6 +44,10 @@ pub fn evolve(mut intent: Intent, event: &Event) -> Intent {
             }
             return intent;
         }
+        Event::PlannedAgain { from } => {
+            intent.done_through = intent.done_through.min(*from);
+            return intent;
+        }
         Event::Skipped { recurrence_id } => {
             let deviations = intent.set.deviations_mut();
             deviations.overrides.remove(recurrence_id);

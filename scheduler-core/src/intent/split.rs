@@ -281,6 +281,7 @@ impl Cut<'_> {
                 recurrence_id: session.recurrence_id,
                 was: (session.starts_at, session.ends_at),
                 is: (to.starts_at, to.ends_at),
+                local: Some((session.starts_local, to.starts_local)),
             })
         };
         changes.iter().filter_map(taken).collect()
@@ -357,38 +358,38 @@ pub(super) fn rebound(
     let overrides = &target.set.deviations().overrides;
     let by_hand = overrides.get(&recurrence_id);
     let by_hand = by_hand.filter(|_| target.taken.is_some() && session.slot_version == 0);
-    let (starts_at, ends_at) = match (taken, by_hand) {
-        (Some(taken), _) => taken.was,
+    let zone = target.set.zone();
+    let (starts_local, length) = match (taken, by_hand) {
+        (Some(taken), _) => taken.was_in(zone),
         (None, Some(changed)) => {
-            let start = changed
-                .start
-                .map(|start| target.set.zone().resolve(start).0);
-            let starts_at = start.unwrap_or(regular);
             let minutes = changed.minutes.unwrap_or(target.set.minutes());
-            (
-                starts_at,
-                starts_at + TimeDelta::minutes(i64::from(minutes)),
-            )
+            let length = TimeDelta::minutes(i64::from(minutes));
+            (changed.start.unwrap_or(recurrence_id), length)
         }
         (None, None) => {
-            let stays = moved && !target.regular;
-            let starts_at = if stays { session.starts_at } else { regular };
-            let ends_at = if usual || target.regular {
-                target.set.end_of(starts_at)
-            } else {
-                starts_at + length
+            let starts_local = match moved && !target.regular {
+                true if zone == session.zone => session.starts_local,
+                true => zone.local(session.starts_at),
+                false => recurrence_id,
             };
-            (starts_at, ends_at)
+            let length = if usual || target.regular {
+                TimeDelta::minutes(i64::from(target.set.minutes()))
+            } else {
+                length
+            };
+            (starts_local, length)
         }
     };
+    let (starts_at, _) = zone.resolve(starts_local);
     let binding = Binding {
         intent: target.id,
         recurrence_id,
         therapist: target.therapist,
         service: target.service,
-        zone: target.set.zone(),
+        zone,
+        starts_local,
         starts_at,
-        ends_at,
+        ends_at: starts_at + length,
     };
     let moved = if taken.is_some() || by_hand.is_some() {
         starts_at != regular

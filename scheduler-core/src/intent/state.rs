@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::IntentError;
+use crate::materialize::LAW_CHANGE_MAX;
 use crate::{ClientId, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId};
 
 /// A standing booking: who, what, and the set of all its occurrences.
@@ -64,13 +65,14 @@ impl IntentState {
 
 impl Intent {
     /// The lowest recurrence-id whose session the planner has to know. Nothing that starts before
-    /// `done_through` is planned, and no wall time is further than 48 hours from its place in the
-    /// order of instants. Overrides need no exception: they leave the set when their occurrence
+    /// `done_through` is planned, no wall time is further than 48 hours from its place in the order of
+    /// instants, and a change of the zone data moves it by [`LAW_CHANGE_MAX`] at most. Overrides need no exception: they leave the set when their occurrence
     /// becomes a session.
     #[must_use]
     pub fn sessions_known_from(&self) -> LocalDateTime {
         let local = self.set.zone().local(self.done_through);
-        local.plus_seconds(-48 * 3600).unwrap_or(LocalDateTime::MIN)
+        let back = 48 * 3600 + LAW_CHANGE_MAX.num_seconds();
+        local.plus_seconds(-back).unwrap_or(LocalDateTime::MIN)
     }
 
     /// Checks that it is as the caller last saw it.

@@ -146,7 +146,10 @@ fn without_last<'a>(own: &[&'a Record]) -> Result<Past<'a>, IntentError> {
     let changes = |record: &Record| {
         !matches!(
             record.event,
-            Event::Materialized { .. } | Event::Created(_) | Event::Withdrawn
+            Event::Materialized { .. }
+                | Event::PlannedAgain { .. }
+                | Event::Created(_)
+                | Event::Withdrawn
         )
     };
     let last_change = |kept: &[&Record]| kept.iter().rposition(|record| changes(record));
@@ -200,6 +203,7 @@ fn reach(event: &Event, before: &Intent) -> (LocalDateTime, Option<LocalDateTime
         Event::Created(_)
         | Event::Undone { .. }
         | Event::Withdrawn
+        | Event::PlannedAgain { .. }
         | Event::Materialized { .. } => (LocalDateTime::MAX, None),
     }
 }
@@ -268,8 +272,12 @@ fn refuse_begun_sessions(
 /// A segment as it is, if nobody has changed it.
 fn unchanged(records: &[Record], id: IntentId) -> Option<Intent> {
     let own = records.iter().filter(|record| record.intent == id);
-    let known =
-        |record: &&Record| matches!(record.event, Event::Created(_) | Event::Materialized { .. });
+    let known = |record: &&Record| {
+        matches!(
+            record.event,
+            Event::Created(_) | Event::Materialized { .. } | Event::PlannedAgain { .. }
+        )
+    };
     if !own.clone().all(|record| known(&record)) {
         return None;
     }
@@ -314,9 +322,7 @@ impl Back<'_> {
         let mut changes = Vec::new();
         for session in there {
             let mut taken = self.taken.iter();
-            if taken.any(|taken| {
-                taken.session == session.id && taken.is != (session.starts_at, session.ends_at)
-            }) {
+            if taken.any(|taken| taken.session == session.id && !taken.is_unmoved(session)) {
                 return Err(overtaken(session.recurrence_id));
             }
             for change in rebound(session, &opened.set, &map, &target, now) {

@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::state::{CaseReason, Party};
@@ -18,6 +18,8 @@ pub struct Binding {
     pub service: ServiceId,
     /// The zone of the recurrence-id.
     pub zone: Zone,
+    /// The wall time of its start in the zone.
+    pub starts_local: LocalDateTime,
     /// The first instant.
     pub starts_at: DateTime<Utc>,
     /// The first instant after it.
@@ -36,10 +38,15 @@ pub enum Command {
     },
     /// Give it another time.
     Reschedule {
-        /// The new first instant.
-        starts_at: DateTime<Utc>,
-        /// The new first instant after it.
-        ends_at: DateTime<Utc>,
+        /// The new wall time in the session's zone.
+        starts_local: LocalDateTime,
+        /// How long it lasts.
+        length: TimeDelta,
+    },
+    /// Compute its instants again from its wall time, after the zone data has changed.
+    Resolve {
+        /// Whether the time that it then takes belongs to another session.
+        taken: bool,
     },
     /// Call it off.
     Cancel {
@@ -79,8 +86,18 @@ pub enum Event {
     },
     Rescheduled {
         from: DateTime<Utc>,
+        starts_local: LocalDateTime,
         starts_at: DateTime<Utc>,
         ends_at: DateTime<Utc>,
+    },
+    Resolved {
+        from: DateTime<Utc>,
+        starts_at: DateTime<Utc>,
+        ends_at: DateTime<Utc>,
+        /// The release that says so.
+        tzdb: String,
+        /// Whether it needs a person's decision, because its time is taken.
+        taken: bool,
     },
     Cancelled {
         by: Party,
@@ -107,6 +124,7 @@ impl Command {
             Self::Fund => "fund",
             Self::OpenCase { .. } => "open a case for",
             Self::Reschedule { .. } => "reschedule",
+            Self::Resolve { .. } => "resolve",
             Self::Cancel { .. } => "cancel",
             Self::CallOff { .. } => "call off",
             Self::Reopen => "reopen",

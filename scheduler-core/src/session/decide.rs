@@ -1,9 +1,9 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::command::{Binding, Command, Event};
 use super::state::{Party, Session, SessionState};
-use crate::Idempotent;
-use crate::zone::END_OF_ZONE_DATA;
+use crate::zone::{END_OF_ZONE_DATA, ZoneData};
+use crate::{Idempotent, LocalDateTime};
 
 /// Why a command on a session is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,8 +75,17 @@ pub fn decide(
         }
         (Unfunded, Command::Fund) => Event::Funded,
         (Unfunded, Command::OpenCase { reason }) => Event::CaseOpened { reason: *reason },
-        (Scheduled | Unfunded, Command::Reschedule { starts_at, ends_at }) => {
-            return reschedule(session, *starts_at, *ends_at, now);
+        (
+            Scheduled | Unfunded,
+            Command::Reschedule {
+                starts_local,
+                length,
+            },
+        ) => {
+            return reschedule(session, *starts_local, *length, now);
+        }
+        (Scheduled | Unfunded | Case { .. } | Cancelled { .. }, Command::Resolve { taken }) => {
+            return resolve(session, *taken, now);
         }
         (Scheduled | Unfunded | Case { .. }, Command::Cancel { by, late }) => {
             if started && *by == Party::Client {
@@ -125,14 +134,19 @@ pub fn decide(
 
 fn reschedule(
     session: &Session,
-    starts_at: DateTime<Utc>,
-    ends_at: DateTime<Utc>,
+    starts_local: LocalDateTime,
+    length: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Idempotent<Event>, SessionError> {
+    let (starts_at, _) = session.zone.resolve(starts_local);
+    let ends_at = starts_at + length;
     if (session.starts_at, session.ends_at) == (starts_at, ends_at) {
         return Ok(Idempotent::AlreadyApplied);
     }
-    let command = Command::Reschedule { starts_at, ends_at };
+    let command = Command::Reschedule {
+        starts_local,
+        length,
+    };
     if session.starts_at <= now {
         return Err(already_started(session, &command, now));
     }
@@ -144,8 +158,35 @@ fn reschedule(
     }
     Ok(Idempotent::Applied(Event::Rescheduled {
         from: session.starts_at,
+        starts_local,
         starts_at,
         ends_at,
+    }))
+}
+
+/// You might expect that a session whose new start has passed is refused. It is not: its wall time is
+/// what therapist and client have in their calendars, and by the new law they meet then.
+fn resolve(
+    session: &Session,
+    taken: bool,
+    now: DateTime<Utc>,
+) -> Result<Idempotent<Event>, SessionError> {
+    let (starts_at, ends_at) = session.resolved();
+    if starts_at == session.starts_at {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    if session.starts_at <= now {
+        return Err(already_started(session, &Command::Resolve { taken }, now));
+    }
+    if ends_at > END_OF_ZONE_DATA {
+        return Err(SessionError::BeyondZoneData { starts_at });
+    }
+    Ok(Idempotent::Applied(Event::Resolved {
+        from: session.starts_at,
+        starts_at,
+        ends_at,
+        tzdb: ZoneData::installed().release().to_owned(),
+        taken: taken && session.state.is_live(),
     }))
 }
 

@@ -1,5 +1,5 @@
 use super::command::Event;
-use super::state::{Session, SessionState};
+use super::state::{CaseReason, Session, SessionState};
 use crate::zone::ZoneData;
 
 /// The session after an event.
@@ -11,7 +11,7 @@ pub fn evolve(session: Session, event: &Event) -> Session {
         version,
         ..session.clone()
     };
-    match *event {
+    match event.clone() {
         Event::Funded => with_state(SessionState::Scheduled),
         Event::CaseOpened { reason } => with_state(SessionState::Case { reason }),
         Event::Cancelled { by, late } => with_state(SessionState::Cancelled {
@@ -41,6 +41,7 @@ pub fn evolve(session: Session, event: &Event) -> Session {
                 therapist: to.therapist,
                 service: to.service,
                 zone: to.zone,
+                starts_local: to.starts_local,
                 starts_at: to.starts_at,
                 ends_at: to.ends_at,
                 tzdb: ZoneData::installed().release().to_owned(),
@@ -52,10 +53,36 @@ pub fn evolve(session: Session, event: &Event) -> Session {
         Event::Completed => with_state(SessionState::Completed),
         Event::NoShow => with_state(SessionState::NoShow),
         Event::Rescheduled {
-            starts_at, ends_at, ..
-        } => Session {
+            starts_local,
             starts_at,
             ends_at,
+            ..
+        } => Session {
+            starts_local,
+            starts_at,
+            ends_at,
+            tzdb: ZoneData::installed().release().to_owned(),
+            slot_version: session.slot_version + 1,
+            version,
+            ..session
+        },
+        Event::Resolved {
+            starts_at,
+            ends_at,
+            tzdb,
+            taken,
+            ..
+        } => Session {
+            state: if taken {
+                SessionState::Case {
+                    reason: CaseReason::Overlap,
+                }
+            } else {
+                session.state
+            },
+            starts_at,
+            ends_at,
+            tzdb,
             slot_version: session.slot_version + 1,
             version,
             ..session

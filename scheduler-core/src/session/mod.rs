@@ -11,6 +11,8 @@
 //!              |
 //!              +--> unfunded   (reopened, if it was called off with its intent's occurrences)
 //! ```
+//! When the zone data changes, what is still to come is resolved again: its wall time stays, and a
+//! live session whose time is then taken becomes a case.
 //! A split of the intent rebinds what is still to come to another segment, whatever its state.
 //! `completed`, `no_show`, `cancelled` and `missed` are finished.
 
@@ -22,4 +24,4 @@ mod state;
 pub use command::{Binding, Command, Event};
 pub use decide::{SessionError, decide};
 pub use evolve::evolve;
-pub use state::{CaseReason, Party, Session, SessionState};
+pub use state::{CaseReason, Party, Session, SessionState, wall_time_of};

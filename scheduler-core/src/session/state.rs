@@ -1,8 +1,8 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, LocalResult, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::command::Binding;
-use crate::zone::ZoneData;
 use crate::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
 
 /// An occurrence that was made real. Its row alone is the truth of its time and state.
@@ -20,13 +20,15 @@ pub struct Session {
     pub client: ClientId,
     /// What it is.
     pub service: ServiceId,
+    /// The wall time of its start in its zone. It stays when the zone's law changes.
+    pub starts_local: LocalDateTime,
     /// The first instant.
     pub starts_at: DateTime<Utc>,
     /// The first instant after it.
     pub ends_at: DateTime<Utc>,
     /// The zone of its recurrence-id.
     pub zone: Zone,
-    /// The version of the tz database that its instants were computed with.
+    /// The release of the tz database that its instants were last computed with.
     pub tzdb: String,
     /// What became of it.
     pub state: SessionState,
@@ -76,7 +78,7 @@ pub enum SessionState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseReason {
-    /// Its time was taken when it was to be made.
+    /// Its time was taken when it was to be made, or when a change of its zone's law moved it.
     Overlap,
     /// No credit came in time.
     Unfunded,
@@ -104,26 +106,32 @@ impl Session {
             therapist: self.therapist,
             service: self.service,
             zone: self.zone,
+            starts_local: self.starts_local,
             starts_at: self.starts_at,
             ends_at: self.ends_at,
         }
     }
 
-    /// When it would start by this version of the tz database, if that is another instant than an
-    /// earlier version gave it. A session that was ever given another time has its instant by that.
+    /// Returns its first instant, and the first after it, by the installed zone data.
     #[must_use]
-    pub fn shifted_by_tzdb(&self) -> Option<DateTime<Utc>> {
-        let by_rule = self.zone.resolve(self.recurrence_id).0;
-        let other = self.tzdb != ZoneData::installed().release()
-            && self.slot_version == 0
-            && by_rule != self.starts_at;
-        other.then_some(by_rule)
+    pub fn resolved(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        let (starts_at, _) = self.zone.resolve(self.starts_local);
+        (starts_at, starts_at + (self.ends_at - self.starts_at))
+    }
+
+    /// Returns when it would start by the installed zone data, if it is still to come and other data
+    /// gave it another instant.
+    #[must_use]
+    pub fn shifted(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let (starts_at, _) = self.resolved();
+        let to_come = self.starts_at > now && !self.state.is_final();
+        (to_come && starts_at != self.starts_at).then_some(starts_at)
     }
 
     /// Whether it starts at another instant than its recurrence-id means.
     #[must_use]
     pub fn is_moved(&self) -> bool {
-        self.zone.resolve(self.recurrence_id).0 != self.starts_at
+        self.zone.resolve(self.recurrence_id).0 != self.resolved().0
     }
 }
 
@@ -153,5 +161,38 @@ impl SessionState {
             Self::Cancelled { .. } => "cancelled",
             Self::Missed => "missed",
         }
+    }
+}
+
+/// Returns the wall time of a session that was stored without it.
+///
+/// It is the recurrence-id if that meant `starts_at` by the data that `tzdb` names, else what the
+/// zone's clocks showed then. All sessions without a stored wall time were computed with 2025b, the
+/// release of `chrono-tz`; another release is taken for the installed one.
+#[must_use]
+pub fn wall_time_of(
+    zone: Zone,
+    recurrence_id: LocalDateTime,
+    starts_at: DateTime<Utc>,
+    tzdb: &str,
+) -> LocalDateTime {
+    let known = Tz::try_from(zone).ok();
+    let Some(then) = known.filter(|_| tzdb == chrono_tz::IANA_TZDB_VERSION) else {
+        let regular = zone.resolve(recurrence_id).0 == starts_at;
+        return if regular {
+            recurrence_id
+        } else {
+            zone.local(starts_at)
+        };
+    };
+    let shown = starts_at.with_timezone(&then).naive_local();
+    // A skipped time was resolved with the offset from before the gap.
+    let skipped = then.from_local_datetime(&recurrence_id.naive()) == LocalResult::None;
+    let before = then.offset_from_utc_datetime(&(starts_at.naive_utc() - TimeDelta::days(1)));
+    let by_gap = recurrence_id.naive() - before.fix();
+    let regular = shown == recurrence_id.naive() || skipped && by_gap == starts_at.naive_utc();
+    match LocalDateTime::try_from(shown) {
+        Ok(local) if !regular => local,
+        _ => recurrence_id,
     }
 }

@@ -196,17 +196,23 @@ impl ZoneData {
         let mut text = Vec::new();
         for (name, contents) in &self.zones {
             text.extend_from_slice(name.as_bytes());
-            let table = Transitions::read(contents);
-            for span in table
-                .iter()
-                .flat_map(Transitions::spans)
-                .filter(|span| span.to > 0)
-            {
-                text.extend_from_slice(&span.from.max(0).to_be_bytes());
-                text.extend_from_slice(&span.shift.to_be_bytes());
-            }
+            clocks(contents, &mut text);
         }
         Uuid::new_v5(&Uuid::NAMESPACE_OID, &text)
+    }
+
+    /// The same for each zone by itself, by name: which zones two releases disagree about.
+    #[must_use]
+    pub fn fingerprints(&self) -> BTreeMap<String, u64> {
+        let fingerprint = |contents: &Contents| {
+            let mut text = Vec::new();
+            clocks(contents, &mut text);
+            Uuid::new_v5(&Uuid::NAMESPACE_OID, &text).as_u64_pair().0
+        };
+        let zones = self.zones.iter();
+        zones
+            .map(|(name, contents)| (name.to_string(), fingerprint(contents)))
+            .collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -224,6 +230,16 @@ impl ZoneData {
             .zones
             .binary_search_by(|(known, _)| (*known != UTC, &**known).cmp(&(name != UTC, name)));
         found.ok().and_then(|index| u16::try_from(index).ok())
+    }
+}
+
+/// What contents say of a zone's clocks from 1970 on.
+fn clocks(contents: &[u8], text: &mut Vec<u8>) {
+    let table = Transitions::read(contents);
+    let spans = table.iter().flat_map(Transitions::spans);
+    for span in spans.filter(|span| span.to > 0) {
+        text.extend_from_slice(&span.from.max(0).to_be_bytes());
+        text.extend_from_slice(&span.shift.to_be_bytes());
     }
 }
 

@@ -36,6 +36,10 @@ fn sessions(intent: &Intent, window: Window, every: usize, moved: i64) -> Vec<Se
         therapist: intent.therapist,
         client: intent.client,
         service: intent.service,
+        starts_local: intent
+            .set
+            .zone()
+            .local(at.start + TimeDelta::minutes(moved)),
         starts_at: at.start + TimeDelta::minutes(moved),
         ends_at: at.end + TimeDelta::minutes(moved),
         zone: intent.set.zone(),

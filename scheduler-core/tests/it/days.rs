@@ -284,6 +284,7 @@ pub(crate) fn session(intent: &Intent, at: &Occurrence, moved: i64, live: bool) 
         therapist: intent.therapist,
         client: intent.client,
         service: intent.service,
+        starts_local: intent.set.zone().local(at.start + moved),
         starts_at: at.start + moved,
         ends_at: at.end + moved,
         zone: intent.set.zone(),

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::intent::{self, Intent, IntentError, NewIntent};
 use scheduler_core::session::{
     CaseReason, Command, Event, Party, Session, SessionError, SessionState, decide, evolve,
+    wall_time_of,
 };
 use scheduler_core::{
     ClientId, Idempotent, IntentId, RecurrenceSet, ServiceId, SessionId, TherapistId,
@@ -42,6 +43,7 @@ fn session(state: SessionState) -> Session {
         therapist: TherapistId(Uuid::from_u128(2)),
         client: ClientId(Uuid::from_u128(3)),
         service: ServiceId(Uuid::from_u128(4)),
+        starts_local: recurrence_id,
         starts_at: at("2026-03-02T18:00:00Z"),
         ends_at: at("2026-03-02T18:50:00Z"),
         zone: "UTC".parse().unwrap(),
@@ -61,8 +63,8 @@ fn commands() -> Vec<Command> {
             reason: CaseReason::Overlap,
         },
         Command::Reschedule {
-            starts_at: at("2026-03-03T18:00:00Z"),
-            ends_at: at("2026-03-03T18:50:00Z"),
+            starts_local: "2026-03-03T18:00:00".parse().unwrap(),
+            length: TimeDelta::minutes(50),
         },
         Command::Cancel {
             by: Party::Clinic,
@@ -125,8 +127,8 @@ fn before_it_starts_it_can_be_moved_and_not_settled() {
     assert_eq!((moved.slot_version, moved.hold_generation), (1, 1));
     assert_eq!(moved.id, scheduled.id);
     let back = Command::Reschedule {
-        starts_at: now - TimeDelta::hours(1),
-        ends_at: now,
+        starts_local: "2026-03-02T16:59:59".parse().unwrap(),
+        length: TimeDelta::hours(1),
     };
     assert!(matches!(
         decide(&scheduled, &back, now),
@@ -148,6 +150,100 @@ fn once_it_has_started_a_client_cannot_call_it_off_and_the_clinic_can() {
         late: true,
     };
     assert_eq!(cancel(Party::Clinic), Ok(Idempotent::Applied(event)));
+}
+
+/// A session as other zone data had computed it: `hours` away from what its wall time means now.
+fn by_other_law(state: SessionState, hours: i64) -> Session {
+    let mut session = session(state);
+    session.starts_at += TimeDelta::hours(hours);
+    session.ends_at += TimeDelta::hours(hours);
+    session
+}
+
+#[test]
+fn a_session_to_come_is_resolved_again_once_and_keeps_wall_time_and_hold() {
+    let now = at("2026-03-01T08:00:00Z");
+    for state in STATES {
+        for taken in [false, true] {
+            let stale = by_other_law(state, -1);
+            let command = Command::Resolve { taken };
+            let Ok(Idempotent::Applied(event)) = decide(&stale, &command, now) else {
+                assert!(state.is_final(), "{state:?}");
+                continue;
+            };
+            let after = evolve(stale.clone(), &event);
+            assert_eq!(after.starts_at, at("2026-03-02T18:00:00Z"));
+            assert_eq!(after.ends_at, at("2026-03-02T18:50:00Z"));
+            assert_eq!(after.starts_local, stale.starts_local);
+            assert_eq!(after.hold_generation, stale.hold_generation);
+            let expected = match taken && state.is_live() {
+                true => SessionState::Case {
+                    reason: CaseReason::Overlap,
+                },
+                false => state,
+            };
+            assert_eq!(after.state, expected);
+            // By the same data it is what it is.
+            assert_eq!(after.shifted(now), None);
+            assert_eq!(
+                decide(&after, &command, now),
+                Ok(Idempotent::AlreadyApplied)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_session_that_has_begun_is_not_resolved_again() {
+    let stale = by_other_law(SessionState::Scheduled, -1);
+    let begun = decide(&stale, &Command::Resolve { taken: false }, stale.starts_at);
+    assert!(matches!(begun, Err(SessionError::AlreadyStarted { .. })));
+    assert_eq!(stale.shifted(stale.starts_at), None);
+    // One that begins in the past by the new law had not begun by the old one.
+    let later = by_other_law(SessionState::Scheduled, 1);
+    let half_past = at("2026-03-02T18:30:00Z");
+    let moved = decide(&later, &Command::Resolve { taken: false }, half_past);
+    assert!(matches!(moved, Ok(Idempotent::Applied(_))));
+}
+
+/// A wall time that was not stored is found again, by the data that the session was made with.
+#[test]
+fn a_wall_time_is_found_by_the_release_that_computed_the_instant() {
+    let vancouver = "America/Vancouver".parse().unwrap();
+    let london = "Europe/London".parse().unwrap();
+    for (zone, recurrence_id, starts_at, expected) in [
+        // 2025b had Vancouver back on standard time in November 2026.
+        (
+            vancouver,
+            "2026-11-09T10:00:00",
+            "2026-11-09T18:00:00Z",
+            "2026-11-09T10:00:00",
+        ),
+        // Moved by hand, or as an occurrence.
+        (
+            vancouver,
+            "2026-11-09T10:00:00",
+            "2026-11-09T21:30:00Z",
+            "2026-11-09T13:30:00",
+        ),
+        // Skipped, shifted by the gap.
+        (
+            london,
+            "2026-03-29T01:30:00",
+            "2026-03-29T01:30:00Z",
+            "2026-03-29T01:30:00",
+        ),
+        (
+            london,
+            "2026-03-29T01:30:00",
+            "2026-03-29T02:30:00Z",
+            "2026-03-29T03:30:00",
+        ),
+    ] {
+        let recurrence_id = recurrence_id.parse().unwrap();
+        let found = wall_time_of(zone, recurrence_id, at(starts_at), "2025b");
+        assert_eq!(found.to_string(), expected);
+    }
 }
 
 fn new(start: &str, rule: Option<&str>) -> NewIntent {

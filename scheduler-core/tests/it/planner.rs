@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use scheduler_core::intent::{self, Command, Intent, NewIntent};
-use scheduler_core::materialize::{next_due_at, plan, plan_window};
+use scheduler_core::materialize::{next_due_at, plan, plan_again, plan_window};
 use scheduler_core::{
     ClientId, Idempotent, IntentId, LocalDateTime, RecurrenceSet, ServiceId, SessionId,
     TherapistId, Window,
@@ -135,6 +135,31 @@ proptest! {
         let (_, made) = tick(moved.clone(), &mut known, now);
         let ids: Vec<_> = made.iter().map(|(at, _)| *at).collect();
         prop_assert_eq!(ids, vec![recurrence_id]);
+    }
+
+    /// Under unchanged data planning again is nothing. Where a change of law moves occurrences by
+    /// hours, which is as if `done_through` had moved the other way, none is passed over.
+    #[test]
+    fn what_a_change_of_law_moves_to_before_what_is_planned_is_not_lost(
+        weekly in weekly(), hours in 1..26_i64,
+    ) {
+        let now = weekly.window(0, 1).start();
+        let mut known = BTreeSet::new();
+        let (ticked, _) = tick(intent(weekly.set(), now), &mut known, now);
+        prop_assert_eq!(plan_again(&ticked, &known, now).unwrap(), None);
+        let by = TimeDelta::hours(hours);
+        let mut ahead = ticked.clone();
+        ahead.done_through += by;
+        let passed_over = Window::new(ticked.done_through, ahead.done_through).unwrap();
+        let passed_over = plan_window(&ticked.set, &known, passed_over).unwrap();
+        let Some(event) = plan_again(&ahead, &known, now).unwrap() else {
+            prop_assert_eq!(passed_over, vec![]);
+            return Ok(());
+        };
+        let again = intent::evolve(ahead, &event);
+        let planned = plan(&again, &known, now, HORIZON + by).unwrap();
+        prop_assert_eq!(&planned.sessions[..passed_over.len()], &passed_over[..]);
+        prop_assert_eq!(plan_again(&again, &known, now).unwrap(), None);
     }
 }
 

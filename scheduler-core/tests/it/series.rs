@@ -94,6 +94,7 @@ pub(crate) fn session(intent: &Intent, recurrence_id: &str, state: SessionState)
         therapist: intent.therapist,
         client: intent.client,
         service: intent.service,
+        starts_local: recurrence_id,
         starts_at,
         ends_at: intent.set.end_of(starts_at),
         zone: intent.set.zone(),

@@ -62,6 +62,7 @@ fn a_session_that_a_pause_called_off_reopens_as_itself_with_a_new_hold() {
     let mine = session(&intent, "2026-03-02T18:00:00", SessionState::Scheduled);
     let mut moved = session(&intent, "2026-03-09T18:00:00", SessionState::Scheduled);
     moved.starts_at += TimeDelta::hours(1);
+    moved.starts_local = moved.zone.local(moved.starts_at);
     moved.ends_at += TimeDelta::hours(1);
     let cancelled = session(
         &intent,
@@ -398,6 +399,7 @@ fn an_undo_gives_a_session_back_the_time_it_was_moved_to() {
     let intent = mondays();
     let mut moved = session(&intent, "2026-03-09T18:00:00", SessionState::Scheduled);
     moved.starts_at -= TimeDelta::hours(4);
+    moved.starts_local = moved.zone.local(moved.starts_at);
     moved.ends_at -= TimeDelta::hours(4);
     let changes = later("2026-03-02T14:00:00");
     let done = edited(&intent, std::slice::from_ref(&moved), &all(changes), NOW);
@@ -429,6 +431,7 @@ fn an_undo_gives_a_session_back_the_time_it_was_moved_to() {
     // Moved again since, it is not where the split left it: an undo would overrule that.
     let mut again = after.clone();
     again.starts_at += TimeDelta::hours(1);
+    again.starts_local = again.zone.local(again.starts_at);
     again.ends_at += TimeDelta::hours(1);
     let error = undo(&again).unwrap_err();
     assert!(matches!(error, IntentError::Overtaken { .. }), "{error}");

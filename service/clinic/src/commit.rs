@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::notification::{Message, Notification, Recipient};
 use crate::people::{Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
+use crate::zone_data::ZoneMove;
 
 /// One write: a line of the journal and the rows that it is about.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +78,8 @@ pub enum Change {
     Notify(Notification),
     /// A message that changed.
     Message(Message),
+    /// A session that a change of the zone data moved.
+    ZoneMove(ZoneMove),
 }
 
 /// A line of the journal. Ids, codes and numbers only: a person can be erased, this cannot.

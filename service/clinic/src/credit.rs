@@ -190,7 +190,16 @@ pub(crate) fn follow(
             slot_version: session.slot_version + 1,
             to: to.starts_at,
         },
-        Event::Rescheduled { starts_at, .. } => Command::Reschedule {
+        Event::Resolved { taken: true, .. } => Command::Release {
+            hold,
+            reason: ReleaseReason::ClinicCancelled,
+        },
+        Event::Rescheduled { starts_at, .. }
+        | Event::Resolved {
+            starts_at,
+            taken: false,
+            ..
+        } => Command::Reschedule {
             hold,
             slot_version: session.slot_version + 1,
             to: starts_at,

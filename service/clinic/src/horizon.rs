@@ -111,6 +111,9 @@ fn is_taken(taken: &[Session], session: &Session) -> bool {
 
 /// The session that an occurrence becomes, without a credit yet.
 pub(crate) fn new_session(intent: &Intent, occurrence: &Occurrence) -> Session {
+    let overrides = &intent.set.deviations().overrides;
+    let moved = overrides.get(&occurrence.recurrence_id);
+    let moved = moved.and_then(|changed| changed.start);
     Session {
         id: SessionId::of_occurrence(intent.id, occurrence.recurrence_id),
         intent: intent.id,
@@ -118,6 +121,7 @@ pub(crate) fn new_session(intent: &Intent, occurrence: &Occurrence) -> Session {
         therapist: intent.therapist,
         client: intent.client,
         service: intent.service,
+        starts_local: moved.unwrap_or(occurrence.recurrence_id),
         starts_at: occurrence.start,
         ends_at: occurrence.end,
         zone: intent.set.zone(),

@@ -34,10 +34,12 @@ pub mod settlement;
 pub mod subscription;
 pub mod time_off;
 pub mod working_times;
+pub mod zone_change;
+pub mod zone_data;
 
 pub use access::{Actor, ClinicId, Principal, Role};
 pub use commit::{Change, Commit, Happened, History, Journal, Subject};
-pub use notification::{Message, MessageState, Notification, NotificationKind, Recipient};
+pub use notification::{Message, MessageState, Moved, Notification, NotificationKind, Recipient};
 pub use people::{
     Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, SlotRules, Therapist,
     WaivedBy, WrappedDek,

@@ -19,7 +19,8 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::session::{Session, SessionState};
-use scheduler_core::{ClientId, SessionId, TherapistId};
+use scheduler_core::{ClientId, LocalDateTime, SessionId, TherapistId, Zone};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -50,6 +51,26 @@ pub struct Notification {
     pub recipient: Recipient,
     /// Since when it is due.
     pub due_at: DateTime<Utc>,
+    /// The sessions that a change of a zone's law moved, if it is about that; `session` is the first.
+    pub moves: Vec<Moved>,
+}
+
+/// A session that keeps its wall time and has another instant, because the law of its zone changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    /// Which.
+    pub session: SessionId,
+    /// Where its wall time is read.
+    pub zone: Zone,
+    /// The wall time that it keeps.
+    pub starts_local: LocalDateTime,
+    /// The instant by the old law.
+    pub was: DateTime<Utc>,
+    /// The instant by the new law.
+    pub starts_at: DateTime<Utc>,
+    /// Whether that time is taken, so that the clinic has to decide about it.
+    pub case: bool,
 }
 
 /// What a notification says.
@@ -68,6 +89,11 @@ pub enum NotificationKind {
     },
     /// Nobody has said how it went.
     AttendanceUnknown,
+    /// The law of a zone has changed, and these sessions with it. One message a person.
+    ClocksChanged {
+        /// The generation of the zone data that says so.
+        generation: u64,
+    },
 }
 
 /// Who is told.
@@ -120,6 +146,7 @@ impl Notification {
             slot_version: session.slot_version,
             recipient: Recipient::Client(session.client),
             due_at,
+            moves: Vec::new(),
         }
     }
 
@@ -144,6 +171,9 @@ impl Notification {
             ..
         } = self;
         let recipient = recipient.id();
+        if let NotificationKind::ClocksChanged { .. } = kind {
+            return format!("{kind}/{recipient}/mail");
+        }
         format!("{kind}/{session}/{slot_version}/{recipient}/mail")
     }
 
@@ -155,6 +185,8 @@ impl Notification {
         let same_time = self.slot_version == session.slot_version;
         match self.kind {
             NotificationKind::Rescheduled => session.state.is_live() && same_time,
+            // It reports the past: later changes of a session do not make it false.
+            NotificationKind::ClocksChanged { .. } => true,
             NotificationKind::Cancelled => matches!(session.state, SessionState::Cancelled { .. }),
             NotificationKind::Scheduled
             | NotificationKind::Reminder { .. }
@@ -350,6 +382,7 @@ impl FromStr for MessageState {
 }
 
 const REMINDER: &str = "session_reminder/";
+const CLOCKS_CHANGED: &str = "clocks_changed/";
 
 impl fmt::Display for NotificationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -359,6 +392,7 @@ impl fmt::Display for NotificationKind {
             Self::Cancelled => f.write_str("session_cancelled"),
             Self::Reminder { minutes } => write!(f, "{REMINDER}{minutes}"),
             Self::AttendanceUnknown => f.write_str("attendance_unknown"),
+            Self::ClocksChanged { generation } => write!(f, "{CLOCKS_CHANGED}{generation}"),
         }
     }
 }
@@ -374,8 +408,11 @@ impl FromStr for NotificationKind {
             "attendance_unknown" => Ok(Self::AttendanceUnknown),
             _ => {
                 let minutes = name.strip_prefix(REMINDER).and_then(|m| m.parse().ok());
+                let generation = name.strip_prefix(CLOCKS_CHANGED);
+                let generation = generation.and_then(|number| number.parse().ok());
                 minutes
                     .map(|minutes| Self::Reminder { minutes })
+                    .or(generation.map(|generation| Self::ClocksChanged { generation }))
                     .ok_or_else(|| UnknownName(name.to_owned()))
             }
         }
@@ -411,6 +448,7 @@ mod tests {
             NotificationKind::Cancelled,
             NotificationKind::Reminder { minutes: 1440 },
             NotificationKind::AttendanceUnknown,
+            NotificationKind::ClocksChanged { generation: 3 },
         ];
         for kind in kinds {
             assert_eq!(kind.to_string().parse(), Ok(kind));

@@ -153,16 +153,13 @@ fn touch_session(
             by: principal.party(),
             late: is_late(session.starts_at, service, principal.party(), now),
         },
-        Touch::Reschedule(to) => {
-            let (starts_at, _) = session.zone.resolve(to);
-            session::Command::Reschedule {
-                starts_at,
-                ends_at: starts_at + (session.ends_at - session.starts_at),
-            }
-        }
+        Touch::Reschedule(to) => session::Command::Reschedule {
+            starts_local: to,
+            length: session.ends_at - session.starts_at,
+        },
         Touch::Amend(minutes) => session::Command::Reschedule {
-            starts_at: session.starts_at,
-            ends_at: session.starts_at + TimeDelta::minutes(i64::from(minutes)),
+            starts_local: session.starts_local,
+            length: TimeDelta::minutes(i64::from(minutes)),
         },
         Touch::Add if session.state.is_live() => return Ok(Idempotent::AlreadyApplied),
         // What was called off comes back only with its intent, or by an undo.

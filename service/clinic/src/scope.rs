@@ -104,6 +104,24 @@ pub enum Scope {
     Message(u64),
 }
 
+impl Scope {
+    /// Whether a decision about it computes instants from wall times, or checks whether a time is free.
+    #[must_use]
+    pub fn plans(&self) -> bool {
+        match self {
+            Self::Booking { .. } | Self::Occurrence { .. } | Self::Series { .. } => true,
+            Self::New { .. }
+            | Self::Registration { .. }
+            | Self::Person { .. }
+            | Self::Plan { .. }
+            | Self::Account { .. }
+            | Self::Subscription { .. }
+            | Self::Month { .. }
+            | Self::Message(_) => false,
+        }
+    }
+}
+
 /// Work of the tick: the next row that is due, claimed so that no other worker has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
@@ -115,6 +133,9 @@ pub struct Claim {
     pub after: Option<Position>,
     /// Until when the messages of the commit are leased to whoever claims; see the store's request.
     pub lease_until: Option<DateTime<Utc>>,
+    /// The generation of the zone data that the decision computes with: nothing is claimed unless it is
+    /// the last one, and settled. `None` for work in which no wall time is computed.
+    pub zone_data: Option<u64>,
 }
 
 /// The kinds of work that rows can be due for.
@@ -147,6 +168,16 @@ impl Job {
         Self::AskAttendance,
         Self::Dispatch,
     ];
+
+    /// Whether it makes sessions, or writes messages with their times. Such a job waits until all sessions
+    /// to come agree with the zone data.
+    #[must_use]
+    pub fn plans(self) -> bool {
+        match self {
+            Self::Materialize | Self::Fund | Self::Remind | Self::AskAttendance => true,
+            Self::Expire | Self::Dispatch => false,
+        }
+    }
 
     /// Its name, as logged and measured.
     #[must_use]

@@ -27,6 +27,8 @@ pub(crate) fn commit(
         Event::Funded => ("session_funded", Some(NotificationKind::Scheduled)),
         Event::CaseOpened { .. } => ("session_case_opened", None),
         Event::Rescheduled { .. } => ("session_rescheduled", Some(NotificationKind::Rescheduled)),
+        // Each person gets one message about all their sessions, after all have moved.
+        Event::Resolved { .. } => ("session_resolved", None),
         Event::Cancelled { .. } => ("session_cancelled", Some(NotificationKind::Cancelled)),
         Event::CalledOff { .. } => ("session_called_off", Some(NotificationKind::Cancelled)),
         Event::Reopened => ("session_reopened", None),

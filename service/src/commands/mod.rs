@@ -2,6 +2,7 @@
 
 pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod zones;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -165,6 +165,13 @@ impl From<StoreError> for Problem {
                 "something else was stored at the same time: look, and try again",
             )
             .with("constraint", constraint),
+            StoreError::OtherZoneData { planned, .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "other_zone_data",
+                "this process has other zone data than the one that plans the database: try again, \
+                 another process may answer",
+            )
+            .with("planned", planned),
             StoreError::Busy => Self::unavailable(),
             StoreError::Unavailable(source) => {
                 tracing::error!(%source, "the database is not available");

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use clinic::notification::{failed, lease, sent};
 use clinic::scope::{Claim, Job, Position};
-use clinic::{Change, ClinicId, Decision, Idempotent, Message, MessageState, Scope, View};
+use clinic::{Change, ClinicId, Decision, Message, MessageState, Scope, View};
 use store::{Request, StoreError, Written};
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
 use super::senders::Sender;
-use super::{Report, sink};
+use super::{Report, changes, sink};
 use crate::{App, random};
 
 /// How many messages one tick claims and sends at a time.
@@ -119,6 +119,7 @@ async fn next(app: &App, passed: &mut Option<Position>) -> Result<Option<Next>, 
         now,
         after: *passed,
         lease_until: None,
+        zone_data: None,
     };
     let mut leased = None;
     let decide = |view: &View| {
@@ -145,10 +146,7 @@ async fn next(app: &App, passed: &mut Option<Position>) -> Result<Option<Next>, 
 
 /// The message as a decision leaves it.
 fn after(decision: &Decision) -> Option<Message> {
-    let Ok(Idempotent::Applied(commit)) = decision else {
-        return None;
-    };
-    commit.changes.iter().find_map(|change| match change {
+    changes(decision).find_map(|change| match change {
         Change::Message(message) => Some(message.clone()),
         _ => None,
     })

@@ -13,13 +13,14 @@ mod dispatch;
 mod rows;
 pub mod senders;
 pub mod sink;
+mod zone_data;
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use clinic::scope::Job;
-use clinic::{Decision, View, account, follow_up, horizon};
+use clinic::{Decision, Idempotent, View, account, follow_up, horizon};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
@@ -27,6 +28,7 @@ use tracing::{error, info, warn};
 use crate::App;
 
 pub(crate) use dispatch::send_written;
+pub(crate) use zone_data::moves as zone_moves;
 
 /// What decides about a claimed row.
 type Decide = fn(&View, DateTime<Utc>) -> Decision;
@@ -34,6 +36,8 @@ type Decide = fn(&View, DateTime<Utc>) -> Decision;
 /// How a job is done.
 #[derive(Clone, Copy)]
 enum Work {
+    /// A change of the zone data, before anything is planned by it.
+    ZoneData,
     /// Rows that are claimed, decided on and committed.
     Rows(Job, Decide),
     /// Messages that are leased, sent and settled.
@@ -42,7 +46,8 @@ enum Work {
 
 /// The jobs, in the order of one tick: sessions first, so that those without credit are looked at,
 /// and what is told about them is sent, in the same tick.
-const JOBS: [Work; 6] = [
+const JOBS: [Work; 7] = [
+    Work::ZoneData,
     Work::Rows(Job::Materialize, horizon::materialize),
     Work::Rows(Job::Fund, horizon::fund),
     Work::Rows(Job::Expire, account::expire),
@@ -52,16 +57,30 @@ const JOBS: [Work; 6] = [
 ];
 
 impl Work {
-    fn job(self) -> Job {
+    /// What is claimed for it, if anything is.
+    fn job(self) -> Option<Job> {
         match self {
-            Self::Rows(job, _) => job,
-            Self::Messages => Job::Dispatch,
+            Self::ZoneData => None,
+            Self::Rows(job, _) => Some(job),
+            Self::Messages => Some(Job::Dispatch),
         }
     }
 
-    /// Does what is due of it, once.
+    /// Its name, as logged.
+    fn name(self) -> &'static str {
+        self.job().map_or("zone_data", Job::name)
+    }
+
+    /// Does what is due of it, once. What plans waits for the zone data.
     async fn tick(self, app: &App) -> Report {
-        let (job, started) = (self.job(), Instant::now());
+        let Some(job) = self.job() else {
+            return zone_data::drain(app).await;
+        };
+        let state = app.zones.state();
+        if job.plans() && !(state.ours && state.settled) {
+            return Report::default();
+        }
+        let started = Instant::now();
         match app.store.backlog(job, app.clock.now()).await {
             Ok(backlog) => app.metrics.backlog(job, &backlog, app.clock.now()),
             Err(error) => warn!(job = job.name(), %error, "cannot tell what is due"),
@@ -69,6 +88,7 @@ impl Work {
         let report = match self {
             Self::Rows(job, decide) => rows::drain(app, job, decide).await,
             Self::Messages => dispatch::drain(app).await,
+            Self::ZoneData => Report::default(),
         };
         app.metrics.ticked(job, started.elapsed());
         app.metrics.ended(job, app.clock.now());
@@ -90,6 +110,21 @@ impl AddAssign for Report {
         self.done += other.done;
         self.failed += other.failed;
     }
+}
+
+/// What a decision would store.
+pub(crate) fn changes(decision: &Decision) -> impl Iterator<Item = &clinic::Change> {
+    let commit = match decision {
+        Ok(Idempotent::Applied(commit)) => Some(commit),
+        _ => None,
+    };
+    commit.into_iter().flat_map(|commit| &commit.changes)
+}
+
+/// Makes everything to come agree with this process's zone data, if it may plan the database: what
+/// every tick begins with.
+pub async fn agree(app: &App) -> Report {
+    Work::ZoneData.tick(app).await
 }
 
 /// Does everything that is due, once. What goes wrong is counted and logged.
@@ -124,7 +159,13 @@ async fn repeat(app: App, every: Duration, work: Work) {
             () = app.stop.requested() => return,
             _ = due.tick() => {}
         }
-        let job = work.job().name();
+        if work.job().is_some_and(Job::plans) {
+            tokio::select! {
+                () = app.stop.requested() => return,
+                () = app.zones.ready() => {}
+            }
+        }
+        let job = work.name();
         // In a task of its own, so that a panic ends this tick and not the loop.
         let ticking = app.clone();
         match tokio::spawn(async move { work.tick(&ticking).await }).await {

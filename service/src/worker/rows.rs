@@ -44,7 +44,12 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
         now,
         after: None,
         lease_until: None,
+        zone_data: None,
     };
+    if job.plans() {
+        let state = app.zones.state();
+        claim.zone_data = Some(if state.ours { state.planned } else { 0 });
+    }
     while !app.stop.is_requested() {
         let sender = app.senders.free(app.clock.now());
         claim.lease_until = sender.as_ref().map(|sender| sender.lease_until);
@@ -57,6 +62,8 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
         let mut claimed = match app.store.claim(&claim, decide).await {
             Ok(Some(claimed)) => claimed,
             Ok(None) => break,
+            // Another process has taken over in the midst: the next tick looks.
+            Err(StoreError::OtherZoneData { .. }) => break,
             Err(error) => {
                 error!(job = job.name(), %error, "nothing can be claimed");
                 report.failed += 1;

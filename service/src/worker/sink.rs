@@ -48,6 +48,7 @@ impl Sink for Log {
             kind = %told.kind,
             session = %told.session,
             recipient = %told.recipient.id(),
+            moved = told.moves.len(),
             "told"
         );
         Ok(())
@@ -82,6 +83,7 @@ impl Sink for Mailbox {
             "slot_version": told.slot_version,
             "recipient": { "role": told.recipient.role(), "id": told.recipient.id() },
             "due_at": told.due_at,
+            "moves": told.moves,
         });
         let (to, draft) = (
             self.0.join(format!("{name}.json")),

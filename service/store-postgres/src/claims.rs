@@ -9,7 +9,7 @@ use store::rows::{self, Columns, integer};
 use store::{Backlog, Claimed, Decide, Request, StoreError};
 use uuid::Uuid;
 
-use crate::locks::{Transaction, acquire, try_lock};
+use crate::locks::{Transaction, ZoneData, acquire, try_lock};
 use crate::rows::{Instant, Row, failed, optional};
 use crate::write::{decided, finish};
 use crate::{schedule, scope};
@@ -19,7 +19,8 @@ pub(crate) async fn claim(
     claim: &Claim,
     decide: Decide<'_>,
 ) -> Result<Option<Claimed>, StoreError> {
-    let mut tx = Transaction::begin(acquire(pool).await?, &[]).await?;
+    let zone_data = claim.zone_data.map(ZoneData::settled);
+    let mut tx = Transaction::begin(acquire(pool).await?, &[], zone_data).await?;
     let found = async {
         let row = next_due(&mut tx, claim).await?;
         row.map(|row| {

@@ -19,12 +19,14 @@ mod scope;
 #[cfg(feature = "throwaway")]
 pub mod throwaway;
 mod write;
+mod zone_data;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
+use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
@@ -517,6 +519,32 @@ impl Store for PostgresStore {
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {
         scrub(&self.pool).await
+    }
+
+    async fn zone_data(&self, generation: Option<u64>) -> Result<Option<Planned>, StoreError> {
+        read!(self, db => zone_data::generation(db, generation))
+    }
+
+    async fn take_over(&self, next: &Planned) -> Result<bool, StoreError> {
+        within(zone_data::take_over(&self.pool, next)).await
+    }
+
+    async fn settle_zone_data(
+        &self,
+        generation: u64,
+        at: DateTime<Utc>,
+        outcome: &Outcome,
+    ) -> Result<bool, StoreError> {
+        read!(self, db => zone_data::settle(db, generation, at, outcome))
+    }
+
+    async fn zone_moves(
+        &self,
+        clinic: ClinicId,
+        generation: u64,
+        page: Page,
+    ) -> Result<Vec<ZoneMove>, StoreError> {
+        read!(self, db => zone_data::moves(db, clinic, generation, page))
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use clinic::{Address, ClinicId, Scope};
 use scheduler_core::{ClientId, TherapistId};
+use sqlx::Row as _;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use sqlx::postgres::{PgConnection, PgPool, PgRow, Postgres};
 use store::rows::id;
 use store::{Request, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
@@ -28,10 +29,11 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// Begins, and waits for the locks, in one round trip.
+    /// Begins, waits for the locks, and checks the zone data, in one round trip.
     pub(crate) async fn begin(
         connection: PoolConnection<Postgres>,
         locks: &[i64],
+        zone_data: Option<ZoneData>,
     ) -> Result<Self, StoreError> {
         let mut tx = Self {
             connection,
@@ -43,11 +45,19 @@ impl Transaction {
             sql.push_str(&lock.to_string());
             sql.push(')');
         }
+        if zone_data.is_some() {
+            sql.push_str(&format!(
+                "; SELECT pg_advisory_xact_lock_shared({ZONE_DATA_LOCK}); {LAST_ZONE_DATA}"
+            ));
+        }
         let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
-        match sql.execute(&mut *tx.connection).await {
-            Ok(_) => Ok(tx),
+        let began = match sql.fetch_all(&mut *tx.connection).await {
+            Ok(rows) => zone_data.map_or(Ok(()), |ours| ours.check(rows.last())),
+            Err(error) => Err(failed(error)),
+        };
+        match began {
+            Ok(()) => Ok(tx),
             Err(error) => {
-                let error = failed(error);
                 tx.rollback().await;
                 Err(error)
             }
@@ -90,6 +100,55 @@ impl Deref for Transaction {
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
+    }
+}
+
+/// The lock that planning writes share, and that a new generation of the zone data takes for itself.
+pub(crate) const ZONE_DATA_LOCK: i64 = 0x7a6f_6e65_5f64_6174;
+
+/// As text: what several statements in one round trip give is not binary.
+const LAST_ZONE_DATA: &str = "SELECT (SELECT max(generation) FROM zone_data)::text AS generation,
+    EXISTS (SELECT 1 FROM zone_data WHERE settled_at IS NOT NULL
+      AND generation = (SELECT max(generation) FROM zone_data))::text AS settled";
+
+/// The zone data that a writer computes with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ZoneData {
+    generation: u64,
+    settled: bool,
+}
+
+impl ZoneData {
+    /// This generation must be the last one.
+    pub(crate) fn last(generation: u64) -> Self {
+        Self {
+            generation,
+            settled: false,
+        }
+    }
+
+    /// And everything to come must agree with it.
+    pub(crate) fn settled(generation: u64) -> Self {
+        Self {
+            generation,
+            settled: true,
+        }
+    }
+
+    fn check(self, last: Option<&PgRow>) -> Result<(), StoreError> {
+        let corrupt = |source| StoreError::corrupt("zone data", source);
+        let text = |column: &str| match last {
+            Some(row) => row.try_get::<Option<String>, _>(column).map_err(corrupt),
+            None => Ok(None),
+        };
+        let planned = text("generation")?.and_then(|number| number.parse().ok());
+        let planned = planned.unwrap_or(0);
+        let is_settled = text("settled")?.as_deref() == Some("true");
+        if planned == self.generation && (is_settled || !self.settled) {
+            return Ok(());
+        }
+        let ours = self.generation;
+        Err(StoreError::OtherZoneData { planned, ours })
     }
 }
 

@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use store::rows::{self, integer};
 use store::{PAGE_MAX, Request, StoreError};
 
-use crate::rows::{Instant, all, execute_on_one, optional};
+use crate::rows::{Document, Instant, all, execute_on_one, optional};
 
 pub(crate) async fn message(
     db: &mut PgConnection,
@@ -61,9 +61,9 @@ pub(crate) async fn insert(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "INSERT INTO outbox (clinic_id, dedupe_key, kind, session_id, slot_version, recipient_role,
-         recipient_id, due_at, state, attempts, next_due_at, rows_written)
+         recipient_id, due_at, state, attempts, next_due_at, rows_written, moves)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'pending', goes::integer,
-           CASE WHEN goes THEN $10 ELSE $8 END, $9
+           CASE WHEN goes THEN $10 ELSE $8 END, $9, $12
          FROM (SELECT $10::timestamptz IS NOT NULL AND $8::timestamptz <= $11
            AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND recipient_id = $7)
            AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND session_id = $4)
@@ -80,7 +80,8 @@ pub(crate) async fn insert(
     .bind(Instant(told.due_at))
     .bind(integer(counted))
     .bind(request.lease_until.map(Instant))
-    .bind(Instant(request.at));
+    .bind(Instant(request.at))
+    .bind(rows::moves_json(&told.moves)?.map(Document));
     let message = optional(db, query, rows::message).await?;
     let rows = u64::from(message.is_some());
     leased.extend(message.filter(|message| message.attempts > 0));

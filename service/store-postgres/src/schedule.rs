@@ -199,6 +199,12 @@ pub(crate) async fn page(
                AND state IN ('scheduled', 'unfunded') AND id > $3 AND $5
              ORDER BY id LIMIT $4"
         ),
+        Which::ToCome { .. } => format!(
+            "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+               AND state IN ('scheduled', 'unfunded', 'case', 'cancelled')
+               AND id > $3 AND starts_at > $5
+             ORDER BY id LIMIT $4"
+        ),
         // Few of the live ones are over. They are found first, and put in order then: going through
         // all in order until the page is full may be going through all.
         Which::AttendanceUnknown { .. } => format!(
@@ -215,7 +221,7 @@ pub(crate) async fn page(
         .bind(i64::from(page.limit.min(store::PAGE_MAX)));
     let query = match which {
         Which::Live => query.bind(true),
-        Which::AttendanceUnknown { now } => query.bind(Instant(now)),
+        Which::ToCome { now } | Which::AttendanceUnknown { now } => query.bind(Instant(now)),
     };
     all(db, query, rows::session).await
 }

@@ -10,9 +10,9 @@ use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use store::rows::{self, Columns, deviations_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
 
-use crate::locks::{self, Gates, Parties, Reading, Transaction, within};
+use crate::locks::{self, Gates, Parties, Reading, Transaction, ZoneData, within};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
-use crate::{keys, outbox, people, plans, scope};
+use crate::{keys, outbox, people, plans, scope, zone_data};
 
 /// How often a write begins anew because the parties of its occurrence have changed while it
 /// waited for them.
@@ -69,7 +69,8 @@ async fn attempt(
     locks: &[i64],
     decide: &mut Option<Decide<'_>>,
 ) -> Result<Option<Written>, StoreError> {
-    let mut tx = Transaction::begin(locks::acquire(pool).await?, locks).await?;
+    let zone_data = request.zone_data.map(ZoneData::last);
+    let mut tx = Transaction::begin(locks::acquire(pool).await?, locks, zone_data).await?;
     let outcome = match see(&mut tx, request, scope, parties).await {
         Ok(Seen::Before(subject)) => Ok(Written::Replayed(subject)),
         Ok(Seen::Now(view)) => match decide.take() {
@@ -229,6 +230,7 @@ async fn apply(
         Change::Rebound(session) => rebind_session(db, clinic, session).await,
         Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
         Change::Notify(told) => outbox::insert(db, request, told, counted, leased).await,
+        Change::ZoneMove(moved) => zone_data::insert_move(db, clinic, moved).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
     }
 }
@@ -296,9 +298,9 @@ async fn insert_session(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "INSERT INTO session (clinic_id, id, intent_id, recurrence_id, therapist_id, client_id,
-         service_id, starts_at, ends_at, zone, tzdb, state, state_detail, slot_version,
-         hold_generation, next_due_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+         service_id, starts_local, starts_at, ends_at, zone, tzdb, state, state_detail,
+         slot_version, hold_generation, next_due_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
     )
     .bind(clinic.0)
     .bind(session.id.0)
@@ -307,6 +309,7 @@ async fn insert_session(
     .bind(session.therapist.0)
     .bind(session.client.0)
     .bind(session.service.0)
+    .bind(Local(session.starts_local))
     .bind(Instant(session.starts_at))
     .bind(Instant(session.ends_at))
     .bind(session.zone.name())
@@ -326,12 +329,14 @@ async fn update_session(
     session: &Session,
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
-        "UPDATE session SET starts_at = $1, ends_at = $2, state = $3, state_detail = $4,
-         slot_version = $5, hold_generation = $6, next_due_at = $7, version = $8
-         WHERE clinic_id = $9 AND id = $10",
+        "UPDATE session SET starts_local = $1, starts_at = $2, ends_at = $3, tzdb = $4, state = $5,
+         state_detail = $6, slot_version = $7, hold_generation = $8, next_due_at = $9, version = $10
+         WHERE clinic_id = $11 AND id = $12",
     )
+    .bind(Local(session.starts_local))
     .bind(Instant(session.starts_at))
     .bind(Instant(session.ends_at))
+    .bind(&session.tzdb)
     .bind(session.state.name())
     .bind(Document(json("state", &session.state)?))
     .bind(i64::from(session.slot_version))
@@ -351,9 +356,9 @@ async fn rebind_session(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "UPDATE session SET intent_id = $1, recurrence_id = $2, therapist_id = $3, service_id = $4,
-         zone = $5, tzdb = $6, starts_at = $7, ends_at = $8, state = $9, state_detail = $10,
-         slot_version = $11, hold_generation = $12, next_due_at = $13, version = $14
-         WHERE clinic_id = $15 AND id = $16",
+         zone = $5, tzdb = $6, starts_local = $7, starts_at = $8, ends_at = $9, state = $10,
+         state_detail = $11, slot_version = $12, hold_generation = $13, next_due_at = $14,
+         version = $15 WHERE clinic_id = $16 AND id = $17",
     )
     .bind(session.intent.0)
     .bind(Local(session.recurrence_id))
@@ -361,6 +366,7 @@ async fn rebind_session(
     .bind(session.service.0)
     .bind(session.zone.name())
     .bind(&session.tzdb)
+    .bind(Local(session.starts_local))
     .bind(Instant(session.starts_at))
     .bind(Instant(session.ends_at))
     .bind(session.state.name())

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::rows::{Row, failed, micros, optional};
 use crate::write::finish;
-use crate::{schedule, scope};
+use crate::{schedule, scope, zone_data};
 
 pub(crate) async fn claim(
     writer: &SqlitePool,
@@ -19,6 +19,7 @@ pub(crate) async fn claim(
     decide: Decide<'_>,
 ) -> Result<Option<Claimed>, StoreError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    zone_data::check(&mut tx, claim.zone_data, true).await?;
     let Some(row) = next_due(&mut tx, claim).await? else {
         return Ok(None);
     };

@@ -15,6 +15,7 @@ mod rows;
 mod schedule;
 mod scope;
 mod write;
+mod zone_data;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
+use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
@@ -83,20 +85,28 @@ impl SqliteStore {
     /// [`OpenError`].
     pub async fn migrate(path: &Path) -> Result<(), OpenError> {
         let shown = path.display().to_string();
-        match check_schema(path, &shown).await {
-            Err(OpenError::Missing { .. } | OpenError::OlderSchema { .. }) => {}
-            checked => return checked,
+        let older = async || match check_schema(path, &shown).await {
+            Ok(()) => Ok(None),
+            Err(OpenError::Missing { .. }) => Ok(Some(0)),
+            Err(OpenError::OlderSchema { found, .. }) => Ok(Some(found)),
+            Err(refused) => Err(refused),
+        };
+        let mut before = older().await?;
+        while let Some(version) = before {
+            let writer = connect(options(path).create_if_missing(true), 1, &shown).await?;
+            let migrated = MIGRATIONS.run(&writer).await;
+            writer.close().await;
+            let Err(source) = migrated else { return Ok(()) };
+            // Another process may have made this step at the same time; then the next is made.
+            before = older().await?;
+            if before.is_some_and(|found| found <= version) {
+                return Err(OpenError::Migrate {
+                    database: shown,
+                    source: Box::new(source),
+                });
+            }
         }
-        let writer = connect(options(path).create_if_missing(true), 1, &shown).await?;
-        let migrated = MIGRATIONS.run(&writer).await;
-        writer.close().await;
-        let Err(source) = migrated else { return Ok(()) };
-        // Somebody else may have migrated it at the same time; then it is as it should be.
-        let checked = check_schema(path, &shown).await;
-        checked.map_err(|_| OpenError::Migrate {
-            database: shown,
-            source: Box::new(source),
-        })
+        Ok(())
     }
 
     /// The newest schema version this program knows.
@@ -482,6 +492,32 @@ impl Store for SqliteStore {
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {
         scrub(&self.writer).await
+    }
+
+    async fn zone_data(&self, generation: Option<u64>) -> Result<Option<Planned>, StoreError> {
+        zone_data::generation(&mut *self.reader().await?, generation).await
+    }
+
+    async fn take_over(&self, next: &Planned) -> Result<bool, StoreError> {
+        zone_data::take_over(&mut *self.writer().await?, next).await
+    }
+
+    async fn settle_zone_data(
+        &self,
+        generation: u64,
+        at: DateTime<Utc>,
+        outcome: &Outcome,
+    ) -> Result<bool, StoreError> {
+        zone_data::settle(&mut *self.writer().await?, generation, at, outcome).await
+    }
+
+    async fn zone_moves(
+        &self,
+        clinic: ClinicId,
+        generation: u64,
+        page: Page,
+    ) -> Result<Vec<ZoneMove>, StoreError> {
+        zone_data::moves(&mut *self.reader().await?, clinic, generation, page).await
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {

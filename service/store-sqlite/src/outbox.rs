@@ -46,9 +46,9 @@ pub(crate) async fn insert(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "INSERT INTO outbox (clinic_id, dedupe_key, kind, session_id, slot_version, recipient_role,
-         recipient_id, due_at, state, attempts, next_due_at, rows_written)
+         recipient_id, due_at, state, attempts, next_due_at, rows_written, moves)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', goes,
-           CASE WHEN goes THEN ?10 ELSE ?8 END, ?9
+           CASE WHEN goes THEN ?10 ELSE ?8 END, ?9, ?12
          FROM (SELECT ?10 IS NOT NULL AND ?8 <= ?11
            AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND recipient_id = ?7)
            AND NOT EXISTS (SELECT 1 FROM outbox WHERE state = 'pending' AND session_id = ?4)
@@ -65,7 +65,8 @@ pub(crate) async fn insert(
     .bind(micros(told.due_at))
     .bind(integer(counted))
     .bind(request.lease_until.map(micros))
-    .bind(micros(request.at));
+    .bind(micros(request.at))
+    .bind(rows::moves_json(&told.moves)?);
     let message = optional(db, query, rows::message).await?;
     let rows = u64::from(message.is_some());
     leased.extend(message.filter(|message| message.attempts > 0));

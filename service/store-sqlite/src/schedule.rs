@@ -207,13 +207,18 @@ pub(crate) async fn page(
             "state IN ('scheduled', 'unfunded') AND id > ?2 AND ?3",
             None,
         ),
+        Which::ToCome { now } => (
+            "state IN ('scheduled', 'unfunded', 'case', 'cancelled') AND id > ?2
+             AND starts_at > ?3",
+            Some(micros(now)),
+        ),
         Which::AttendanceUnknown { now } => (
             "state = 'scheduled' AND ends_at <= ?3 AND +id > ?2",
             Some(micros(now)),
         ),
     };
     let order = match which {
-        Which::Live => "id",
+        Which::Live | Which::ToCome { .. } => "id",
         Which::AttendanceUnknown { .. } => "+id",
     };
     let sql = format!(

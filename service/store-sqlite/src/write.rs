@@ -10,7 +10,7 @@ use store::rows::{self, Columns, deviations_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
 
 use crate::rows::{all, execute, execute_on_one, failed, micros, optional};
-use crate::{keys, outbox, people, plans, scope};
+use crate::{keys, outbox, people, plans, scope, zone_data};
 
 pub(crate) async fn write(
     writer: &SqlitePool,
@@ -22,6 +22,7 @@ pub(crate) async fn write(
     if let Some(subject) = replayed(&mut tx, request).await? {
         return Ok(Written::Replayed(subject));
     }
+    zone_data::check(&mut tx, request.zone_data, false).await?;
     let view = scope::load(&mut tx, request.clinic, &scope).await?;
     finish(tx, request, decide(&view)?).await
 }
@@ -133,6 +134,7 @@ async fn apply(
         Change::Rebound(session) => rebind_session(db, clinic, session).await,
         Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
         Change::Notify(told) => outbox::insert(db, request, told, counted, leased).await,
+        Change::ZoneMove(moved) => zone_data::insert_move(db, clinic, moved).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
     }
 }
@@ -199,9 +201,9 @@ async fn insert_session(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "INSERT INTO session (clinic_id, id, intent_id, recurrence_id, therapist_id, client_id,
-         service_id, starts_at, ends_at, zone, tzdb, state, state_detail, slot_version,
-         hold_generation, next_due_at, version)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         service_id, starts_local, starts_at, ends_at, zone, tzdb, state, state_detail,
+         slot_version, hold_generation, next_due_at, version)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(session.id.0)
@@ -210,6 +212,7 @@ async fn insert_session(
     .bind(session.therapist.0)
     .bind(session.client.0)
     .bind(session.service.0)
+    .bind(session.starts_local.seconds())
     .bind(micros(session.starts_at))
     .bind(micros(session.ends_at))
     .bind(session.zone.name())
@@ -229,12 +232,14 @@ async fn update_session(
     session: &Session,
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
-        "UPDATE session SET starts_at = ?, ends_at = ?, state = ?, state_detail = ?,
-         slot_version = ?, hold_generation = ?, next_due_at = ?, version = ?
+        "UPDATE session SET starts_local = ?, starts_at = ?, ends_at = ?, tzdb = ?, state = ?,
+         state_detail = ?, slot_version = ?, hold_generation = ?, next_due_at = ?, version = ?
          WHERE clinic_id = ? AND id = ?",
     )
+    .bind(session.starts_local.seconds())
     .bind(micros(session.starts_at))
     .bind(micros(session.ends_at))
+    .bind(&session.tzdb)
     .bind(session.state.name())
     .bind(json("state", &session.state)?)
     .bind(session.slot_version)
@@ -254,7 +259,7 @@ async fn rebind_session(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "UPDATE session SET intent_id = ?, recurrence_id = ?, therapist_id = ?, service_id = ?,
-         zone = ?, tzdb = ?, starts_at = ?, ends_at = ?, state = ?, state_detail = ?,
+         zone = ?, tzdb = ?, starts_local = ?, starts_at = ?, ends_at = ?, state = ?, state_detail = ?,
          slot_version = ?, hold_generation = ?, next_due_at = ?, version = ?
          WHERE clinic_id = ? AND id = ?",
     )
@@ -264,6 +269,7 @@ async fn rebind_session(
     .bind(session.service.0)
     .bind(session.zone.name())
     .bind(&session.tzdb)
+    .bind(session.starts_local.seconds())
     .bind(micros(session.starts_at))
     .bind(micros(session.ends_at))
     .bind(session.state.name())

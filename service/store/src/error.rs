@@ -20,6 +20,15 @@ pub enum StoreError {
         /// What it said.
         constraint: String,
     },
+    /// The database is planned with other zone data than the writer's, or is not yet settled after a
+    /// change of it.
+    #[error("generation {planned} of the zone data plans this database, the writer has {ours}")]
+    OtherZoneData {
+        /// The last generation.
+        planned: u64,
+        /// The writer's generation.
+        ours: u64,
+    },
     /// Somebody else is writing to what was claimed. It comes again.
     #[error("somebody else is writing to it")]
     Busy,

@@ -34,6 +34,7 @@ pub mod schema;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
+use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     Actor, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan, PlanId,
     Principal, Recipient, Role, Scope, SealedPerson, Service, Subject, Subscription, Therapist,
@@ -230,6 +231,27 @@ pub trait Store: Send + Sync {
     /// left to do for whoever keeps the database is told.
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError>;
 
+    /// A generation of the zone data that plans the database, or the last one.
+    async fn zone_data(&self, generation: Option<u64>) -> Result<Option<Planned>, StoreError>;
+    /// Records the next generation, once the planning writes under way have ended. False if somebody
+    /// else has recorded it.
+    async fn take_over(&self, next: &Planned) -> Result<bool, StoreError>;
+    /// Notes that everything to come agrees with the last generation. False if it is not the last, or
+    /// that was noted before.
+    async fn settle_zone_data(
+        &self,
+        generation: u64,
+        at: DateTime<Utc>,
+        outcome: &Outcome,
+    ) -> Result<bool, StoreError>;
+    /// The sessions that a generation has moved, by session.
+    async fn zone_moves(
+        &self,
+        clinic: ClinicId,
+        generation: u64,
+        page: Page,
+    ) -> Result<Vec<ZoneMove>, StoreError>;
+
     /// How many commands of each kind were journaled, how many messages of each kind the worker
     /// wrote and settled, and the rows written by them.
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError>;
@@ -250,6 +272,9 @@ pub struct Request {
     /// those that are due later, or that an earlier one to the same recipient, or about the same
     /// session, stands before. `None` leases none.
     pub lease_until: Option<DateTime<Utc>>,
+    /// The generation of the zone data that the decision computes with: refused unless it is the last
+    /// one. `None` for a decision in which no wall time is computed.
+    pub zone_data: Option<u64>,
     /// Decide and apply, then roll back: the answer says what would have been stored.
     pub dry_run: bool,
 }
@@ -282,6 +307,7 @@ impl Request {
             at,
             idempotency: None,
             lease_until: None,
+            zone_data: None,
             dry_run: false,
         }
     }
@@ -291,6 +317,7 @@ impl Request {
     pub fn of_claim(clinic: ClinicId, claim: &Claim) -> Self {
         Self {
             lease_until: claim.lease_until,
+            zone_data: claim.zone_data,
             ..Self::of_tick(clinic, claim.now)
         }
     }
@@ -365,6 +392,11 @@ pub struct Backlog {
 pub enum Which {
     /// Those that take up time: scheduled and unfunded.
     Live,
+    /// Those that have not begun, whatever their state, but for those that are finished for good.
+    ToCome {
+        /// As of when.
+        now: DateTime<Utc>,
+    },
     /// Those that are over, and nobody has said how they went.
     AttendanceUnknown {
         /// As of when.

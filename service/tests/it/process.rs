@@ -43,8 +43,17 @@ impl Run<'_> {
 
     /// Does what is due, once, and tells what it said.
     pub(crate) fn tick(&self) -> String {
-        let output = self.command("tick").args(QUIET).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
+        self.tick_with(&[]).0
+    }
+
+    /// The same with more arguments: what it said, and to standard error, if it failed.
+    pub(crate) fn tick_with(&self, arguments: &[&str]) -> (String, Option<String>) {
+        let mut command = self.command("tick");
+        let output = command.args(QUIET).args(arguments).output().unwrap();
+        let failed = !output.status.success();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let errors = failed.then(|| text(output.stderr));
+        (text(output.stdout), errors)
     }
 
     /// A service that ticks every second.
@@ -58,7 +67,13 @@ impl Run<'_> {
 
     /// Starts a service.
     pub(crate) fn spawn(&self) -> Child {
-        self.ticking("serve").args(QUIET).spawn().unwrap()
+        self.spawn_with(&[])
+    }
+
+    /// Starts a service with more arguments.
+    pub(crate) fn spawn_with(&self, arguments: &[&str]) -> Child {
+        let mut command = self.ticking("serve");
+        command.args(QUIET).args(arguments).spawn().unwrap()
     }
 
     /// Starts a service, and waits until it serves.

@@ -267,8 +267,8 @@ impl World {
                 }
                 let length = Oracle::end(dated) - Oracle::start(dated);
                 let command = session::Command::Reschedule {
-                    starts_at: dated.at(to),
-                    ends_at: dated.at(to) + length,
+                    starts_local: LocalDateTime::try_from(to).unwrap(),
+                    length,
                 };
                 if self.touch_session(dated, &command) {
                     let number = dated.number;

@@ -209,6 +209,7 @@ impl World {
             therapist: intent.therapist,
             client: intent.client,
             service: intent.service,
+            starts_local: intent.set.zone().local(starts_at),
             starts_at,
             ends_at,
             zone: intent.set.zone(),

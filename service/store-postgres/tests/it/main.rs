@@ -14,3 +14,4 @@ mod plans;
 mod practice;
 mod races;
 mod silence;
+mod zone_data;

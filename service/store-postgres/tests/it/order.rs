@@ -63,6 +63,7 @@ impl Mail {
         loop {
             let done = writing.load(Ordering::SeqCst) == 0;
             let claim = Claim {
+                zone_data: None,
                 job: Job::Dispatch,
                 now: now(),
                 after,

@@ -286,6 +286,7 @@ async fn tick(store: &PostgresStore) {
         let backlog = store.backlog(job, now()).await.unwrap();
         assert!(backlog.due >= 50, "{}: {backlog:?}", job.name());
         let claim = Claim {
+            zone_data: None,
             job,
             now: now(),
             after: None,

@@ -63,7 +63,7 @@ SELECT clinic(), ident(1342177280, n), ident(1073741824, n), at AT TIME ZONE 'UT
     at + INTERVAL '50 minutes', 'UTC', '2026a', state, json_build_object('state', state), 0, 1,
     CASE WHEN n < 200 THEN noon() - INTERVAL '1 hour'
          WHEN state <> 'completed' THEN greatest(at - INTERVAL '1 day', noon() + INTERVAL '1 day')
-         WHEN n < 30000 THEN at - INTERVAL '1 day' END, 1
+         WHEN n < 30000 THEN at - INTERVAL '1 day' END, 1, at AT TIME ZONE 'UTC'
 FROM generate_series(0, 299999) AS n,
     LATERAL (SELECT CASE WHEN n < 30000 THEN noon() + make_interval(hours => 25 + (n / 2000)::int)
         ELSE noon() - make_interval(hours => (n / 2000)::int) END AS at) AS times,

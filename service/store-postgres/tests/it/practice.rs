@@ -164,6 +164,7 @@ pub(crate) fn session(intent: &Intent, state: SessionState) -> Session {
         therapist: intent.therapist,
         client: intent.client,
         service: intent.service,
+        starts_local: intent.set.start(),
         starts_at,
         ends_at: starts_at + TimeDelta::minutes(50),
         zone: intent.set.zone(),

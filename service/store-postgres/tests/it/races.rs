@@ -148,6 +148,7 @@ async fn claim_along(store: PostgresStore, left: Arc<AtomicU32>) -> Figures {
     while left.load(Ordering::Relaxed) > 0 {
         for (job, after) in Job::ALL.into_iter().zip(&mut after) {
             let claim = Claim {
+                zone_data: None,
                 job,
                 now: now() + TimeDelta::days(1),
                 after: after.take(),
@@ -244,6 +245,7 @@ async fn every_due_row_is_claimed_once() {
                 let mut done = Vec::new();
                 loop {
                     let claim = Claim {
+                        zone_data: None,
                         job: Job::Materialize,
                         now: now(),
                         after: None,
@@ -414,6 +416,7 @@ async fn what_somebody_writes_to_is_given_back_at_once() {
     let due = intent(1, therapist_id(0), client_id(0), now());
     put(&store, vec![Change::NewIntent(due)]).await.unwrap();
     let claim = Claim {
+        zone_data: None,
         job: Job::Materialize,
         now: now(),
         after: None,

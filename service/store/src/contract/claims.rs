@@ -18,6 +18,7 @@ fn claim(job: Job) -> Claim {
         now: now(),
         after: None,
         lease_until: None,
+        zone_data: None,
     }
 }
 

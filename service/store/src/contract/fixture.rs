@@ -192,6 +192,7 @@ impl Fixture {
             therapist: intent.therapist,
             client: intent.client,
             service: intent.service,
+            starts_local: recurrence_id,
             starts_at,
             ends_at: starts_at + TimeDelta::minutes(50),
             zone: intent.set.zone(),

@@ -280,6 +280,7 @@ pub async fn accounts_are_due_when_credits_expire(store: Arc<dyn Store>) {
     };
     clinic.send(grant, now(), &done).await.unwrap();
     let claim = |now| Claim {
+        zone_data: None,
         job: Job::Expire,
         now,
         after: None,

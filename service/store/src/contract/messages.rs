@@ -20,6 +20,7 @@ async fn lease_next(
     after: Option<Position>,
 ) -> Option<Claimed> {
     let claim = Claim {
+        zone_data: None,
         job: Job::Dispatch,
         now,
         after,

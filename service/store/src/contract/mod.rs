@@ -12,6 +12,7 @@ mod messages;
 mod reads;
 mod series;
 mod writes;
+mod zone_data;
 
 pub use claims::*;
 pub use fixture::Fixture;
@@ -21,6 +22,7 @@ pub use messages::*;
 pub use reads::*;
 pub use series::*;
 pub use writes::*;
+pub use zone_data::*;
 
 /// A test for each promise that can be asked of any store; those on SQL keep
 /// [`append_only_tables_refuse_changes`] too. `$store` makes an empty store: an async expression whose value is the
@@ -60,6 +62,9 @@ macro_rules! contract_suite {
             what_a_pause_keeps_is_in_the_way
             working_times_come_back_as_they_went
             a_feed_is_found_by_its_last_secret_only
+            generations_of_zone_data_follow_one_another
+            only_the_last_zone_data_plans
+            what_zone_data_moves_is_kept
         }
     };
     (@each $store:expr; $($name:ident)*) => {

@@ -69,6 +69,7 @@ pub async fn everything_comes_back_as_it_went(store: Arc<dyn Store>) {
         (session.state, session.next_due_at) = (state, Some(*at));
         (session.slot_version, session.hold_generation) = (u32::from(u16::MAX), 3);
         let told = Notification {
+            moves: Vec::new(),
             kind: NotificationKind::Reminder { minutes: 60 },
             session: session.id,
             slot_version: 3,

@@ -7,12 +7,14 @@
 mod due;
 mod scope;
 mod tables;
+mod zone_data;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
+use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId, Plan, PlanId,
     Principal, Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
@@ -91,6 +93,7 @@ impl Store for MemoryStore {
         if let Some(subject) = tables.replayed(request)? {
             return Ok(Written::Replayed(subject));
         }
+        tables.check_zone_data(request.zone_data, false)?;
         let view = scope::load(&tables, request.clinic, &scope);
         finish(&mut tables, request, decide(&view))
     }
@@ -101,6 +104,7 @@ impl Store for MemoryStore {
         decide: Decide<'_>,
     ) -> Result<Option<Claimed>, StoreError> {
         let mut tables = self.tables();
+        tables.check_zone_data(claim.zone_data, true)?;
         let due = tables.due(claim.job, claim.now).into_iter();
         let next = due
             .filter(|(_, position)| Some(*position) > claim.after)
@@ -276,6 +280,7 @@ impl Store for MemoryStore {
             is_session_of(session, whose)
                 && match which {
                     Which::Live => session.state.is_live(),
+                    Which::ToCome { now } => session.starts_at > now && !session.state.is_final(),
                     Which::AttendanceUnknown { now } => {
                         session.state == SessionState::Scheduled && session.ends_at <= now
                     }
@@ -448,6 +453,32 @@ impl Store for MemoryStore {
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn zone_data(&self, generation: Option<u64>) -> Result<Option<Planned>, StoreError> {
+        Ok(self.tables().generation(generation).cloned())
+    }
+
+    async fn take_over(&self, next: &Planned) -> Result<bool, StoreError> {
+        Ok(self.tables().take_over(next))
+    }
+
+    async fn settle_zone_data(
+        &self,
+        generation: u64,
+        at: DateTime<Utc>,
+        outcome: &Outcome,
+    ) -> Result<bool, StoreError> {
+        Ok(self.tables().settle(generation, at, *outcome))
+    }
+
+    async fn zone_moves(
+        &self,
+        clinic: ClinicId,
+        generation: u64,
+        page: Page,
+    ) -> Result<Vec<ZoneMove>, StoreError> {
+        Ok(self.tables().moves(clinic, generation, page))
     }
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {

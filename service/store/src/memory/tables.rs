@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
     Actor, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
     Notification, PersonId, Plan, SealedPerson, Service, Subject, Subscription, Therapist,
@@ -39,6 +40,9 @@ pub(super) struct Tables {
     /// Nor a line of the journal.
     journal: Vec<Line>,
     pub(super) outbox: Vec<Row>,
+    /// In the order of their generations, from 1 on.
+    pub(super) zone_data: Vec<Planned>,
+    pub(super) zone_moves: BTreeMap<(Uuid, u64, Uuid), ZoneMove>,
 }
 
 #[derive(Debug, Clone)]
@@ -261,6 +265,13 @@ impl Tables {
             }
             Change::Ledger { account, entries } => self.append(clinic, account, entries),
             Change::Notify(told) => Ok(self.notify(request, told, counted, leased)),
+            Change::ZoneMove(moved) => {
+                let key = (clinic.0, moved.generation, moved.session.0);
+                match self.zone_moves.insert(key, moved.clone()) {
+                    None => Ok(1),
+                    Some(_) => Err(refused("primary_key")),
+                }
+            }
             Change::Message(message) => {
                 let mut rows = self.outbox.iter_mut();
                 let row = rows.find(|row| row.clinic == clinic && row.message.seq == message.seq);

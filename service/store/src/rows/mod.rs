@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use clinic::{
-    Client, ClinicId, Message, Notification, Plan, PlanId, Principal, Recipient, Role,
-    SealedPerson, Service, Subject, Subscription, Term, Therapist, WorkingTimes, WrappedDek,
+    Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Principal, Recipient,
+    Role, SealedPerson, Service, Subject, Subscription, Term, Therapist, WorkingTimes, WrappedDek,
     working_times::StoredTimes,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
@@ -19,7 +19,10 @@ use crate::StoreError;
 
 mod schedule;
 
-pub use schedule::{continued_by, deviations_json, gap_name, intent, is_kept, session};
+pub use schedule::{
+    continued_by, deviations_json, gap_name, intent, is_kept, moves_json, outcome_json, session,
+    zone_data, zone_move, zones_json,
+};
 
 /// A row, read column by column. A NULL is `None`.
 pub trait Columns {
@@ -395,14 +398,19 @@ fn digest(column: &'static str, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
 pub fn message(row: &impl Columns) -> Result<Message, StoreError> {
     let role = text(row, "recipient_role")?;
     let recipient = Recipient::of_role(role, id(row, "recipient_id")?);
+    let kind: NotificationKind = parsed(row, "kind")?;
     Ok(Message {
         seq: number(row, "seq")?,
         notification: Notification {
-            kind: parsed(row, "kind")?,
+            kind,
             session: SessionId(id(row, "session_id")?),
             slot_version: number(row, "slot_version")?,
             recipient: some("recipient_role", recipient)?,
             due_at: instant(row, "due_at")?,
+            moves: match kind {
+                NotificationKind::ClocksChanged { .. } => versioned(row, "moves")?,
+                _ => Vec::new(),
+            },
         },
         state: parsed(row, "state")?,
         attempts: number(row, "attempts")?,
