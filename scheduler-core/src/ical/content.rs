@@ -379,19 +379,20 @@ fn property(line: usize, name: &'static str, text: &str) -> Option<Property> {
     })
 }
 
-/// The parameters and value of a line, with quotes around a TZID that has colons and no quotes, as
+/// The parameters and value of a line, with quotes around a TZID that has colons or commas and no quotes, as
 /// in `;TZID=(UTC+01:00) Berlin:20260601T100000`: behind the last colon there is a time.
 fn quoted_zone(rest: &str) -> Cow<'_, str> {
-    const TZID: &str = ";TZID=";
+    const TZID: &[u8] = b";TZID=";
     let quoted = || {
-        let at = rest
-            .get(..TZID.len())?
-            .eq_ignore_ascii_case(TZID)
-            .then_some(TZID.len())?;
-        let (name, value) = rest.get(at..)?.rsplit_once(':')?;
-        let is_plain = !name.contains(['"', ';', ',']) && name.contains(':');
+        let bytes = rest.as_bytes();
+        let at = bytes
+            .windows(TZID.len())
+            .position(|part| part.eq_ignore_ascii_case(TZID))?;
+        let (before, rest) = rest.split_at_checked(at + TZID.len())?;
+        let (name, value) = rest.rsplit_once(':')?;
+        let is_plain = !name.contains(['"', ';']) && name.contains([':', ',']);
         let is_time = value.trim_start().starts_with(|c: char| c.is_ascii_digit());
-        (is_plain && is_time).then(|| format!("{TZID}\"{name}\":{value}"))
+        (is_plain && is_time).then(|| format!("{before}\"{name}\":{value}"))
     };
     quoted().map_or(Cow::Borrowed(rest), Cow::Owned)
 }

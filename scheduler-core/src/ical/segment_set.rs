@@ -248,7 +248,11 @@ impl<'a> SegmentSet<'a> {
                 .map(|rule| self.moved_along(&rule.rule));
             let moved: Option<Vec<Rule>> = moved.collect();
             return match moved {
-                Some(rules) => self.from(id, set(self.shifted(start))?, rules, deviations),
+                Some(rules) => {
+                    // The anchor may leave the calendar.
+                    let anchor = start.plus_seconds(self.moved).ok_or(NoRule)?;
+                    self.from(id, set(anchor)?, rules, deviations)
+                }
                 None => self.compared(&set(self.shifted(id))?),
             };
         }
