@@ -11,8 +11,9 @@
 //! rule in no zone is an [`Expansion`](rule::Expansion).
 //!
 //! What it is not: it does no I/O, reads no clock, draws no randomness and stores nothing. Its only
-//! global state are the clock changes of each zone, found once and never changed. `now` and new ids
-//! are arguments. Credits, people and payment are other rooms.
+//! global state is the zone data of the process, which is chosen once and never changes: the release
+//! that is compiled in, unless another [`ZoneData`](zone::ZoneData) is installed first. `now` and new
+//! ids are arguments. Credits, people and payment are other rooms.
 //!
 //! ```
 //! use scheduler_core::{RecurrenceSet, Window};
