@@ -272,7 +272,7 @@ fn utf8<'a>(line: usize, text: Cow<'a, [u8]>, problems: &mut Problems) -> Cow<'a
     }
 }
 
-/// The text as UTF-8, without byte order marks. One of UTF-16 says that it is UTF-16.
+/// The text as UTF-8, without byte order marks. UTF-16 is known by its mark, or by the B of BEGIN.
 fn decoded(bytes: &[u8]) -> Cow<'_, [u8]> {
     let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, _) = bytes.as_chunks::<2>();
@@ -283,8 +283,12 @@ fn decoded(bytes: &[u8]) -> Cow<'_, [u8]> {
         text.trim_start_matches('\u{feff}').to_owned().into_bytes()
     };
     match bytes {
-        [0xff, 0xfe, rest @ ..] => Cow::Owned(units(rest, u16::from_le_bytes)),
-        [0xfe, 0xff, rest @ ..] => Cow::Owned(units(rest, u16::from_be_bytes)),
+        [0xff, 0xfe, text @ ..] | text @ [b'B', 0, ..] => {
+            Cow::Owned(units(text, u16::from_le_bytes))
+        }
+        [0xfe, 0xff, text @ ..] | text @ [0, b'B', ..] => {
+            Cow::Owned(units(text, u16::from_be_bytes))
+        }
         mut bytes => {
             while let Some(rest) = bytes.strip_prefix("\u{feff}".as_bytes()) {
                 bytes = rest;

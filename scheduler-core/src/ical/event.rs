@@ -2,8 +2,9 @@
 
 use chrono::NaiveDate;
 
+use super::SUMMARY_MAX;
 use super::content::{Component, Property};
-use super::problem::{Done, IcalError, Problem, Problems, Reason, cut};
+use super::problem::{Done, IcalError, Problem, Problems, REPEATED_MAX, Reason, cut};
 use super::series::Details;
 use super::timezone::TimeZone;
 use super::tzid::Zones;
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
                 line: event.line,
                 start,
                 length,
-                summary: event.value("SUMMARY").map(str::to_owned),
+                summary: event.value("SUMMARY").map(|text| cut(text, SUMMARY_MAX)),
                 is_cancelled,
             },
             has_start,
@@ -220,7 +221,7 @@ impl<'a> Reader<'a> {
             at.wall.date()
         };
         Some(Overridden {
-            text: cut(&property.value),
+            text: cut(&property.value, REPEATED_MAX),
             line: property.line,
             date,
             at,

@@ -78,7 +78,9 @@ pub const PROBLEMS_MAX: usize = 1_000;
 /// The most occurrences that one call gives.
 pub const OCCURRENCES_MAX: usize = 200_000;
 /// The most occurrences that one call looks at.
-pub const LOOKED_AT_MAX: usize = 1_000_000;
+pub const LOOKED_AT_MAX: usize = 400_000;
+/// The most characters of a SUMMARY that are kept.
+pub const SUMMARY_MAX: usize = 1_000;
 
 /// What a text says.
 #[derive(Debug, Clone)]

@@ -26,9 +26,9 @@ pub(super) struct Definition {
     before: i64,
     /// In order, each another offset than the one before.
     onsets: Vec<(i64, i64)>,
-    /// The first instant of which it says something.
+    /// The first onset.
     from: i64,
-    /// The first instant of which it says nothing any more; none if it never falls silent.
+    /// When a list of onsets ends; none if a rule has no end or the offset is constant.
     to: Option<i64>,
 }
 
@@ -113,8 +113,8 @@ impl Definition {
         table(before.into_iter().chain(self.onsets.iter().copied()))
     }
 
-    /// Whether a zone has the same clocks from the first of its onsets on, until it says nothing
-    /// more. `letter` is what it says.
+    /// Whether a zone has the same clocks from the first onset to the end of the list of onsets.
+    /// `letter` is the table of the definition.
     pub(super) fn is_part_of(&self, letter: &Transitions, zone: Zone) -> bool {
         let end = END_OF_ZONE_DATA.timestamp();
         let to = self.to.map_or(end, |to| to.min(end));
@@ -123,7 +123,7 @@ impl Definition {
     }
 }
 
-/// A table of changes in order, of which some change nothing.
+/// Makes a table of changes in order, leaving out those that keep the offset.
 fn table(changes: impl Iterator<Item = (i64, i64)>) -> Result<Transitions, &'static str> {
     let mut offsets: Vec<(i64, i64)> = Vec::new();
     for (unix, offset) in changes {

@@ -76,18 +76,18 @@ pub struct Problem {
 pub enum Effect {
     /// Something may take place at another time than the text says.
     OtherTime,
-    /// Something that the text may say does not take place, or is not known.
+    /// Something that the text says does not take place, or could not be read.
     Missing,
     /// Everything takes place when the text says.
     None,
 }
 
 /// The most characters of a value or a UID that a problem repeats.
-const REPEATED_MAX: usize = 80;
+pub(super) const REPEATED_MAX: usize = 80;
 
-/// The beginning of a text, with an ellipsis if there is more.
-pub(super) fn cut(text: &str) -> String {
-    match text.char_indices().nth(REPEATED_MAX) {
+/// The first characters of a text, with an ellipsis if there are more.
+pub(super) fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -136,7 +136,7 @@ impl Problem {
             uid: None,
             line,
             property: property.to_owned(),
-            value: cut(value),
+            value: cut(value, REPEATED_MAX),
             reason,
             done,
             events: 0,
@@ -153,7 +153,7 @@ impl Problem {
         done: Done,
     ) -> Self {
         Self {
-            uid: uid.map(cut),
+            uid: uid.map(|uid| cut(uid, REPEATED_MAX)),
             events: 1,
             ..Self::of_line(line, property, value, reason, done)
         }
@@ -204,7 +204,7 @@ pub enum Reason {
     #[error("it has no time zone")]
     Floating,
     /// A component that lies in too many others.
-    #[error("it lies in {DEPTH_MAX} other components")]
+    #[error("it is nested in {DEPTH_MAX} other components")]
     TooDeep,
     /// A component without an END.
     #[error("its END is missing")]
@@ -213,7 +213,7 @@ pub enum Reason {
     #[error("no component of that name is open")]
     NothingOpen,
     /// A VEVENT outside a VCALENDAR.
-    #[error("it lies in no VCALENDAR")]
+    #[error("it is not inside a VCALENDAR")]
     NoCalendar,
     /// A zone whose name is not known, and that the text does not define.
     #[error("no known time zone has this name, and the text does not define it")]
@@ -224,7 +224,7 @@ pub enum Reason {
         /// Why not.
         why: &'static str,
     },
-    /// A VTIMEZONE that is not like the zone of its name when its events take place.
+    /// A VTIMEZONE that differs from the zone of its name when its events take place.
     #[error("its VTIMEZONE differs from {named} at times of its events, first on {first}")]
     OtherDefinition {
         /// The IANA zone that it is named after.
@@ -232,14 +232,16 @@ pub enum Reason {
         /// The first day on which an event may be at another time.
         first: NaiveDate,
     },
-    /// A VTIMEZONE that ends before its events do, or begins after them.
-    #[error("its VTIMEZONE says nothing of some times of its events, first of {first}")]
+    /// A VTIMEZONE whose onsets end before its events do, or begin after them.
+    #[error("its VTIMEZONE does not cover all times of its events, first on {first}")]
     Undefined {
-        /// The first day of which it says nothing and {named} says something else than its rules.
+        /// The first such day on which clocks would differ if its last observance went on.
         first: NaiveDate,
     },
-    /// A VTIMEZONE, of an event without an end, that is like no IANA zone.
-    #[error("no IANA zone is like its VTIMEZONE; the nearest, {nearest}, differs on {dates}")]
+    /// A VTIMEZONE of an endless event that matches no IANA zone.
+    #[error(
+        "no IANA zone matches its VTIMEZONE; the nearest is {nearest}, which differs on {dates}"
+    )]
     Unlike {
         /// The zone that is most like it.
         nearest: Zone,
@@ -247,16 +249,16 @@ pub enum Reason {
         dates: DatesThatDiffer,
     },
     /// A time in UTC that has a TZID too (RFC 5545 §3.2.19).
-    #[error("a time in UTC has no TZID")]
+    #[error("a UTC time must not have a TZID")]
     ZonedUtc,
-    /// A time of day where a date is due, that is no midnight in the calendar's zone.
-    #[error("a date is due, and this is no midnight in {zone}")]
+    /// A time where a date is expected that is not midnight in the calendar's zone.
+    #[error("expected a date, got a time that is not midnight in {zone}")]
     NoMidnight {
         /// The calendar's zone.
         zone: Zone,
     },
     /// VALUE=DATE of a time.
-    #[error("VALUE=DATE, but it has a time of day")]
+    #[error("VALUE=DATE with a time of day")]
     TimedDate,
     /// A part of a rule that is not the RFC's.
     #[error("{part} is not read")]
@@ -272,7 +274,7 @@ pub enum Reason {
     #[error("this and the rules before it take too long to compute")]
     TooMuchEffort,
     /// EXDATEs that exclude nothing.
-    #[error("{count} of its EXDATEs exclude nothing, the first of them this")]
+    #[error("{count} of its EXDATEs exclude nothing; this is the first")]
     ExcludesNothing {
         /// How many.
         count: usize,
@@ -296,7 +298,7 @@ pub enum Reason {
     #[error("a version with a higher SEQUENCE, DTSTAMP or LAST-MODIFIED is there")]
     Superseded,
     /// Another component has the same UID and recurrence-id, and neither is newer.
-    #[error("another component has the same UID and is as new")]
+    #[error("another component has the same UID and is equally new")]
     SameUid,
     /// A series of a higher SEQUENCE excludes what it changes.
     #[error("the series has a higher SEQUENCE and excludes this occurrence")]
@@ -396,11 +398,11 @@ impl fmt::Display for Done {
             Self::LastsADay => "taken to last a day",
             Self::StandsAlone => "taken as an occurrence by itself",
             Self::AsDefined => "read as the VTIMEZONE says",
-            Self::OnThatDate => "taken for the nearest date",
-            Self::AsTime => "taken as a time",
-            Self::OnceAYear => "taken once a year, in the month of DTSTART",
-            Self::IsTheSeries => "taken as the series",
-            Self::MovesTheRest => "those that follow are moved along",
+            Self::OnThatDate => "read as the nearest date",
+            Self::AsTime => "read as a time",
+            Self::OnceAYear => "read as once a year, in the month of DTSTART",
+            Self::IsTheSeries => "read as the series",
+            Self::MovesTheRest => "the occurrences that follow it are moved",
             Self::Unlisted => "not listed",
             Self::AtTheStartsTime => "taken at the time of day of DTSTART",
             Self::AsGenerated => "taken at its time, with the length of the series",

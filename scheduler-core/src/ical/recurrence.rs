@@ -5,7 +5,7 @@ use chrono::Datelike;
 use super::DATES_MAX;
 use super::content::{Component, Property};
 use super::event::{Event, Reader};
-use super::problem::{Done, IcalError, Reason, cut};
+use super::problem::{Done, IcalError, REPEATED_MAX, Reason, cut};
 use super::rule_text;
 use super::value::{At, Length};
 use crate::Rule;
@@ -49,7 +49,7 @@ impl Reader<'_> {
                 _ => continue,
             }
             if read.overrides.is_some() {
-                let value = cut(&property.value);
+                let value = cut(&property.value, REPEATED_MAX);
                 read.recurring.push((property.line, property.name, value));
             }
         }
@@ -90,7 +90,7 @@ impl Reader<'_> {
             }
         };
         if !dropped.is_empty() {
-            let part = cut(&dropped.join(";"));
+            let part = cut(&dropped.join(";"), REPEATED_MAX);
             self.problem(property, value, Reason::RulePart { part }, Done::Honoured);
         }
         for warning in rule.warnings() {
@@ -151,7 +151,7 @@ impl Reader<'_> {
             return self.not_a_time(property, value, Done::LeftOut);
         };
         if read.first_excluded.is_none() {
-            read.first_excluded = Some((property.line, cut(time)));
+            read.first_excluded = Some((property.line, cut(time, REPEATED_MAX)));
         }
         read.excluded.push(at);
     }

@@ -92,8 +92,9 @@ impl ZoneData {
 
     /// Returns zone data of TZif contents by name.
     ///
-    /// A name that only the compiled release has keeps a meaning: it is that of a name it is a link
-    /// of there, else the compiled contents. [`supplied`](Self::supplied) counts both.
+    /// Names that only the compiled release has are supplied: a link takes the contents of another
+    /// name of its zone, any other name takes the compiled contents. [`supplied`](Self::supplied)
+    /// counts both.
     ///
     /// # Errors
     /// [`ZoneDataError`] if contents are not TZif, count leap seconds, or there are none.
@@ -156,7 +157,7 @@ impl ZoneData {
         }
     }
 
-    /// Has this process compute with it from now on.
+    /// Installs it as the data that this process computes with.
     ///
     /// # Errors
     /// [`AlreadyInUse`] if data was installed before, or a zone was asked for.

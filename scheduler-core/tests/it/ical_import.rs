@@ -336,7 +336,7 @@ fn nothing_is_dropped_in_silence() {
         (
             "RECURRENCE-ID:20260310T100000Z\nDTSTART:20260310T100000Z\nRRULE:FREQ=DAILY",
             "RECURRENCE-ID",
-            "it has no meaning here; taken as the series",
+            "it has no meaning here; read as the series",
         ),
         (
             "DTSTART;VALUE=DATE:20260310\nRRULE:FREQ=DAILY;BYHOUR=9",
@@ -437,10 +437,10 @@ fn a_broken_component_leaves_the_others() {
             format!("BEGIN:VCALENDAR\n{one}END:VTODO\n{other}END:VCALENDAR\n"),
             "no component of that name is open",
         ),
-        (format!("{one}{other}"), "it lies in no VCALENDAR"),
+        (format!("{one}{other}"), "it is not inside a VCALENDAR"),
         (
             format!("BEGIN:VCALENDAR\n{one}{deep}{other}END:VCALENDAR\n"),
-            "it lies in 8 other components",
+            "it is nested in 8 other components",
         ),
     ] {
         let calendar = ical::parse(text.as_bytes(), Zone::UTC).unwrap();

@@ -343,7 +343,7 @@ fn a_name_does_not_win_over_a_definition() {
             "20260601T180000",
             "",
             "2026-06-01T16:00:00Z",
-            "says nothing of some times",
+            "does not cover all times",
         ),
         (
             "Europe/Berlin",

@@ -340,7 +340,7 @@ async fn a_zone_that_is_not_known_is_asked_for() {
         .filter_map(|one| one["problem"].as_str())
         .collect();
     assert!(
-        said.iter().any(|said| said.contains("the nearest, ")),
+        said.iter().any(|said| said.contains("the nearest is ")),
         "{asked}"
     );
     let once = asked["bookings"][0]["intent_id"].as_str().unwrap();
