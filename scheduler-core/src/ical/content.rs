@@ -92,6 +92,23 @@ impl Component {
         }
     }
 
+    /// Whether it says the same as another, wherever it does.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let said = |property: &Property| (property.name, property.value.clone());
+        self.name == other.name
+            && self
+                .properties
+                .iter()
+                .map(said)
+                .eq(other.properties.iter().map(said))
+            && self.components.len() == other.components.len()
+            && self
+                .components
+                .iter()
+                .zip(&other.components)
+                .all(|(one, other)| one.is_like(other))
+    }
+
     /// A VCALENDAR around components that lie in none.
     pub(super) fn around(components: Vec<Self>) -> Self {
         Self {

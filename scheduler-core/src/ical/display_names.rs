@@ -3,8 +3,8 @@
 //! Sources: Microsoft, "Default Time Zones" (the display names of Windows 11), and the older names that
 //! node-ical's `windowsZones.json` 0.26 lists.
 
-/// By display name, in the order of bytes.
-pub(super) const DISPLAYED: [(&str, &str); 160] = [
+/// By display name, in order.
+pub(super) const DISPLAYED: [(&str, &str); 161] = [
     ("Abu Dhabi, Muscat", "Asia/Dubai"),
     ("Adelaide", "Australia/Adelaide"),
     ("Alaska", "America/Anchorage"),
@@ -85,6 +85,10 @@ pub(super) const DISPLAYED: [(&str, &str); 160] = [
     ("Georgetown, La Paz, Manaus, San Juan", "America/La_Paz"),
     ("Georgetown, La Paz, San Juan", "America/La_Paz"),
     ("Greenland", "America/Nuuk"),
+    (
+        "Greenwich Mean Time : Dublin, Edinburgh, Lisbon, London",
+        "Europe/London",
+    ),
     (
         "Greenwich Mean Time: Dublin, Edinburgh, Lisbon, London",
         "Europe/London",

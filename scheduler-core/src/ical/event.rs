@@ -41,6 +41,8 @@ pub(super) struct Overridden {
     pub(super) at: At,
     /// The date that it names if the series is all day.
     pub(super) date: NaiveDate,
+    /// It is none of the forms in which a date is written.
+    is_guess: bool,
     /// It is a wall time of whatever zone the series has.
     pub(super) is_floating: bool,
     /// RANGE=THISANDFUTURE.
@@ -108,6 +110,10 @@ impl<'a> Reader<'a> {
         self.uid = uid.map(str::to_owned);
         self.unknown.clear();
         self.is_zoned_utc = false;
+        if event.unreadable.contains(&"RECURRENCE-ID") {
+            // It is an override of nobody knows what.
+            return Ok(None);
+        }
         if uid.is_none() {
             self.missing(event, "UID", Done::StandsAlone);
         }
@@ -142,6 +148,14 @@ impl<'a> Reader<'a> {
                 return Ok(None);
             }
         };
+        if let (Some(overridden), Some(property)) = (&overrides, event.first("RECURRENCE-ID"))
+            && start.is_date
+            && overridden.is_guess
+        {
+            let zone = self.zones.stated;
+            let reason = Reason::NoMidnight { zone };
+            self.problem(property, &property.value, reason, Done::OnThatDate);
+        }
         let length = self.length(event, &start);
         let time = |name| Some(Time::read(event.value(name)?)?.in_zone(&TimeZone::UTC).unix);
         let sequence = event
@@ -215,15 +229,16 @@ impl<'a> Reader<'a> {
             );
         }
         let is_utc = matches!(Time::read(&property.value), Some(Time::Utc(_))) && !at.is_date;
-        let date = if is_utc {
-            self.date_meant(&at).0
+        let (date, is_guess) = if is_utc {
+            self.date_meant(&at)
         } else {
-            at.wall.date()
+            (at.wall.date(), false)
         };
         Some(Overridden {
             text: cut(&property.value, REPEATED_MAX),
             line: property.line,
             date,
+            is_guess,
             at,
             is_floating: Zones::is_floating(property),
             is_range,
@@ -314,9 +329,13 @@ impl<'a> Reader<'a> {
         let time = |wall: LocalDateTime| wall.seconds().rem_euclid(SECONDS_PER_DAY);
         let last = SECONDS_PER_DAY - 1;
         let likely = self.zones.likely();
-        let mut locals = likely.iter().map(|zone| zone.local(at.unix));
-        if let Some(local) = locals.find(|local| time(*local) == 0) {
-            return (local.date(), false);
+        // Midnight, or what clocks show in its stead.
+        let begun = likely.iter().find_map(|zone| {
+            let date = zone.local(at.unix).date();
+            (zone.resolve(midnight(date)).0 == at.unix).then_some(date)
+        });
+        if let Some(date) = begun {
+            return (date, false);
         }
         if time(at.wall) == 0 || time(at.wall) == last {
             return (at.wall.date(), false);

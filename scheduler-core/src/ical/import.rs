@@ -308,7 +308,7 @@ impl Group<'_> {
             .and_then(|master| master.generated_at(unix));
         let id = generated.map_or_else(|| series.wall_of(unix), |found| found.id);
         if let Some(master) = &series.master {
-            if generated.is_none() && !details.is_cancelled {
+            if generated.is_none() && (is_range || !details.is_cancelled) {
                 let done = if is_range {
                     Done::MovesTheRest
                 } else {

@@ -50,8 +50,22 @@ impl Definition {
         if zone.is_broken {
             return Err("its END is missing");
         }
+        // Half of a definition is none.
+        let is_observance = |part: &Component| matches!(&*part.name, "STANDARD" | "DAYLIGHT");
+        let strays = ["DTSTART", "RRULE", "RDATE", "TZOFFSETFROM", "TZOFFSETTO"];
+        if strays.iter().any(|name| zone.first(name).is_some()) {
+            return Err("an observance has no BEGIN");
+        }
+        for part in &zone.components {
+            if part.is_broken || !part.components.is_empty() {
+                return Err("an observance has no END");
+            }
+            if !is_observance(part) && !part.name.starts_with("X-") {
+                return Err("it has a part that is no observance");
+            }
+        }
         let parts = zone.components.iter();
-        let parts = parts.filter(|part| matches!(part.name.as_str(), "STANDARD" | "DAYLIGHT"));
+        let parts = parts.filter(|part| is_observance(part));
         if parts.clone().count() > OBSERVANCES_MAX {
             return Err("it has more than 600 observances");
         }

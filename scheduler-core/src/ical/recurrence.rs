@@ -33,7 +33,8 @@ impl Reader<'_> {
                 }
                 "RRULE" | "EXRULE" => {}
                 "RDATE" | "EXDATE" => {
-                    for value in property.value.split(',').filter(|value| !value.is_empty()) {
+                    let value = property.value.replace("\\,", ",");
+                    for value in value.split(',').filter(|value| !value.trim().is_empty()) {
                         dates += 1;
                         if dates > DATES_MAX {
                             let line = property.line;
@@ -204,35 +205,43 @@ impl Reader<'_> {
 }
 
 /// About how long it takes to prepare a rule, in microseconds, where that is long: times of day are
-/// listed, and a long COUNT is counted over all kinds of years there are.
+/// listed, a long COUNT is counted over all kinds of years there are, and occurrences that are rare, or
+/// none, are looked for.
 fn effort(rule: &Rule) -> u32 {
     let is_long = matches!(rule.end(), End::Count(count) if count > 500);
-    let parts = [
+    let dates = [
         rule.by_month.len(),
         rule.by_week_no.len(),
         rule.by_year_day.len(),
         rule.by_month_day.len(),
         rule.by_day.len(),
-        rule.by_set_pos.len(),
-        rule.by_hour.len(),
-        rule.by_minute.len(),
-        rule.by_second.len(),
     ];
-    let counted = if is_long && parts.iter().any(|part| *part > 0) {
-        4_000
-    } else {
-        0
-    };
+    let dates = dates.iter().filter(|part| **part > 0).count();
     let times = [
         (&rule.by_hour, Frequency::Hourly, 24),
         (&rule.by_minute, Frequency::Minutely, 60),
         (&rule.by_second, Frequency::Secondly, 60),
     ];
-    let is_listed = times.iter().any(|(part, ..)| !part.is_empty());
+    let is_timed = times.iter().any(|(part, ..)| !part.is_empty());
     let listed = times.iter().map(|(part, frequency, all)| match part.len() {
         0 if rule.frequency() <= *frequency => *all,
         length => u32::try_from(length).unwrap_or(u32::MAX).max(1),
     });
-    let listed: u32 = if is_listed { listed.product() } else { 0 };
-    counted + listed / 6
+    let listed: u32 = if is_timed || rule.frequency() == Frequency::Minutely {
+        listed.product()
+    } else {
+        0
+    };
+    let counted = match is_long && (dates > 0 || is_timed || !rule.by_set_pos.is_empty()) {
+        true => 4_000,
+        false => 0,
+    };
+    let is_sparse =
+        !rule.by_set_pos.is_empty() || (dates > 1 && rule.frequency() < Frequency::Yearly);
+    let searched = match rule.frequency() < Frequency::Daily && (dates > 0 || is_timed) {
+        true => 800,
+        false if is_sparse => 400,
+        false => 0,
+    };
+    counted + searched + listed / 6
 }

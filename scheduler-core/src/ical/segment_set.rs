@@ -71,7 +71,8 @@ impl<'a> SegmentSet<'a> {
             let is_another = || set.lookup(id) != Lookup::NotGenerated;
             if !generated && own.resolve(change.id).0.timestamp() != *unix {
                 let reason = Reason::NoSuchWall { zone: own };
-                problems.push(series.problem(&change.details, "RECURRENCE-ID", reason));
+                let id = change.id.to_basic();
+                problems.push(series.problem(&change.details, "RECURRENCE-ID", &id, reason));
             } else if !generated && (deviations.additions.contains(&id) || is_another()) {
                 return Err(NoRule);
             }
@@ -94,7 +95,8 @@ impl<'a> SegmentSet<'a> {
         match set.with_deviations(deviations) {
             Ok(set) => Ok(Some(set)),
             Err(error) => {
-                problems.push(series.problem(segment.details, "VEVENT", Reason::Set(error)));
+                let reason = Reason::Set(error);
+                problems.push(series.problem(segment.details, "VEVENT", "", reason));
                 Ok(None)
             }
         }
@@ -196,7 +198,8 @@ impl<'a> SegmentSet<'a> {
             let id = self.shifted(found.id);
             if own.resolve(added.wall).0.timestamp() != added.unix {
                 let reason = Reason::NoSuchWall { zone: own };
-                problems.push(self.series.problem(&self.master.details, "RDATE", reason));
+                let (details, value) = (&self.master.details, added.wall.to_basic());
+                problems.push(self.series.problem(details, "RDATE", &value, reason));
             }
             deviations.additions.insert(id);
             let Some(length) = added.length.filter(|_| !is_changed) else {

@@ -48,14 +48,15 @@ impl Series {
     fn sets_of(&self, master: &Master, problems: &mut Vec<Problem>) -> Vec<RecurrenceSet> {
         let details = &master.details;
         if details.is_cancelled {
-            problems.push(self.problem(details, "STATUS", Reason::Cancelled));
+            problems.push(self.problem(details, "STATUS", "CANCELLED", Reason::Cancelled));
         }
-        if !master.exceptions.is_empty() {
-            problems.push(self.problem(details, "EXRULE", Reason::ExceptionRule));
+        if let Some(exception) = master.exceptions.first() {
+            let rule = exception.rule.to_string();
+            problems.push(self.problem(details, "EXRULE", &rule, Reason::ExceptionRule));
         }
         if self.changes.len() > DEVIATIONS_MAX || master.additions.len() > DEVIATIONS_MAX {
             let reason = Reason::Set(SetError::TooManyDeviations);
-            problems.push(self.problem(details, "VEVENT", reason));
+            problems.push(self.problem(details, "VEVENT", "", reason));
         }
         if let TimeZone::Own(own) = &self.zone
             && master.is_endless()
@@ -63,7 +64,8 @@ impl Series {
             let nearest = own.nearest();
             let end = END_OF_ZONE_DATA.timestamp();
             let dates = dates_that_differ(&own.table, nearest, details.start.unix, end);
-            problems.push(self.problem(details, "TZID", Reason::Unlike { nearest, dates }));
+            let reason = Reason::Unlike { nearest, dates };
+            problems.push(self.problem(details, "TZID", &own.name, reason));
         }
         if !problems.is_empty() {
             return Vec::new();
@@ -92,7 +94,11 @@ impl Series {
             match SegmentSet::new(self, master, segment).build(problems) {
                 Ok(set) => sets.extend(set),
                 Err(NoRule) if master.is_endless() => {
-                    problems.push(self.problem(segment.details, "RECURRENCE-ID", Reason::NoRule));
+                    let id = segment
+                        .range
+                        .map_or_else(String::new, |(id, _)| id.to_basic());
+                    let (property, reason) = ("RECURRENCE-ID", Reason::NoRule);
+                    problems.push(self.problem(segment.details, property, &id, reason));
                 }
                 Err(NoRule) => return self.dates(problems),
             }
@@ -115,7 +121,7 @@ impl Series {
         let all = super::life().map(|all| self.overlapping(all, &mut found, &mut looked_at));
         if !matches!(all, Ok(Ok(()))) || found.len() > DEVIATIONS_MAX {
             let reason = Reason::Set(SetError::TooManyDeviations);
-            problems.push(self.problem(details, "VEVENT", reason));
+            problems.push(self.problem(details, "VEVENT", "", reason));
             return Vec::new();
         }
         let mut listed = Vec::new();
@@ -156,7 +162,7 @@ impl Series {
         let mut wall = |unix: i64| {
             let wall = zone.local(instant(unix));
             if zone.resolve(wall).0.timestamp() != unix {
-                problems.push(self.problem(details, "VEVENT", Reason::NoSuchWall { zone }));
+                problems.push(self.problem(details, "VEVENT", "", Reason::NoSuchWall { zone }));
             }
             wall
         };
@@ -178,7 +184,7 @@ impl Series {
         match set.and_then(|set| set.with_deviations(deviations)) {
             Ok(set) => Some(set),
             Err(error) => {
-                problems.push(self.problem(details, "VEVENT", Reason::Set(error)));
+                problems.push(self.problem(details, "VEVENT", "", Reason::Set(error)));
                 None
             }
         }
@@ -206,7 +212,8 @@ impl Series {
         }
         let start = details.start.wall_in(&TimeZone::Iana(zone));
         if zone.resolve(start).0.timestamp() != details.start.unix && !details.start.is_date {
-            heard.push(self.problem(details, "DTSTART", Reason::NoSuchWall { zone }));
+            let (start, reason) = (details.start.wall.to_basic(), Reason::NoSuchWall { zone });
+            heard.push(self.problem(details, "DTSTART", &start, reason));
         }
         Some(Override {
             start: Some(start).filter(|start| *start != id && !details.start.is_date),
@@ -228,25 +235,27 @@ impl Series {
                 Reason::Length
             }
         };
-        let property = if details.start.is_date {
-            "DTSTART"
+        let (property, value) = if details.start.is_date {
+            (
+                "DTSTART",
+                details.start.wall.date().format("%Y%m%d").to_string(),
+            )
         } else {
-            "DURATION"
+            ("DURATION", details.length.to_string())
         };
-        problems.push(self.problem(details, property, reason));
+        problems.push(self.problem(details, property, &value, reason));
         None
     }
 
-    pub(super) fn problem(&self, details: &Details, property: &str, reason: Reason) -> Problem {
-        let value = details.start.wall.to_basic();
-        Problem::of_event(
-            Some(&self.uid),
-            details.line,
-            property,
-            &value,
-            reason,
-            Done::NoIntent,
-        )
+    pub(super) fn problem(
+        &self,
+        details: &Details,
+        property: &str,
+        value: &str,
+        reason: Reason,
+    ) -> Problem {
+        let (uid, line) = (Some(&*self.uid), details.line);
+        Problem::of_event(uid, line, property, value, reason, Done::NoIntent)
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) enum TimeZone {
 /// A zone that a text defines.
 #[derive(Debug)]
 pub(super) struct OwnZone {
+    /// What the text calls it.
+    pub(super) name: String,
     /// Which of the text's definitions it is.
     pub(super) number: usize,
     /// When its clocks change.
@@ -26,8 +28,9 @@ pub(super) struct OwnZone {
 }
 
 impl OwnZone {
-    pub(super) fn new(number: usize, table: Transitions) -> Self {
+    pub(super) fn new(name: &str, number: usize, table: Transitions) -> Self {
         Self {
+            name: name.to_owned(),
             number,
             table,
             nearest: OnceLock::new(),

@@ -156,7 +156,11 @@ impl Defined {
                 let other = table.spans()[table.at(unix)].shift != own.spans()[own.at(unix)].shift;
                 (other || zone.resolve(wall).0.timestamp() != unix).then_some(unix)
             }
-            Use::Through(from, to) => Some(stretches_that_differ(own, table, from, to).next()?.0),
+            // The first day is a margin.
+            Use::Through(from, to) => {
+                let first = stretches_that_differ(own, table, from, to).next()?.0;
+                Some(first.max(from + SECONDS_PER_DAY))
+            }
         });
         differing.min().map(|unix| own.local(unix).date())
     }

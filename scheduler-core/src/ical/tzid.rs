@@ -50,9 +50,19 @@ impl<'a> Zones<'a> {
         let known = meant.map(|(name, zone)| (plain_name(name), Ok(TimeZone::Iana(*zone))));
         let definitions = calendar.components.iter();
         let definitions = definitions.filter(|component| component.name == "VTIMEZONE");
-        let named = definitions.filter_map(|zone| Some((plain_name(zone.value("TZID")?), zone)));
+        let mut named: BTreeMap<String, &Component> = BTreeMap::new();
+        for zone in definitions {
+            let Some(tzid) = zone.value("TZID") else {
+                continue;
+            };
+            let first = *named.entry(plain_name(tzid)).or_insert(zone);
+            if !first.is_like(zone) {
+                let (reason, done) = (Reason::Repeated, Done::KeptOther);
+                problems.push(|| Problem::of_line(zone.line, "TZID", tzid, reason, done));
+            }
+        }
         let mut zones = Self {
-            definitions: named.collect(),
+            definitions: named,
             known: known.collect(),
             defined: Vec::new(),
             unreadable: Vec::new(),
@@ -129,6 +139,7 @@ impl<'a> Zones<'a> {
         let zone = self.definitions.get(tzid).copied();
         let located = || zone?.value("X-LIC-LOCATION").and_then(by_name);
         let named = by_name(tzid).or_else(located);
+        let named = named.or_else(|| whole_hours(offset_name(tzid)?));
         let definition = match zone.map_or(Ok(None), Definition::read) {
             Ok(Some(definition)) => self.define(tzid, line_of(zone), named, &definition),
             Err(why) => Err(why),
@@ -168,23 +179,17 @@ impl<'a> Zones<'a> {
         // be, means that zone before and after too.
         let part_of = named.filter(|named| definition.is_part_of(&letter, *named));
         let table = part_of.map_or(&letter, |named| named.transitions()).clone();
-        let own = Arc::new(OwnZone::new(self.defined.len(), table));
+        let own = Arc::new(OwnZone::new(tzid, self.defined.len(), table));
         self.defined
             .push(Defined::new(tzid, line, named, letter, Arc::clone(&own)));
         Ok(TimeZone::Own(own))
     }
 
-    /// A zone of one offset: IANA has one for every whole hour.
+    /// A zone of one offset.
     fn constant(&mut self, tzid: &str, offset: i64) -> Result<TimeZone, Reason> {
-        let hours = offset / 3600;
-        let name = match hours {
-            0 => "UTC".to_owned(),
-            // Signs are those of POSIX: hours behind UTC are positive.
-            _ => format!("Etc/GMT{:+}", -hours),
-        };
-        match name.parse() {
-            Ok(zone) if offset % 3600 == 0 => Ok(TimeZone::Iana(zone)),
-            _ => self
+        match whole_hours(offset) {
+            Some(zone) => Ok(TimeZone::Iana(zone)),
+            None => self
                 .define(tzid, 0, None, &Definition::constant(offset))
                 .map_err(|why| Reason::BadDefinition { why }),
         }
@@ -213,17 +218,37 @@ impl Names {
             let all = Zone::all().map(|zone| (zone.name().to_ascii_lowercase(), zone));
             all.collect()
         });
+        if matches!(name, "Z" | "(UTC)" | "Coordinated Universal Time") {
+            return Some(Zone::UTC);
+        }
         let lower = name.to_ascii_lowercase();
-        let mut rest = lower.trim_start_matches('/');
+        // As in `(UTC+01:00) Europe/Berlin`.
+        let behind = lower
+            .split_once(") ")
+            .filter(|(offset, _)| offset.starts_with('('));
+        let mut rest = behind
+            .map_or(&*lower, |(_, name)| name)
+            .trim_start_matches('/');
         loop {
             if let Some(zone) = names.get(rest) {
                 return Some(*zone);
             }
             match rest.split_once('/') {
                 Some((_, later)) => rest = later,
-                None => return windows::zone(name),
+                // Behind a prefix, or whole: some names of Windows have a slash.
+                None => return windows::zone(name).or_else(|| windows::zone(rest)),
             }
         }
+    }
+}
+
+/// The IANA zone of an offset in seconds: there is one for every whole hour.
+fn whole_hours(offset: i64) -> Option<Zone> {
+    match offset / 3600 {
+        _ if offset % 3600 != 0 => None,
+        0 => Some(Zone::UTC),
+        // Signs are those of POSIX: hours behind UTC are positive.
+        hours => format!("Etc/GMT{:+}", -hours).parse().ok(),
     }
 }
 
@@ -237,7 +262,7 @@ fn offset_name(name: &str) -> Option<i64> {
         return None;
     }
     let name: String = name.chars().filter(|c| !c.is_whitespace()).collect();
-    let name = name.replace('\u{2212}', "-");
+    let name = name.replace(['\u{2212}', '\u{2013}'], "-");
     let name = name
         .trim_start_matches('(')
         .trim_end_matches(')')
@@ -261,7 +286,9 @@ fn offset_name(name: &str) -> Option<i64> {
         let number = plain.then(|| text.parse::<i64>().ok()).flatten()?;
         (number <= most).then_some(number)
     };
-    Some(sign * (number(hours, 15)? * 3600 + number(minutes, 59)? * 60))
+    let offset = sign * (number(hours, 15)? * 3600 + number(minutes, 59)? * 60);
+    // No clocks are further from Greenwich.
+    (-12 * 3600..=14 * 3600).contains(&offset).then_some(offset)
 }
 
 #[cfg(test)]

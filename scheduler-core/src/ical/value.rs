@@ -1,5 +1,7 @@
 //! Values of times, lengths and periods (RFC 5545 §3.3).
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::LocalDateTime;
@@ -125,6 +127,18 @@ pub(super) fn instant(unix: i64) -> DateTime<Utc> {
 /// The longest length that is read: a hundred years.
 const SECONDS_MAX: i64 = 36_525 * SECONDS_PER_DAY;
 
+/// As DURATION has it.
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Exact(seconds) if seconds % 60 == 0 => write!(f, "PT{}M", seconds / 60),
+            Self::Exact(seconds) => write!(f, "PT{seconds}S"),
+            Self::Nominal { days, seconds: 0 } => write!(f, "P{days}D"),
+            Self::Nominal { days, seconds } => write!(f, "P{days}DT{seconds}S"),
+        }
+    }
+}
+
 impl Length {
     /// Reads `P1W`, `P1DT2H`, `PT50M`; `None` if it is none of them, negative, or longer than a
     /// hundred years.
@@ -186,9 +200,13 @@ fn sum(text: &str, units: &[(char, i64)]) -> Option<Option<i64>> {
     rest.is_empty().then_some(total)
 }
 
-/// Reads `+0100` or `-033000` as seconds east of Greenwich (RFC 5545 §3.3.14).
+/// Reads `+0100` or `-033000` as seconds east of Greenwich (RFC 5545 §3.3.14), and `+01` and `+01:00`,
+/// which some write.
 pub(super) fn offset(text: &str) -> Option<i64> {
-    let text = text.trim();
+    let mut text = text.trim().replace(':', "");
+    if text.len() == 3 {
+        text += "00";
+    }
     let (sign, digits) = match text.split_at_checked(1)? {
         ("-", digits) => (-1, digits),
         ("+", digits) => (1, digits),

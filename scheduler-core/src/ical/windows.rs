@@ -6,19 +6,27 @@ use super::display_names::DISPLAYED;
 use crate::Zone;
 
 /// The IANA zone of a Windows name like `Eastern Standard Time`, in whatever case, or of what Windows
-/// shows for it, like `(UTC-05:00) Eastern Time (US & Canada)`.
+/// and Outlook show for it, like `(UTC-05:00) Eastern Time (US & Canada)`, with or without the offset.
 pub(super) fn zone(name: &str) -> Option<Zone> {
-    let known = WINDOWS
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name));
-    let found = known.or_else(|| {
-        let (offset, shown) = name.strip_prefix('(')?.split_once(')')?;
-        if !offset.starts_with("UTC") && !offset.starts_with("GMT") {
-            return None;
-        }
-        let shown = shown.trim().replace("(US and Canada)", "(US & Canada)");
-        let index = DISPLAYED.binary_search_by_key(&shown.as_str(), |(known, _)| known);
-        DISPLAYED.get(index.ok()?)
+    let name = name
+        .replace("&amp;", "&")
+        .replace(" and Canada)", " & Canada)");
+    // Outlook numbers its copies, and calls a zone after its summer time.
+    let known = name
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .trim_end();
+    let known = known.replace("Daylight Time", "Standard Time");
+    let shown = match name.split_once(')') {
+        Some((offset, shown)) if offset.starts_with("(UTC") || offset.starts_with("(GMT") => shown,
+        _ => &name,
+    };
+    let shown = shown.trim();
+    let names = [name.as_str(), &known];
+    let is_named = |windows: &str| names.iter().any(|name| windows.eq_ignore_ascii_case(name));
+    let named = WINDOWS.iter().find(|(windows, _)| is_named(windows));
+    let found = named.or_else(|| {
+        let mut all = DISPLAYED.iter();
+        all.find(|(displayed, _)| displayed.eq_ignore_ascii_case(shown))
     });
     found.and_then(|(_, zone)| zone.parse().ok())
 }

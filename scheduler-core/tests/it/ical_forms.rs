@@ -448,3 +448,62 @@ fn a_file_may_be_cut_anywhere() {
         assert!(matches!(found.len(), 1 | 3), "{length}: {found:?}");
     }
 }
+
+/// Half of a definition is none, whichever line is missing: the name counts, or the zone given.
+#[test]
+fn a_broken_definition_is_none() {
+    let lines = "BEGIN:VTIMEZONE\nTZID:NAME\nBEGIN:DAYLIGHT\nDTSTART:19700329T020000\nTZOFFSETFROM:+0100\n\
+        TZOFFSETTO:+0200\nRRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU\nEND:DAYLIGHT\nBEGIN:STANDARD\n\
+        DTSTART:19701025T030000\nTZOFFSETFROM:+0200\nTZOFFSETTO:+0100\n\
+        RRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\nEND:STANDARD\nEND:VTIMEZONE\n";
+    let lines: Vec<&str> = lines.lines().collect();
+    for name in ["Foo", "Europe/Berlin", "W. Europe Standard Time"] {
+        // Without a rule the list is short, which is another matter.
+        for missing in (1..lines.len()).filter(|index| !lines[*index].starts_with("RRULE")) {
+            let kept = lines
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| *index != missing);
+            let zone: String = kept.map(|(_, line)| format!("{line}\n")).collect();
+            let events = event(&format!("DTSTART;TZID={name}:20260115T090000"))
+                + &event(&format!("DTSTART;TZID={name}:20260715T090000")).replace("UID:a", "UID:b");
+            let text = format!("{}{events}", zone.replace("NAME", name));
+            let found = calendar(&text, "Europe/Berlin");
+            assert_eq!(
+                starts(&found),
+                ["2026-01-15T08:00:00Z", "2026-07-15T07:00:00Z"],
+                "{text}"
+            );
+            let is_told = found
+                .problems()
+                .iter()
+                .any(|problem| problem.effect() == Effect::OtherTime);
+            // Without a TZID it is nobody's definition.
+            assert!(
+                is_told || (missing == 1 && name != "Foo"),
+                "{:?} {text}",
+                said(&found)
+            );
+        }
+    }
+}
+
+#[test]
+fn an_override_of_nobody_knows_what_replaces_nothing() {
+    let series = event("DTSTART:20260105T100000Z\nRRULE:FREQ=DAILY;COUNT=5");
+    for id in [
+        "RECURRENCE-ID;TZID=\"Europe/Berlin:20260107T110000\"",
+        "RECURRENCE-ID",
+        "RECURRENCE-ID:foo",
+    ] {
+        let changed = event(&format!("{id}\nDTSTART:20260107T150000Z"));
+        let found = calendar(&format!("{series}{changed}"), "UTC");
+        assert_eq!(starts(&found).len(), 5, "{id}");
+        assert_eq!(found.problems().len(), 1, "{id}: {:?}", said(&found));
+    }
+    // A date that is nobody's midnight is said of RECURRENCE-ID too.
+    let days = event("DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=DAILY;COUNT=4");
+    let changed = event("RECURRENCE-ID:20260106T140000Z\nDTSTART;VALUE=DATE:20260110");
+    let found = calendar(&format!("{days}{changed}"), "UTC");
+    assert_eq!(found.problems()[0].effect(), Effect::OtherTime);
+}
