@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// How often a change begins anew because the person's key was exchanged meanwhile.
-const TRIES_MAX: u32 = 4;
+const TRIES_MAX: u32 = 16;
 
 /// What is known of a person, all of it.
 #[derive(Deserialize, ToSchema)]
