@@ -213,12 +213,38 @@ async fn check_schema(db: &mut PgConnection, shown: &str) -> Result<(), OpenErro
     store::schema::check(shown, &applied, &known.collect::<Vec<_>>())
 }
 
+/// How often readers that began earlier are waited for, a few milliseconds each time.
+const READERS_WAITED_FOR_MAX: u32 = 400;
+
+/// Waits until nobody reads this database as it was before the keys were deleted: a table that is
+/// written anew keeps the rows that an earlier reader may still see.
+async fn wait_for_older_readers(connection: &mut sqlx::PgConnection) -> Result<(), StoreError> {
+    let now = sqlx::query_scalar("SELECT pg_current_xact_id()::xid::text");
+    let now: String = now
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(rows::failed)?;
+    for _ in 0..READERS_WAITED_FOR_MAX {
+        let older = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+             AND pid <> pg_backend_pid() AND age(backend_xmin) > age($1::text::xid))",
+        );
+        let older = older.bind(&now).fetch_one(&mut *connection).await;
+        if !older.map_err(rows::failed)? {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
 /// How often it is tried to get the table of keys for a moment.
 const VACUUMS_MAX: u32 = 5;
 
 /// Writes the table of keys anew without what was deleted, and lets the log go that still has it.
 async fn scrub(pool: &PgPool) -> Result<Vec<&'static str>, StoreError> {
     let mut connection = locks::acquire(pool).await?;
+    wait_for_older_readers(&mut connection).await?;
     let mut vacuumed = Ok(());
     for _ in 0..VACUUMS_MAX {
         let vacuum = sqlx::raw_sql("VACUUM FULL dek").execute(&mut *connection);
