@@ -196,8 +196,8 @@ pub(super) fn read(bytes: &[u8], problems: &mut Problems) -> Result<Vec<Componen
     Ok(outermost)
 }
 
-/// Closes the innermost component of a name, and those within it whose END is missing. An END of
-/// nothing that is open is left out.
+/// Closes the innermost component of a name, and those within it whose END is missing. Ignores an END
+/// of a component that is not open.
 fn close(
     open: &mut Vec<Component>,
     outermost: &mut Vec<Component>,
