@@ -25,7 +25,8 @@ Times are printed in UTC; all-day events as dates, and the window is taken in da
 Cancelled occurrences do not take place and are not printed. Times without a time zone are in the
 file's X-WR-TIMEZONE, else in --zone (UTC).
 
-What the file says and what cannot be honoured as it stands goes to standard error, one a line.
+Problems, things that the file says and that cannot be honoured exactly, go to standard error, one
+a line.
 Exit codes: 0 printed (with or without such lines), 1 no calendar or no answer, 2 wrong arguments.
 ";
 

@@ -4,7 +4,7 @@
 //! [`between`](Calendar::between) gives the occurrences of a window and
 //! [`to_sets`](Series::to_sets) the sets of an intent. [`write()`] is the way back. Only what says
 //! *when* is read: times, rules, overrides, STATUS, and SUMMARY as a label. Whatever of that cannot
-//! be honoured as it stands is a [`Problem`], with what was done about it.
+//! be honoured exactly is a [`Problem`], with what was done about it.
 //!
 //! What it is not: it does no I/O and sends no invitations; attendees, alarms and to-dos are not
 //! kept. The text format is the `icalendar` crate's, the recurrence is this crate's own.
@@ -120,7 +120,7 @@ impl Calendar {
         &self.series
     }
 
-    /// What it says that is not honoured as it stands.
+    /// What it says that cannot be honoured exactly.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems

@@ -1,4 +1,4 @@
-//! What a calendar says that is not honoured as it stands.
+//! The problems of a calendar: what it says that cannot be honoured exactly.
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ pub enum IcalError {
     Window(#[from] SetError),
 }
 
-/// One thing that a calendar says and that is not honoured as it stands.
+/// One thing that a calendar says and that cannot be honoured exactly.
 ///
 /// As text it is one line. Long values and UIDs are cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct Problem {
     pub line: usize,
     /// The property or the component.
     pub property: String,
-    /// What stands there.
+    /// Its value.
     pub value: String,
     /// What is wrong with it.
     pub reason: Reason,

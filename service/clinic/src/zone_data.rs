@@ -36,7 +36,7 @@ pub struct Planned {
     pub settled: Option<(DateTime<Utc>, Outcome)>,
 }
 
-/// What a change of the zone data came to.
+/// What a change of the zone data has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
@@ -48,7 +48,7 @@ pub struct Outcome {
     pub moved: u64,
     /// How many of them are cases, because their new time is taken.
     pub cases: u64,
-    /// How many people were told.
+    /// How many people got a message.
     pub messages: u64,
 }
 
@@ -57,15 +57,15 @@ pub struct Outcome {
 pub struct ZoneMove {
     /// The generation of the data that moved it.
     pub generation: u64,
-    /// Which session.
+    /// The session.
     pub session: SessionId,
-    /// Of which intent.
+    /// Its intent.
     pub intent: IntentId,
-    /// Whose time it takes.
+    /// The therapist whose time it takes.
     pub therapist: TherapistId,
-    /// Whom it is for.
+    /// The client it is for.
     pub client: ClientId,
-    /// Where its wall time is read.
+    /// The zone of its wall time.
     pub zone: Zone,
     /// The wall time that it keeps.
     pub starts_local: LocalDateTime,
@@ -73,18 +73,18 @@ pub struct ZoneMove {
     pub was: DateTime<Utc>,
     /// Its first instant now.
     pub starts_at: DateTime<Utc>,
-    /// What came of it.
+    /// Whether it takes place at its new time.
     pub outcome: MoveOutcome,
 }
 
-/// What a move came to.
+/// Whether a moved session takes place at its new time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoveOutcome {
     /// It takes place at its new time.
     Moved,
     /// Its new time is taken: it is a case.
     Case,
-    /// It would not have taken place anyway: nobody is told.
+    /// It would not have taken place anyway, so nobody gets a message.
     Silent,
 }
 

@@ -51,24 +51,24 @@ struct Import {
 /// The most bookings that are made of one file: each looks at two whole calendars.
 const BOOKINGS_MAX: usize = 200;
 
-/// What became of a file.
+/// What was imported from a file.
 #[derive(Debug, Serialize, ToSchema)]
 struct Imported {
-    /// What of the file is not as it says, in short.
+    /// How many events differ from the file.
     summary: Summary,
     /// By event: each segment of each of its series.
     bookings: Vec<ImportedBooking>,
-    /// What of the file is not honoured as it stands: first what may take place at another time than
-    /// the file says, then what is missing, then the rest. At most 1,000 are listed.
+    /// The problems that the file has, the worst first: what may take place at another time than the
+    /// file says, then what is missing, then the rest. At most 1,000 are listed.
     problems: Vec<ImportProblem>,
 }
 
-/// How many events are not as the file says.
+/// How many events differ from the file.
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct Summary {
     /// Events that would take place at another time than the file says, or may.
     at_another_time: usize,
-    /// Events of which something is missing.
+    /// Events with something missing: they do not take place, or a part of them is not known.
     missing: usize,
     /// Problems that are not listed.
     unlisted: usize,

@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// The most moved sessions that a report lists. All are counted.
 const MOVED_LISTED_MAX: usize = 1000;
 
-/// What the last change of the zone data has moved, and what it still has to move.
+/// The sessions that the last change of the zone data has moved, and those that it still has to move.
 #[derive(Debug, Serialize, ToSchema)]
 struct TzdbReport {
     /// The release that this process computes with.
@@ -47,7 +47,7 @@ struct TzdbReport {
     moved_count: u64,
     /// How many of them are cases, because their new time belongs to another session.
     cases: u64,
-    /// How many people are told, each once.
+    /// How many people get a message. Each gets one.
     messages: u64,
     /// The sessions that were moved, at most 1000.
     moved: Vec<MovedBody>,
@@ -92,13 +92,13 @@ struct MovedBody {
     /// The instant by the new data.
     starts_at: DateTime<Utc>,
     /// `moved`; `case` if the new time belongs to another session; `silent` if the session would not
-    /// have taken place anyway, so that nobody is told.
+    /// have taken place anyway, so that nobody gets a message.
     #[schema(example = "moved")]
     outcome: &'static str,
 }
 
-/// Which sessions have another instant because the law of their zone has changed, and who is told. The
-/// worker moves sessions to come; what has begun stays as it was.
+/// Sessions whose instant changes because the law of their zone has changed, and how many people get a
+/// message. The worker moves sessions to come. A session that has begun keeps its instant.
 #[utoipa::path(get, path = "/reports/tzdb", tag = "reports",
     responses((status = 200, body = TzdbReport)))]
 async fn tzdb(State(app): State<App>, caller: Caller) -> Result<Json<TzdbReport>, Problem> {
