@@ -104,6 +104,9 @@ pub enum Body {
         lot: LotNumber,
         /// How many; the sum of what was available, what was held and what is owed.
         amount: Credits,
+        /// How many were asked for, if more than the lot had left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Credits>,
         /// What became of held credits.
         held: HeldPolicy,
         /// What was available, of the lot and of those its credits were transferred to.
@@ -159,6 +162,21 @@ pub enum Body {
         /// The first slot start it is no longer valid for; none: it does not expire.
         #[serde(default, with = "micros_option")]
         expires_at: Option<DateTime<Utc>>,
+    },
+    /// Moves nothing yet: so many credits of a lot outlive it. Those that are available at its end,
+    /// or come free after it, move to a lot that ends later, in a [`Body::Transfer`] of its own.
+    Extend {
+        /// The command's id.
+        id: Uuid,
+        /// Why.
+        reason: TransferReason,
+        /// The lot.
+        lot: LotNumber,
+        /// How many at most. Positive.
+        amount: Credits,
+        /// The end of the lots they move to; none: those do not expire.
+        #[serde(default, with = "micros_option")]
+        until: Option<DateTime<Utc>>,
     },
     /// A person's correction: more credits come as a lot of their own, fewer go available →
     /// clawed.
@@ -245,6 +263,7 @@ impl Body {
             Body::Reinstate { .. } => "reinstate",
             Body::Repay { .. } => "repay",
             Body::Transfer { .. } => "transfer",
+            Body::Extend { .. } => "extend",
             Body::Adjust { .. } => "adjust",
             Body::Reverse { .. } => "reverse",
         }

@@ -153,7 +153,10 @@ impl Body {
             Body::Clawback { .. } | Body::Reinstate { .. } | Body::Repay { .. } => {
                 self.write_clawed(to);
             }
-            Body::Transfer { .. } | Body::Adjust { .. } | Body::Reverse { .. } => {
+            Body::Transfer { .. }
+            | Body::Extend { .. }
+            | Body::Adjust { .. }
+            | Body::Reverse { .. } => {
                 self.write_corrected(to);
             }
         }
@@ -166,6 +169,7 @@ impl Body {
                 cause,
                 lot,
                 amount,
+                asked,
                 held,
                 allocation,
                 holds,
@@ -174,6 +178,10 @@ impl Body {
                 to.text(cause.kind()).text(cause.id().as_str());
                 to.u32(lot.0).i64(amount.0).text(held.as_str());
                 to.parts(allocation).held_parts(holds).i64(debt.0);
+                // The last field, and only if there is one: bodies without it have kept their bytes.
+                if let Some(asked) = asked {
+                    to.i64(asked.0);
+                }
             }
             Body::Reinstate {
                 cause,
@@ -213,6 +221,16 @@ impl Body {
                 to.uuid(*id).text(reason.as_str());
                 to.u32(from.0).u32(lot.0).i64(amount.0).i64(expired.0);
                 to.instant(*effective_at).instant_option(*expires_at);
+            }
+            Body::Extend {
+                id,
+                reason,
+                lot,
+                amount,
+                until,
+            } => {
+                to.uuid(*id).text(reason.as_str());
+                to.u32(lot.0).i64(amount.0).instant_option(*until);
             }
             Body::Adjust {
                 id,

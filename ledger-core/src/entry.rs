@@ -103,7 +103,8 @@ impl Entry {
     /// the rest is the text of its stored name. First a domain tag, the previous hash, account,
     /// seq, key, effective and recorded time, and the kind; then the fields of the body in the
     /// order of their declaration, those of a nested value in its place and order, a choice's name
-    /// before its fields, and of a list its count before its members.
+    /// before its fields, and of a list its count before its members. A clawback's `asked` comes last,
+    /// and only if there is one.
     #[must_use]
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(512);

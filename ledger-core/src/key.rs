@@ -110,6 +110,23 @@ impl Key {
         Key(format!("v1/lot/{lot}/{reason}/{command}"))
     }
 
+    /// `v1/lot/{id}/expire/{seq}`: what was left of a lot when its end was carried out once more, by
+    /// the entry with that number.
+    pub(crate) fn expire_again(lot: LotId, seq: u64) -> Key {
+        Key::expire(lot).then(&seq.to_string())
+    }
+
+    /// `v1/lot/{id}/extend/{command id}`: credits of a lot that outlive it.
+    #[must_use]
+    pub fn extend(lot: LotId, command: Uuid) -> Key {
+        Key(format!("v1/lot/{lot}/extend/{command}"))
+    }
+
+    /// `v1/lot/{id}/extend/{command id}/{new lot}`: what an extension moves to a lot.
+    pub(crate) fn extended(lot: LotId, command: Uuid, into: LotNumber) -> Key {
+        Key::extend(lot, command).then(&into.to_string())
+    }
+
     /// `v1/refund/{id}`, `v1/dispute/{id}/withdrawn` or `v1/void/{invoice}`: a clawback.
     #[must_use]
     pub fn clawback(cause: &Cause) -> Key {
@@ -144,6 +161,11 @@ impl Key {
     /// The key and `/expire/{lot}`: what expires at once with what the entry set free.
     pub(crate) fn then_expire(&self, lot: LotNumber) -> Key {
         self.then(&format!("expire/{lot}"))
+    }
+
+    /// The key and `/restore`: a credit that is revived to be held.
+    pub(crate) fn then_restore(&self) -> Key {
+        self.then("restore")
     }
 
     /// The key and `/repay/{lot}`: what a lot's debt takes at once of what the entry set free.

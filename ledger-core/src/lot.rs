@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::amount::{Credits, Overflow};
 use crate::body::Part;
@@ -42,12 +43,46 @@ pub struct Lot {
     /// they then were in, or made to be owed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub recalled: Credits,
-    /// Its end has been carried out: what is available now came free after it, and stays.
+    /// How many of the credits first granted here a person took: an adjustment down, or the reversal
+    /// of a grant. A clawback cannot take them again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub taken: Credits,
+    /// How many of the available credits came free after its end and stay. They are good for slots at
+    /// any time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept: Credits,
+    /// Its end has been carried out at least once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended: bool,
+    /// Which of its credits outlive it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
     /// What other lots, or this one, repaid of its debt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repaid: Vec<Part>,
+}
+
+/// Credits that outlive their lot: so many of those that are available at its end, or come free
+/// after it, move to a lot that ends later.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// The id of the command that made it.
+    pub id: Uuid,
+    /// Why.
+    pub reason: TransferReason,
+    /// How many credits it may still move.
+    pub left: Credits,
+    /// The end of the lots that they move to; none: those do not expire.
+    #[serde(default, with = "micros_option")]
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Extension {
+    /// It still moves something at an instant.
+    pub(crate) fn is_live_at(&self, at: DateTime<Utc>) -> bool {
+        self.left.is_positive() && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// A period of a subscription's item.
@@ -84,7 +119,10 @@ impl Lot {
             origin: None,
             paid: None,
             recalled: Credits::ZERO,
+            taken: Credits::ZERO,
+            kept: Credits::ZERO,
             ended: false,
+            extensions: Vec::new(),
             repaid: Vec::new(),
         }
     }
@@ -98,7 +136,16 @@ impl Lot {
     /// How many credits a clawback of this lot may still take back.
     #[must_use]
     pub fn left(&self) -> Credits {
-        self.granted.minus(self.recalled).unwrap_or_default()
+        let gone = self.recalled.plus(self.taken);
+        let left = gone.and_then(|gone| self.granted.minus(gone));
+        left.unwrap_or_default().max(Credits::ZERO)
+    }
+
+    /// All that it brought was taken back: of its period there is nothing, as if it had not been paid
+    /// for.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.balance.clawed >= self.granted
     }
 
     /// How many credits a transfer for this reason may move: those that are available, and, if it
@@ -121,28 +168,94 @@ impl Lot {
         self.expires_at.is_some_and(|end| end <= at)
     }
 
-    /// Its end has come and there are credits to expire.
-    pub(crate) fn is_due_at(&self, at: DateTime<Utc>) -> bool {
-        self.is_over_at(at) && !self.ended && self.balance.available.is_positive()
+    /// How many available credits its end ends: all but those that came free after it.
+    pub(crate) fn ending(&self) -> Credits {
+        let ending = self.balance.available.minus(self.kept);
+        ending.unwrap_or_default()
     }
 
-    /// Valid at an instant, which for a hold is the *slot's* start, not the time of booking.
+    /// Its end has come and there are credits to expire, or to move by an extension.
+    pub(crate) fn is_due_at(&self, at: DateTime<Utc>) -> bool {
+        self.is_over_at(at) && self.ending().is_positive()
+    }
+
+    /// Valid at an instant, which for a hold is the *slot's* start, not the time of booking. Some of
+    /// its credits may be good for later slots too: see [`Account::good_until`](crate::Account::good_until).
     #[must_use]
     pub fn is_valid_at(&self, at: DateTime<Utc>) -> bool {
         self.effective_at <= at && self.expires_at.is_none_or(|end| at < end)
     }
 
-    /// The order of consumption: what expires first goes first and what never does last, goodwill
-    /// before paid, then the earlier start, then the lower number.
+    /// Its available credits by the slots they are good for, what ends first before the rest. `beyond`
+    /// credits of the lot are held for slots from its end on already.
+    pub(crate) fn good_until(&self, beyond: Credits) -> Vec<(Credits, Option<DateTime<Utc>>)> {
+        let Some(end) = self.expires_at else {
+            let all = Some((self.balance.available, None));
+            return all
+                .filter(|(all, _)| all.is_positive())
+                .into_iter()
+                .collect();
+        };
+        let (mut rest, mut beyond) = (self.ending(), beyond);
+        let mut parts = vec![(self.kept, None)];
+        for extension in self.lasting() {
+            let gone = extension.left.min(beyond);
+            beyond = beyond.minus(gone).unwrap_or_default();
+            let amount = extension.left.minus(gone).unwrap_or_default().min(rest);
+            parts.push((amount, extension.until));
+            rest = rest.minus(amount).unwrap_or_default();
+        }
+        parts.push((rest, Some(end)));
+        parts.retain(|(amount, _)| amount.is_positive());
+        parts.reverse();
+        parts
+    }
+
+    /// Its extensions that outlive it, the one that lasts longest first.
+    pub(crate) fn lasting(&self) -> Vec<&Extension> {
+        let outlives = |one: &&Extension| {
+            let end = self.expires_at;
+            end.is_some_and(|end| one.is_live_at(end))
+        };
+        let mut lasting: Vec<&Extension> = self.extensions.iter().filter(outlives).collect();
+        lasting.sort_by_key(|one| (one.until.is_some(), std::cmp::Reverse(one.until)));
+        lasting
+    }
+
+    /// Until when a credit of this lot is good for a slot that starts at `slot`: the first end of
+    /// those that come after it; `Some(None)`: without end. `beyond` credits of the lot are held for
+    /// slots from its end on already. `None` if there is no such credit.
+    pub(crate) fn covers(
+        &self,
+        slot: DateTime<Utc>,
+        beyond: Credits,
+    ) -> Option<Option<DateTime<Utc>>> {
+        if self.effective_at > slot || !self.balance.available.is_positive() {
+            return None;
+        }
+        if self.is_valid_at(slot) {
+            return Some(self.expires_at);
+        }
+        let lasting = self.lasting().into_iter();
+        let lasting: Vec<&Extension> = lasting.filter(|one| one.is_live_at(slot)).collect();
+        let add = |sum: Credits, one: &&Extension| sum.plus(one.left).unwrap_or(sum);
+        let room = lasting.iter().fold(Credits::ZERO, add);
+        match lasting.last() {
+            Some(first) if room > beyond && self.ending().is_positive() => Some(first.until),
+            _ => self.kept.is_positive().then_some(None),
+        }
+    }
+
+    /// The order of consumption: what ends first goes first and what never does last, goodwill before
+    /// paid, then the earlier start, then the lower number.
+    pub(crate) fn order_by(&self, end: Option<DateTime<Utc>>) -> impl Ord + use<> {
+        let never = end.is_none();
+        (never, end, self.source, self.effective_at, self.number)
+    }
+
+    /// The order of consumption by its own end.
     pub(crate) fn order(&self) -> impl Ord + use<> {
-        let never = self.expires_at.is_none();
-        (
-            never,
-            self.expires_at,
-            self.source,
-            self.effective_at,
-            self.number,
-        )
+        self.order_by(self.expires_at)
     }
 }
 

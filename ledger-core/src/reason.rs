@@ -17,6 +17,8 @@ pub enum ReleaseReason {
     ClinicCancelled,
     /// This one of a series is skipped.
     Skipped,
+    /// The booking became another one, which holds the same credit.
+    Rebooked,
     /// Nobody came, and the client keeps the credit all the same.
     NoShow,
     /// The session took place: a [`Body::Use`](crate::Body::Use) follows. Not for a release command.
@@ -90,6 +92,8 @@ pub enum TransferReason {
     /// The clinic lets them live on: after it cancelled itself, or out of goodwill. May take
     /// credits that have expired.
     Grace,
+    /// What had set the credit free was undone: it is held again. Takes credits that have expired.
+    Restored,
 }
 
 impl TransferReason {
@@ -98,7 +102,7 @@ impl TransferReason {
     #[must_use]
     pub fn revives(self) -> bool {
         match self {
-            TransferReason::Rollover | TransferReason::Grace => true,
+            TransferReason::Rollover | TransferReason::Grace | TransferReason::Restored => true,
             TransferReason::CarryOver | TransferReason::ExpiryChange => false,
         }
     }
@@ -111,6 +115,7 @@ impl TransferReason {
             TransferReason::CarryOver => "carry_over",
             TransferReason::ExpiryChange => "expiry_change",
             TransferReason::Grace => "grace",
+            TransferReason::Restored => "restored",
         }
     }
 }
@@ -124,6 +129,29 @@ impl Cause {
             Cause::Dispute { .. } => "dispute",
             Cause::Void { .. } => "void",
         }
+    }
+
+    /// The cause of a clawback when the same money went back once more: a dispute that was won, and
+    /// is lost in arbitration after all. `times` counts from 2; what is told again under the same
+    /// number is the same clawback. `None` for less, or if the id gets too long.
+    ///
+    /// ```
+    /// use ledger_core::{Cause, Key};
+    ///
+    /// let dispute = Cause::Dispute { id: "du_1".parse()? };
+    /// let again = dispute.again(2).unwrap();
+    /// assert_eq!(Key::clawback(&again).as_str(), "v1/dispute/du_1:2/withdrawn");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn again(&self, times: u32) -> Option<Cause> {
+        let id = VendorId::try_from(format!("{}:{times}", self.id()));
+        let id = id.ok().filter(|_| times > 1)?;
+        Some(match self {
+            Cause::Refund { .. } => Cause::Refund { id },
+            Cause::Dispute { .. } => Cause::Dispute { id },
+            Cause::Void { .. } => Cause::Void { id },
+        })
     }
 
     /// The provider's id of it.
@@ -154,6 +182,7 @@ impl ReleaseReason {
             ReleaseReason::Cancelled => "cancelled",
             ReleaseReason::ClinicCancelled => "clinic_cancelled",
             ReleaseReason::Skipped => "skipped",
+            ReleaseReason::Rebooked => "rebooked",
             ReleaseReason::NoShow => "no_show",
             ReleaseReason::Used => "used",
             ReleaseReason::Forfeited => "forfeited",

@@ -147,7 +147,8 @@ impl Line {
 /// A balance as of two times: what counted at one, as far as it was known at the other.
 ///
 /// What an entry moves of a lot counts if it was recorded by the one time, and if it and the lot
-/// were in effect by the other. So the two questions "how many were left at the end of March" and
+/// were in effect by the other. One that was written while a clock was set back may take effect before
+/// an entry that it builds on: what it moves is not there yet then, and it counts later. So the two questions "how many were left at the end of March" and
 /// "what did we believe then" have each an answer, and a lot that begins in April is in neither.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -162,8 +163,8 @@ impl AsOf {
     /// Reads it from an account's entries, from its first one on; both times are included.
     ///
     /// # Errors
-    /// [`Corrupt`] if an entry moves what is not there. That the entries follow each other,
-    /// [`verify`](crate::verify) tells.
+    /// [`Corrupt`] if there are more credits than can be counted. Whether the entries follow each other
+    /// and fit, [`fold`](crate::fold) says.
     pub fn of<'a>(
         account: AccountId,
         entries: impl IntoIterator<Item = &'a Entry>,
@@ -202,24 +203,28 @@ impl AsOf {
         if let Some((lot, _)) = begun.filter(|(_, from)| *from <= at) {
             self.lots.insert(lot, Balance::default());
         }
-        entry.body.try_each_move(|one| -> Result<(), Misfit> {
-            let Some(lot) = self.lots.get_mut(&one.lot) else {
+        let mut moved: BTreeMap<LotNumber, Balance> = BTreeMap::new();
+        let mut balance = self.balance;
+        let fits = entry.body.try_each_move(|one| -> Result<(), ()> {
+            let Some(lot) = self.lots.get(&one.lot) else {
                 return Ok(());
             };
-            let short = Misfit::Short {
-                lot: one.lot,
-                amount: one.amount,
-            };
             let shift = |balance: Balance| balance.shift(one.from, one.to, one.amount);
-            *lot = shift(*lot).ok_or(short.clone())?;
-            self.balance = shift(self.balance).ok_or(short)?;
+            let lot = moved.entry(one.lot).or_insert(*lot);
+            *lot = shift(*lot).ok_or(())?;
+            balance = shift(balance).ok_or(())?;
             Ok(())
-        })?;
+        });
         if let Some((number, more)) = entry.body.debt()?
-            && let Some(lot) = self.lots.get_mut(&number)
+            && let Some(lot) = self.lots.get(&number)
         {
+            let lot = moved.entry(number).or_insert(*lot);
             lot.debt = lot.debt.plus(more)?;
-            self.balance.debt = self.balance.debt.plus(more)?;
+            balance.debt = balance.debt.plus(more)?;
+        }
+        if fits.is_ok() && moved.values().all(|lot| lot.debt >= Credits::ZERO) {
+            self.lots.extend(moved);
+            self.balance = balance;
         }
         Ok(())
     }

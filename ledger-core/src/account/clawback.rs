@@ -26,13 +26,15 @@ pub(super) fn claw_back(
         return Err(Error::Transferred { lot: id, origin });
     }
     let left = lot.left();
-    if amount > left {
+    if left == Credits::ZERO {
         return Err(Error::TooMuch {
             lot: id,
             amount,
             left,
         });
     }
+    let asked = Some(amount).filter(|asked| *asked > left);
+    let amount = amount.min(left);
     let mut wanted = amount;
     let family = account
         .lots()
@@ -47,6 +49,7 @@ pub(super) fn claw_back(
         cause,
         lot: lot.number,
         amount,
+        asked,
         held,
         allocation,
         holds,
@@ -111,7 +114,7 @@ pub(super) fn reinstate(
     let is_over = |part: &Part| account.lot(part.lot).is_some_and(|lot| lot.is_over_at(at));
     let was_over = |part: &Part| {
         let lot = account.lot(part.lot);
-        lot.is_some_and(|lot| lot.is_over_at(stored.recorded_at))
+        lot.is_some_and(|lot| lot.is_over_at(stored.effective_at))
     };
     over.extend(
         allocation

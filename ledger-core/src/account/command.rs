@@ -51,7 +51,8 @@ pub enum Command {
     Release {
         /// The hold to end.
         hold: HoldId,
-        /// Why. Not [`ReleaseReason::Used`] or [`ReleaseReason::Forfeited`].
+        /// Why. Not [`ReleaseReason::Used`], [`ReleaseReason::Forfeited`] or
+        /// [`ReleaseReason::Rebooked`], which other commands write.
         reason: ReleaseReason,
     },
     /// End a hold: the session took place.
@@ -89,15 +90,17 @@ pub enum Command {
     /// Takes what is available of the lot and of the lots its credits were transferred to, then,
     /// if the policy says so, what is held, the latest slot first; the rest is owed. What is owed
     /// is repaid at once by available credits of the same service, if there are any, and later by
-    /// the first that come: see [`Body::Repay`]. A credit that is used, forfeited, expired or
-    /// taken by a person is not there to be taken; whoever wants the client not to owe it leaves
-    /// it out of the amount.
+    /// the first that come: see [`Body::Repay`]. A credit that is used, forfeited or expired is
+    /// not there to be taken; whoever wants the client not to owe it leaves it out of the amount. What
+    /// a person took, or an earlier clawback, is not taken again: of more than
+    /// [`Lot::left`](crate::Lot::left) it takes what is left, and its entry says how many were asked
+    /// for.
     Clawback {
-        /// Why. A cause takes credits back once.
+        /// Why. A cause takes credits back once: see [`Cause::again`].
         cause: Cause,
         /// The lot the money was for: one that was granted, not transferred.
         lot: LotId,
-        /// How many. Positive, and no more than [`Lot::left`](crate::Lot::left).
+        /// How many. Positive.
         amount: Credits,
         /// What becomes of held credits.
         held: HeldPolicy,
@@ -128,6 +131,47 @@ pub enum Command {
         effective_at: DateTime<Utc>,
         /// The first slot start it is no longer valid for; none: it does not expire.
         expires_at: Option<DateTime<Utc>>,
+    },
+    /// Let credits of a lot outlive it: so many of those that are available at its end, or come free
+    /// after it, move to a lot that ends later.
+    ///
+    /// Of a lot whose end has come they move at once; for a reason that
+    /// [revives](TransferReason::revives) also those that have expired, after those that are
+    /// available. Before the lot's end the credits can be held for slots after it, as many as may
+    /// move. What may move longest moves first.
+    Extend {
+        /// The command's id, so that it is made once.
+        id: Uuid,
+        /// The lot.
+        lot: LotId,
+        /// Why.
+        reason: TransferReason,
+        /// How many at most. Positive.
+        amount: Credits,
+        /// The first slot start that they are no longer valid for; none: they do not expire. After
+        /// the lot's end.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Pass a hold on to another booking, with its credit and its slot, whenever the credit expires.
+    Rebook {
+        /// The hold to end.
+        hold: HoldId,
+        /// The hold to begin.
+        into: HoldId,
+    },
+    /// Hold a credit again that a release had set free, whenever it expires: the release was undone.
+    ///
+    /// Takes a credit of the lot that the hold had been on: one that is available, else one that has
+    /// expired; else one that is available in a lot that credits of that lot moved to.
+    Restore {
+        /// The hold to begin.
+        hold: HoldId,
+        /// The hold that was released.
+        of: HoldId,
+        /// What is booked.
+        service: ServiceId,
+        /// When the slot starts.
+        slot_start: DateTime<Utc>,
     },
     /// Correct the number of a service's credits by hand.
     ///
@@ -170,6 +214,7 @@ impl Command {
         match self {
             Command::Reinstate { cause } => keys.push(Key::clawback(cause)),
             Command::Reverse { entry, .. } => keys.push(entry.clone()),
+            Command::Restore { of, .. } => keys.push(Key::release(*of)),
             _ => {}
         }
         keys
@@ -182,6 +227,7 @@ impl Command {
             Command::Use { hold } | Command::Forfeit { hold, .. } => {
                 vec![Key::release(*hold), self.key()]
             }
+            Command::Rebook { hold, .. } => vec![Key::release(*hold), self.key()],
             _ => vec![self.key()],
         }
     }
@@ -204,6 +250,8 @@ impl Command {
             Command::Transfer {
                 id, lot, reason, ..
             } => Key::transfer(*lot, *reason, *id),
+            Command::Extend { id, lot, .. } => Key::extend(*lot, *id),
+            Command::Rebook { into: hold, .. } | Command::Restore { hold, .. } => Key::hold(*hold),
             Command::Adjust { id, .. } => Key::adjust(*id),
             Command::Reverse { entry, .. } => Key::reversed(entry),
         }
@@ -223,6 +271,8 @@ impl Command {
             Command::Clawback { .. } => "clawback",
             Command::Reinstate { .. } => "reinstate",
             Command::Transfer { .. } => "transfer",
+            Command::Extend { .. } => "extend",
+            Command::Rebook { .. } | Command::Restore { .. } => "hold",
             Command::Adjust { .. } => "adjust",
             Command::Reverse { .. } => "reverse",
         }
@@ -237,6 +287,20 @@ impl Command {
             && a.asks_the_same(b)
         {
             b.clone_from(a);
+        }
+        // A hold that was restored is a hold like any other.
+        if let Command::Restore {
+            hold,
+            service,
+            slot_start,
+            ..
+        } = other
+        {
+            other = Command::Hold {
+                hold,
+                service,
+                slot_start,
+            };
         }
         one == other
     }
@@ -295,12 +359,13 @@ impl Command {
                 cause,
                 lot,
                 amount,
+                asked,
                 held,
                 ..
             } => Command::Clawback {
                 cause,
                 lot: lot_id(&lot),
-                amount,
+                amount: asked.unwrap_or(amount),
                 held,
             },
             Body::Reinstate { cause, .. } => Command::Reinstate { cause },
@@ -320,6 +385,19 @@ impl Command {
                 amount,
                 effective_at,
                 expires_at,
+            },
+            Body::Extend {
+                id,
+                reason,
+                lot,
+                amount,
+                until,
+            } => Command::Extend {
+                id,
+                lot: lot_id(&lot),
+                reason,
+                amount,
+                until,
             },
             Body::Adjust {
                 id,
@@ -370,9 +448,12 @@ impl Command {
                 *effective_at = whole_micros(*effective_at);
                 *expires_at = expires_at.map(whole_micros);
             }
-            Command::Hold { slot_start: at, .. } | Command::Reschedule { to: at, .. } => {
+            Command::Hold { slot_start: at, .. }
+            | Command::Restore { slot_start: at, .. }
+            | Command::Reschedule { to: at, .. } => {
                 *at = whole_micros(*at);
             }
+            Command::Extend { until, .. } => *until = until.map(whole_micros),
             _ => {}
         }
         command

@@ -1,20 +1,25 @@
 //! From a command to the entries it writes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::account::command::Command;
-use crate::account::draft::{Draft, draft, is_due};
+use crate::account::draft::{Draft, draft, is_due, new_lot};
 use crate::account::error::Error;
 use crate::account::evolve::evolve;
-use crate::account::state::Account;
+use crate::account::state::{Account, Pair, Second};
 use crate::amount::Credits;
 use crate::body::{Body, Part};
 use crate::chain::Head;
 use crate::entry::Entry;
 use crate::evidence::Evidence;
+use crate::id::LotNumber;
+use crate::instant::whole_micros;
 use crate::key::Key;
+use crate::lot::Lot;
 use crate::payment::Claim;
 use crate::reason::ReleaseReason;
 
@@ -47,8 +52,12 @@ impl<T> Idempotent<T> {
 /// All entries of one command are appended together or not at all. First come the ends of lots
 /// that are due, if what the command does depends on whether somebody asked for them; then the
 /// command's own entries; then what follows at once: a credit that came free after its lot's end
-/// expires, and credits of a service that owes repay what it owes. Their time of recording is
-/// `now`, or that of the account's last entry if the clock has been set back.
+/// moves on by an [extension](crate::Extension) or expires, and credits of a service that owes repay
+/// what it owes.
+///
+/// What is over, late or due is judged by `now` alone. Their time of recording is `now` too, or that
+/// of the account's last entry if that is later: so a command under a clock that was ahead decides
+/// wrongly once, and no command after it does.
 ///
 /// # Errors
 /// [`Error`], with which nothing has happened: there is nothing to append.
@@ -59,43 +68,77 @@ pub fn decide(
     now: DateTime<Utc>,
 ) -> Result<Idempotent<Vec<Entry>>, Error> {
     let command = command.canonical();
+    let now = whole_micros(now);
     check(&command)?;
-    if is_applied(account, seen, &command)? {
-        return Ok(Idempotent::AlreadyApplied);
+    let mut page = Page::of(account, now);
+    if let Some(body) = account
+        .pair
+        .as_ref()
+        .and_then(|pair| missing(pair, &command))
+    {
+        page.write(command.key(), body, now)?;
+        return Ok(Idempotent::Applied(page.entries));
     }
-    if let Some(pair) = &account.pair {
+    let applied = is_applied(account, seen, &command)?;
+    if let Some(pair) = account.pair.as_ref().filter(|_| !applied) {
         return Err(Error::HalfPair {
             account: account.id(),
             hold: pair.hold,
         });
     }
-    let mut page = Page::of(account, now);
-    if let Command::Expire { lot } = command
-        && !is_due(account, lot, page.at)?
-    {
+    // A lot's end is carried out as often as there is something to expire.
+    let is_due = match command {
+        Command::Expire { lot } if applied => is_due(account, lot, now).unwrap_or(false),
+        Command::Expire { lot } => is_due(account, lot, now)?,
+        _ => !applied,
+    };
+    if !is_due {
         return Ok(Idempotent::AlreadyApplied);
     }
     if is_about_ends(&command) {
         page.end_lots()?;
     }
-    let at = page.at;
     let Draft {
         entries,
         over,
         is_checked,
-    } = draft(page.account()?, seen, &command, at)?;
+    } = draft(page.account()?, seen, &command, now)?;
     for (key, body) in entries {
-        page.write(key, body, at)?;
+        page.write(key, body, now)?;
     }
     if !is_checked {
         page.account()?;
     }
+    let moved = page.extend(&command)?;
     for Part { lot, amount } in over {
-        let key = command.key().then_expire(lot);
-        page.write(key, Body::Expire { lot, amount }, at)?;
+        let moved = moved.get(&lot).copied().unwrap_or_default();
+        let amount = amount.minus(moved)?;
+        if amount.is_positive() {
+            let key = command.key().then_expire(lot);
+            page.write(key, Body::Expire { lot, amount }, now)?;
+        }
     }
     page.repay(&command)?;
     Ok(Idempotent::Applied(page.entries))
+}
+
+/// The second entry of a linked pair that was cut off, if the command is the one to write it.
+fn missing(pair: &Pair, command: &Command) -> Option<Body> {
+    let allocation = pair.allocation.clone();
+    match (pair.second, command) {
+        (Second::Use, Command::Use { hold }) if *hold == pair.hold => Some(Body::Use {
+            hold: *hold,
+            allocation,
+        }),
+        (Second::Forfeit, Command::Forfeit { hold, reason }) if *hold == pair.hold => {
+            Some(Body::Forfeit {
+                hold: *hold,
+                reason: *reason,
+                allocation,
+            })
+        }
+        _ => None,
+    }
 }
 
 /// Whether a command takes or frees available credits other than for a booking, so that it would
@@ -108,6 +151,9 @@ fn is_about_ends(command: &Command) -> bool {
         | Command::Clawback { .. }
         | Command::Reinstate { .. }
         | Command::Transfer { .. }
+        | Command::Extend { .. }
+        | Command::Rebook { .. }
+        | Command::Restore { .. }
         | Command::Adjust { .. }
         | Command::Reverse { .. } => true,
         Command::Grant { .. }
@@ -143,12 +189,15 @@ fn check(command: &Command) -> Result<(), Error> {
             }
             check_evidence(command)
         }
-        Command::Clawback { amount, .. } => check_amount(command, amount.is_positive(), *amount),
+        Command::Clawback { amount, .. } | Command::Extend { amount, .. } => {
+            check_amount(command, amount.is_positive(), *amount)
+        }
         Command::Adjust { amount, .. } => check_amount(command, *amount != Credits::ZERO, *amount),
         // These would free a credit under the name of one that is gone.
         Command::Release {
             hold,
-            reason: reason @ (ReleaseReason::Used | ReleaseReason::Forfeited),
+            reason:
+                reason @ (ReleaseReason::Used | ReleaseReason::Forfeited | ReleaseReason::Rebooked),
         } => Err(Error::ReservedReason {
             hold: *hold,
             reason: *reason,
@@ -199,6 +248,17 @@ fn check_evidence(command: &Command) -> Result<(), Error> {
 /// Whether this very request is among the entries already.
 fn is_applied(account: &Account, seen: &[Entry], command: &Command) -> Result<bool, Error> {
     let find = |key: &Key| seen.iter().find(|entry| entry.key == *key);
+    if let Command::Rebook { hold, into } = command
+        && let (Some(ended), Some(begun)) = (find(&Key::release(*hold)), find(&Key::hold(*into)))
+        && let Body::Release {
+            reason: ReleaseReason::Rebooked,
+            ..
+        } = ended.body
+        && [ended, begun].map(|entry| entry.account) == [account.id(); 2]
+        && ended.seq.checked_add(1) == Some(begun.seq)
+    {
+        return Ok(true);
+    }
     if let Some(stored) = find(&command.key()) {
         let asked = Command::of(stored).filter(|_| stored.account == account.id());
         return if asked.is_some_and(|asked| asked.is_same_request(command)) {
@@ -244,8 +304,10 @@ struct Page<'a> {
     /// Before the entries that are not `applied` yet: most decisions never need it after.
     account: Cow<'a, Account>,
     head: Head,
+    /// What is over, late or due is judged by it.
+    now: DateTime<Utc>,
     /// The time of recording.
-    at: DateTime<Utc>,
+    recorded_at: DateTime<Utc>,
     entries: Vec<Entry>,
     applied: usize,
 }
@@ -255,7 +317,8 @@ impl Page<'_> {
         Page {
             account: Cow::Borrowed(account),
             head: account.head(),
-            at: account.clock(now),
+            now,
+            recorded_at: account.recorded_at.map_or(now, |last| last.max(now)),
             entries: Vec::new(),
             applied: 0,
         }
@@ -269,7 +332,7 @@ impl Page<'_> {
         let full = Error::Full {
             account: self.head.account,
         };
-        let entry = self.head.seal(key, body, effective_at, self.at);
+        let entry = self.head.seal(key, body, effective_at, self.recorded_at);
         let entry = entry.ok_or(full)?;
         self.head = Head::after(&entry);
         self.entries.push(entry);
@@ -289,21 +352,100 @@ impl Page<'_> {
         Ok(&self.account)
     }
 
-    /// Carries out the ends that have come: each in effect from the end on.
+    /// Carries out the ends that have come, each in effect from the end on: what an extension moves
+    /// moves on, the rest expires.
     fn end_lots(&mut self) -> Result<(), Error> {
-        let due = self
-            .account
-            .lots()
-            .iter()
-            .filter(|lot| lot.is_due_at(self.at));
+        let now = self.now;
+        let due = self.account.lots().iter().filter(|lot| lot.is_due_at(now));
         let due: Vec<_> = due
-            .filter_map(|lot| Some((lot.number, lot.balance.available, lot.expires_at?)))
+            .filter_map(|lot| Some((lot.clone(), lot.expires_at?)))
             .collect();
-        for (lot, amount, end) in due {
-            let key = Key::expire(self.account.lot_id(lot));
-            self.write(key, Body::Expire { lot, amount }, end)?;
+        for (lot, end) in due {
+            let moved = self.move_on(&lot, lot.ending(), None, end)?;
+            let (number, amount) = (lot.number, lot.ending().minus(moved)?);
+            if amount.is_positive() {
+                let id = self.account.lot_id(number);
+                let again = || Key::expire_again(id, self.head.seq.saturating_add(1));
+                let key = if lot.ended { again() } else { Key::expire(id) };
+                let lot = number;
+                self.write(key, Body::Expire { lot, amount }, end)?;
+            }
         }
         Ok(())
+    }
+
+    /// Moves on what the command set free of lots whose end has come, and what an extension that
+    /// revives finds expired. Says how many credits left which lot.
+    fn extend(&mut self, command: &Command) -> Result<BTreeMap<LotNumber, Credits>, Error> {
+        let mut moved = BTreeMap::new();
+        let reviving = match command {
+            Command::Extend {
+                id, lot, reason, ..
+            } if reason.revives() => Some((lot.number, *id)),
+            Command::Extend { .. }
+            | Command::Release { .. }
+            | Command::Reinstate { .. }
+            | Command::Reverse { .. } => None,
+            _ => return Ok(moved),
+        };
+        let now = self.now;
+        let lots = self.account()?.lots().iter();
+        let over = lots.filter(|lot| !lot.extensions.is_empty() && lot.is_over_at(now));
+        let over: Vec<Lot> = over.cloned().collect();
+        for lot in over {
+            let available = lot.balance.available;
+            let reviving = reviving.filter(|(number, _)| *number == lot.number);
+            let reviving = reviving.map(|(_, id)| id);
+            let amount = self.move_on(&lot, available, reviving, now)?;
+            moved.insert(lot.number, amount);
+        }
+        Ok(moved)
+    }
+
+    /// Moves so many available credits of a lot by its extensions, and for the one that is `reviving`
+    /// what has expired after them. Says how many available ones it moved.
+    fn move_on(
+        &mut self,
+        lot: &Lot,
+        available: Credits,
+        reviving: Option<Uuid>,
+        effective_at: DateTime<Utc>,
+    ) -> Result<Credits, Error> {
+        let id = self.account.lot_id(lot.number);
+        let mut rest = available;
+        let mut dead = lot.balance.expired;
+        for one in lot.lasting() {
+            if !one.is_live_at(self.now) {
+                continue;
+            }
+            let free = rest.min(one.left);
+            let revived = match reviving {
+                Some(id) if id == one.id => dead.min(one.left.minus(free)?),
+                _ => Credits::ZERO,
+            };
+            let amount = free.plus(revived)?;
+            if !amount.is_positive() {
+                continue;
+            }
+            // Sums are wide enough for every clinic; past them a credit expires with its lot.
+            let Ok(new) = new_lot(self.account()?, amount) else {
+                continue;
+            };
+            let body = Body::Transfer {
+                id: one.id,
+                reason: one.reason,
+                from: lot.number,
+                lot: new,
+                amount,
+                expired: revived,
+                effective_at: lot.effective_at,
+                expires_at: one.until,
+            };
+            self.write(Key::extended(id, one.id, new), body, effective_at)?;
+            rest = rest.minus(free)?;
+            dead = dead.minus(revived)?;
+        }
+        Ok(available.minus(rest)?)
     }
 
     /// What is owed and what is available are never both there for one service, but for credits
@@ -314,17 +456,22 @@ impl Page<'_> {
         if !takes && !owes(&self.account) {
             return Ok(());
         }
-        let at = self.at;
+        let now = self.now;
         let account = self.account()?;
+        let owes = |lot: &&Lot| lot.balance.debt.is_positive();
+        let debtors: Vec<&Lot> = account.lots().iter().filter(owes).collect();
+        if debtors.is_empty() {
+            return Ok(());
+        }
         let mut available: Vec<_> = account.lots().iter().collect();
-        available.retain(|lot| lot.balance.available.is_positive() && !lot.is_over_at(at));
+        available.retain(|lot| lot.balance.available.is_positive() && !lot.is_over_at(now));
         available.sort_by_key(|lot| lot.order());
         let mut free: Vec<_> = available
             .iter()
             .map(|lot| (lot.service, lot.number, lot.balance.available))
             .collect();
         let mut repaid = Vec::new();
-        for debtor in account.lots() {
+        for debtor in debtors {
             let mut debt = debtor.balance.debt;
             let mut allocation = Vec::new();
             for (service, lot, left) in &mut free {
@@ -341,7 +488,7 @@ impl Page<'_> {
         }
         for (lot, allocation) in repaid {
             let key = command.key().then_repay(lot);
-            self.write(key, Body::Repay { lot, allocation }, at)?;
+            self.write(key, Body::Repay { lot, allocation }, now)?;
         }
         Ok(())
     }

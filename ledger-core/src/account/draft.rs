@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::account::clawback::{claw_back, reinstate};
 use crate::account::command::Command;
 use crate::account::error::Error;
+use crate::account::evolve::sum;
 use crate::account::state::{Account, OpenHold};
 use crate::amount::Credits;
 use crate::body::{Body, Move, Part};
@@ -135,6 +136,45 @@ pub(super) fn draft(
                 expires_at,
             }
         }
+        Command::Extend {
+            id,
+            lot,
+            reason,
+            amount,
+            until,
+        } => {
+            let from = find_lot(account, lot)?;
+            check_outlives(from, lot, until, at)?;
+            Body::Extend {
+                id,
+                reason,
+                lot: from.number,
+                amount,
+                until,
+            }
+        }
+        Command::Rebook { hold, into } => {
+            let open = held(account, hold)?;
+            refuse_open(account.hold_of(into), into)?;
+            let again = Body::Hold {
+                hold: into,
+                service: open.service,
+                amount: sum(&open.allocation)?,
+                slot_start: open.slot_start,
+                allocation: open.allocation.clone(),
+            };
+            let released = release(open, ReleaseReason::Rebooked);
+            return Ok(Draft::of(vec![released, (command.key(), again)]));
+        }
+        Command::Restore {
+            hold,
+            of,
+            service,
+            slot_start,
+        } => {
+            let entries = restore(account, seen, (hold, of), service, slot_start)?;
+            return Ok(Draft::of(entries));
+        }
         Command::Adjust {
             id,
             service,
@@ -178,38 +218,121 @@ fn take(
     service: ServiceId,
     slot_start: DateTime<Utc>,
 ) -> Result<Body, Error> {
-    // Another generation while one is open would be two credits for one booking.
-    if let Some(open) = account.hold_of(hold) {
-        return Err(Error::HoldOpen {
-            hold,
-            open: open.id,
-            service: open.service,
-            slot_start: open.slot_start,
-        });
-    }
-    let lot = next_lot(account, service, slot_start).ok_or_else(|| Error::NoCredit {
-        service,
-        slot_start,
-        available: account.balance_for(service).available,
-    })?;
+    refuse_open(account.hold_of(hold), hold)?;
+    let lot = next_lot(account, service, slot_start);
+    let lot = lot.ok_or_else(|| no_credit(account, service, slot_start))?;
+    Ok(one_of(lot, hold, service, slot_start))
+}
+
+/// A hold of one credit of a lot.
+fn one_of(lot: LotNumber, hold: HoldId, service: ServiceId, slot_start: DateTime<Utc>) -> Body {
     let amount = Credits::ONE;
     let allocation = vec![Part { lot, amount }];
-    Ok(Body::Hold {
+    Body::Hold {
         hold,
         service,
         amount,
         slot_start,
         allocation,
-    })
+    }
 }
 
-/// The lot to take from: of the service, valid when the *slot* starts, first in the order of
-/// consumption.
+/// Another generation while one is open would be two credits for one booking.
+fn refuse_open(open: Option<&OpenHold>, hold: HoldId) -> Result<(), Error> {
+    match open {
+        None => Ok(()),
+        Some(open) => Err(Error::HoldOpen {
+            hold,
+            open: open.id,
+            service: open.service,
+            slot_start: open.slot_start,
+        }),
+    }
+}
+
+fn no_credit(account: &Account, service: ServiceId, slot_start: DateTime<Utc>) -> Error {
+    Error::NoCredit {
+        service,
+        slot_start,
+        available: account.balance_for(service).available,
+    }
+}
+
+/// The lot to take from: of the service, with a credit that is good when the *slot* starts, first in
+/// the order of consumption.
 fn next_lot(account: &Account, service: ServiceId, slot_start: DateTime<Utc>) -> Option<LotNumber> {
     let lots = account.lots().iter();
-    let valid = lots.filter(|lot| lot.service == service && lot.is_valid_at(slot_start));
-    let left = valid.filter(|lot| lot.balance.available.is_positive());
-    left.min_by_key(|lot| lot.order()).map(|lot| lot.number)
+    let good = lots.filter(|lot| lot.service == service);
+    let good = good.filter_map(|lot| Some((lot, lot.covers(slot_start, account.beyond(lot))?)));
+    let first = good.min_by_key(|(lot, end)| lot.order_by(*end));
+    first.map(|(lot, _)| lot.number)
+}
+
+/// Holds a credit again that a release had set free: the lot's, revived if it has expired, else one of
+/// a lot that it moved to.
+fn restore(
+    account: &Account,
+    seen: &[Entry],
+    (hold, of): (HoldId, HoldId),
+    service: ServiceId,
+    slot_start: DateTime<Utc>,
+) -> Result<Vec<(Key, Body)>, Error> {
+    refuse_open(account.hold_of(hold), hold)?;
+    let released = find_entry(account, seen, &Key::release(of))?;
+    let number = match &released.body {
+        Body::Release {
+            reason: ReleaseReason::Used | ReleaseReason::Forfeited,
+            ..
+        } => None,
+        body => body.allocation().first().map(|part| part.lot),
+    };
+    let number = number.ok_or(Error::NotReleased { hold: of })?;
+    let lot = find_lot(account, account.lot_id(number))?;
+    let is_free = |lot: &&Lot| lot.service == service && lot.balance.available.is_positive();
+    let again = |lot: LotNumber| (Key::hold(hold), one_of(lot, hold, service, slot_start));
+    if is_free(&lot) {
+        return Ok(vec![again(number)]);
+    }
+    if lot.service == service && lot.balance.expired.is_positive() {
+        let new = new_lot(account, Credits::ONE)?;
+        let revived = Body::Transfer {
+            id: of.booking,
+            reason: TransferReason::Restored,
+            from: number,
+            lot: new,
+            amount: Credits::ONE,
+            expired: Credits::ONE,
+            effective_at: lot.effective_at,
+            expires_at: lot.expires_at,
+        };
+        return Ok(vec![(Key::hold(hold).then_restore(), revived), again(new)]);
+    }
+    let moved = account
+        .lots()
+        .iter()
+        .filter(|other| other.root() == lot.root());
+    let moved = moved.filter(|other| other.number > number).filter(is_free);
+    let last = moved.max_by_key(|lot| lot.number);
+    let last = last.ok_or_else(|| no_credit(account, service, slot_start))?;
+    Ok(vec![again(last.number)])
+}
+
+/// An extension must end after its lot does, and must not be over.
+fn check_outlives(
+    lot: &Lot,
+    id: LotId,
+    until: Option<DateTime<Utc>>,
+    at: DateTime<Utc>,
+) -> Result<(), Error> {
+    let end = lot.expires_at.ok_or(Error::Endless { lot: id })?.max(at);
+    match until.filter(|until| *until <= end) {
+        None => Ok(()),
+        Some(until) => Err(Error::Expiry {
+            kind: "extend",
+            effective_at: end,
+            expires_at: until,
+        }),
+    }
 }
 
 /// Ends a hold without a use: its credit, if it has one, is available again, or expires at once if
@@ -380,14 +503,15 @@ pub(super) fn is_due(account: &Account, id: LotId, at: DateTime<Utc>) -> Result<
     }
 }
 
-/// Paid periods of one item never overlap.
+/// Paid periods of one item never overlap. One that was taken back whole can be paid for again.
 fn check_overlap(account: &Account, evidence: &Evidence) -> Result<(), Error> {
     let Evidence::Payment(payment) = evidence else {
         return Ok(());
     };
     let (item, asked) = (&payment.plan.item, payment.period);
     for lot in account.lots() {
-        let paid = lot.paid.as_ref().filter(|paid| paid.item == *item);
+        let paid = lot.paid.as_ref().filter(|_| !lot.is_gone());
+        let paid = paid.filter(|paid| paid.item == *item);
         if let Some(paid) = paid.filter(|paid| paid.period.overlaps(asked)) {
             return Err(Error::Overlap {
                 item: item.clone(),
@@ -401,7 +525,7 @@ fn check_overlap(account: &Account, evidence: &Evidence) -> Result<(), Error> {
 }
 
 /// The number of a lot that is to come, if the account can count its credits too.
-fn new_lot(account: &Account, amount: Credits) -> Result<LotNumber, Error> {
+pub(super) fn new_lot(account: &Account, amount: Credits) -> Result<LotNumber, Error> {
     // All buckets of all lots together must fit, so that no later sum can fail.
     account.balance().total()?.plus(amount)?;
     account.next_lot().ok_or(Error::Full {

@@ -89,7 +89,7 @@ pub enum Error {
         /// How many.
         amount: Credits,
     },
-    /// A grant or transfer that is never valid.
+    /// A grant or transfer that is never valid, or an extension that does not outlive its lot.
     #[error("a {kind} from {effective_at:?} that expires at {expires_at:?} is never valid")]
     Expiry {
         /// What was to be made.
@@ -153,7 +153,7 @@ pub enum Error {
         /// The lot that was granted.
         origin: LotNumber,
     },
-    /// A clawback of more than the lot has left to take back.
+    /// A clawback of a lot that has nothing left to take back.
     #[error("{amount} credits of lot {lot} cannot be clawed back: {left} are left")]
     TooMuch {
         /// The lot.
@@ -172,6 +172,18 @@ pub enum Error {
         expires_at: Option<DateTime<Utc>>,
         /// The time of the decision.
         at: DateTime<Utc>,
+    },
+    /// An extension of a lot that does not expire.
+    #[error("lot {lot} does not expire: there is nothing to extend")]
+    Endless {
+        /// The lot.
+        lot: LotId,
+    },
+    /// A hold is to be restored that has not ended, or has ended in a use or a forfeit.
+    #[error("hold {hold} was not released: there is no credit of it to hold again")]
+    NotReleased {
+        /// The hold.
+        hold: HoldId,
     },
     /// A hold whose credit was clawed back: it can be released, and not be used or forfeited.
     #[error("hold {hold} has no credit: entry {clawback} clawed it back")]

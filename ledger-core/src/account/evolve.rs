@@ -90,22 +90,29 @@ impl Account {
             Body::Reinstate { .. } => self.reinstate(&entry.body)?,
             Body::Repay { lot, allocation } => self.repay(*lot, allocation)?,
             Body::Transfer { .. } => self.transfer(&entry.body)?,
+            Body::Extend { .. } => self.extend(&entry.body)?,
             Body::Adjust { .. } => self.adjust(&entry.body, entry.effective_at)?,
             Body::Reverse { moves, .. } => Account::reverse(moves)?,
         }
-        let at = entry.recorded_at;
         let is_passing = self.pair.is_some();
+        let by_person = matches!(entry.body, Body::Adjust { .. } | Body::Reverse { .. });
         entry.body.try_each_move(|one| -> Result<(), Misfit> {
             self.shift(one)?;
+            if by_person {
+                self.take(one)?;
+            }
             // What comes free after the end stays, unless an entry of its own says otherwise.
             let came_free = one.to == Bucket::Available && one.from.is_some() && !is_passing;
             if let Some(lot) = self.lot_mut(one.lot) {
-                lot.ended |= one.to == Bucket::Expired || came_free && lot.is_over_at(at);
+                let stays = came_free && lot.is_over_at(entry.effective_at);
+                lot.ended |= stays || one.to == Bucket::Expired;
+                let more = if stays { one.amount } else { Credits::ZERO };
+                lot.kept = lot.kept.plus(more)?.min(lot.balance.available);
             }
             Ok(())
         })?;
         self.head = Head::after(entry);
-        self.recorded_at = Some(at);
+        self.recorded_at = Some(entry.recorded_at);
         Ok(())
     }
 
@@ -214,6 +221,7 @@ impl Account {
             ReleaseReason::Cancelled
             | ReleaseReason::ClinicCancelled
             | ReleaseReason::Skipped
+            | ReleaseReason::Rebooked
             | ReleaseReason::NoShow => None,
         };
         if second.is_some() && open.clawed_by.is_some() {

@@ -125,6 +125,12 @@ pub enum Misfit {
         /// How many.
         amount: Credits,
     },
+    /// An extension of nothing, or one that does not outlive its lot.
+    #[error("it does not extend lot {lot}")]
+    Extension {
+        /// The lot.
+        lot: LotNumber,
+    },
     /// A debt paid that is not owed, or a repayment given back that was not made.
     #[error("lot {lot} does not owe that, or was not repaid it")]
     Debt {

@@ -13,7 +13,7 @@ use crate::amount::{Credits, Overflow};
 use crate::body::{Body, HeldPart, Move, Part};
 use crate::evidence::Source;
 use crate::id::{LotNumber, ServiceId};
-use crate::lot::{Bucket, Lot};
+use crate::lot::{Bucket, Extension, Lot};
 
 impl Account {
     /// A clawback: the lot's recalled credits and its debt grow, and holds lose their credits.
@@ -21,6 +21,7 @@ impl Account {
         let Body::Clawback {
             lot,
             amount,
+            asked,
             allocation,
             holds,
             debt,
@@ -30,7 +31,8 @@ impl Account {
             return Ok(());
         };
         let parts = sum(allocation)?.plus(sum_held(holds)?)?.plus(*debt)?;
-        if parts != *amount || *debt < Credits::ZERO || !amount.is_positive() {
+        let is_short = asked.is_some_and(|asked| asked <= *amount);
+        if parts != *amount || *debt < Credits::ZERO || !amount.is_positive() || is_short {
             return Err(Misfit::Sum { amount: *amount });
         }
         self.check_granted(*lot)?;
@@ -118,6 +120,7 @@ impl Account {
     /// A transfer: a new lot with the old one's service and source, and the same origin.
     pub(super) fn transfer(&mut self, body: &Body) -> Result<(), Misfit> {
         let Body::Transfer {
+            id,
             from,
             lot,
             amount,
@@ -136,10 +139,79 @@ impl Account {
             lot: *from,
             amount: *amount,
         };
-        let old = self.lot(*from).ok_or(short)?;
+        let old = self.lot_mut(*from).ok_or(short)?;
+        for one in &mut old.extensions {
+            if one.id == *id && one.until == *expires_at {
+                one.left = one.left.minus(*amount)?.max(Credits::ZERO);
+            }
+        }
+        old.extensions.retain(|one| one.left.is_positive());
         let mut new = Lot::empty(*lot, old.service, old.source, *effective_at, *expires_at);
         new.origin = Some(old.root());
         self.bring(new, *amount)
+    }
+
+    /// An extension: the lot remembers how many of its credits outlive it.
+    pub(super) fn extend(&mut self, body: &Body) -> Result<(), Misfit> {
+        let Body::Extend {
+            id,
+            reason,
+            lot,
+            amount,
+            until,
+        } = body
+        else {
+            return Ok(());
+        };
+        let number = *lot;
+        let lot = self
+            .lot_mut(number)
+            .ok_or(Misfit::Extension { lot: number })?;
+        let outlives = lot
+            .expires_at
+            .is_some_and(|end| until.is_none_or(|until| end < until));
+        if !outlives || !amount.is_positive() {
+            return Err(Misfit::Extension { lot: number });
+        }
+        lot.extensions.push(Extension {
+            id: *id,
+            reason: *reason,
+            left: *amount,
+            until: *until,
+        });
+        Ok(())
+    }
+
+    /// What a person takes of a lot's credits, or gives back, counts against the lot that they were
+    /// first granted in.
+    pub(super) fn take(&mut self, one: Move) -> Result<(), Misfit> {
+        let more = match one {
+            Move {
+                to: Bucket::Clawed,
+                amount,
+                ..
+            } => amount,
+            Move {
+                from: Some(Bucket::Clawed),
+                amount,
+                ..
+            } => Credits::ZERO.minus(amount)?,
+            _ => return Ok(()),
+        };
+        let wrong = Misfit::Recalled {
+            lot: one.lot,
+            amount: more,
+        };
+        let root = self.lot(one.lot).map(Lot::root);
+        let Some(lot) = root.and_then(|root| self.lot_mut(root)) else {
+            return Err(wrong);
+        };
+        let taken = lot.taken.plus(more)?;
+        if taken < Credits::ZERO {
+            return Err(wrong);
+        }
+        lot.taken = taken;
+        Ok(())
     }
 
     /// An adjustment: a new lot that is given, or less of those that are there.

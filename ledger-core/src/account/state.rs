@@ -10,14 +10,14 @@ use crate::body::Part;
 use crate::chain::Head;
 use crate::id::{AccountId, HoldId, LotId, LotNumber, ServiceId};
 use crate::instant::{micros, micros_option, whole_micros};
-use crate::lot::{Balance, Lot};
+use crate::lot::{Balance, Extension, Lot};
 
 /// An account: its lots, its open holds and the head of its chain.
 ///
 /// The head's hash stands for the whole history, and is the hash of this state. What has ended
 /// is not here: the size is bounded by what is open, plus a few numbers for each lot.
 ///
-/// Serde writes a snapshot with `"v": 2`, and reads one only if its numbers agree with each
+/// Serde writes a snapshot with `"v": 3`, and reads that and version 2, and each only if its numbers agree with each
 /// other. Whether they agree with the entries, [`fold`](crate::fold) tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Snapshot", into = "Snapshot")]
@@ -119,13 +119,6 @@ impl Account {
         sum(lots).expect("a part of the total, which fits")
     }
 
-    /// The time of recording of what is decided now: the clock's, but never before the last
-    /// entry's.
-    pub(super) fn clock(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let now = whole_micros(now);
-        self.recorded_at.map_or(now, |last| last.max(now))
-    }
-
     /// When the next lot with available credits comes to its end: when a [`Command::Expire`]
     /// has something to do.
     ///
@@ -144,7 +137,7 @@ impl Account {
     ///
     /// [`Command::Expire`]: crate::Command::Expire
     pub fn due(&self, now: DateTime<Utc>) -> impl Iterator<Item = LotId> {
-        let at = self.clock(now);
+        let at = whole_micros(now);
         let due = self.lots.iter().filter(move |lot| lot.is_due_at(at));
         due.map(|lot| self.lot_id(lot.number))
     }
@@ -168,6 +161,27 @@ impl Account {
     #[must_use]
     pub fn lot(&self, number: LotNumber) -> Option<&Lot> {
         self.lots.get(index(number)?)
+    }
+
+    /// A lot's available credits by the slots they are good for: how many, and before which instant
+    /// the slot starts; `None`: at any time from the lot's start on. What ends first comes first.
+    #[must_use]
+    pub fn good_until(&self, lot: &Lot) -> Vec<(Credits, Option<DateTime<Utc>>)> {
+        lot.good_until(self.beyond(lot))
+    }
+
+    /// How many credits of a lot are held for slots from its end on. Only an extended lot is asked.
+    pub(super) fn beyond(&self, lot: &Lot) -> Credits {
+        let (Some(end), false) = (lot.expires_at, lot.extensions.is_empty()) else {
+            return Credits::ZERO;
+        };
+        let backed = self.holds().filter(|open| open.clawed_by.is_none());
+        let late = backed.filter(|open| open.slot_start >= end);
+        let parts = late.flat_map(|open| &open.allocation);
+        let of_lot = parts.filter(|part| part.lot == lot.number);
+        of_lot.fold(Credits::ZERO, |sum, part| {
+            sum.plus(part.amount).unwrap_or(sum)
+        })
     }
 
     /// The open holds in the order of their ids.
@@ -228,7 +242,9 @@ struct Snapshot {
     pair: Option<Pair>,
 }
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// Before lots had extensions, and said what was kept after their end and what a person took.
+const BEFORE_EXTENSIONS: u32 = 2;
 
 impl From<Account> for Snapshot {
     fn from(account: Account) -> Snapshot {
@@ -259,12 +275,14 @@ impl TryFrom<Snapshot> for Account {
             v,
             head,
             recorded_at,
-            lots,
+            mut lots,
             holds,
             pair,
         } = snapshot;
-        if v != VERSION {
-            return Err(BadSnapshot::Version { v });
+        match v {
+            VERSION => {}
+            BEFORE_EXTENSIONS => upgrade(&mut lots)?,
+            _ => return Err(BadSnapshot::Version { v }),
         }
         let total = sum(lots.iter()).and_then(|sum| sum.total().map(|_| sum));
         let total = total.map_err(|_| BadSnapshot::TooMuch)?;
@@ -277,6 +295,9 @@ impl TryFrom<Snapshot> for Account {
             }
             if !lot.balance.is_sound() || lot.balance.total() != Ok(lot.granted) {
                 return Err(BadSnapshot::Lot { lot: lot.number });
+            }
+            if !is_extended_soundly(lot) {
+                return Err(BadSnapshot::Extended { lot: lot.number });
             }
             if !is_recalled_soundly(lot) || !is_rooted(lot, &lots) {
                 return Err(BadSnapshot::Recalled { lot: lot.number });
@@ -321,6 +342,55 @@ impl Account {
         }
         Ok(held)
     }
+}
+
+/// What version 2 did not say. All that was available after a lot's end was kept; what was clawed by
+/// neither clawbacks nor repayments was taken by a person.
+fn upgrade(lots: &mut [Lot]) -> Result<(), BadSnapshot> {
+    let mut taken: BTreeMap<LotNumber, i64> = BTreeMap::new();
+    let mut add = |lot: LotNumber, more: i64| {
+        let sum = taken.entry(lot).or_insert(0);
+        *sum = sum.checked_add(more).ok_or(BadSnapshot::TooMuch)?;
+        Ok(())
+    };
+    let root = |number: LotNumber| {
+        let lot = index(number).and_then(|index| lots.get(index));
+        lot.map_or(number, Lot::root)
+    };
+    for lot in lots.iter() {
+        add(lot.root(), lot.balance.clawed.0)?;
+        add(lot.number, lot.balance.debt.0)?;
+        add(
+            lot.number,
+            lot.recalled.0.checked_neg().ok_or(BadSnapshot::TooMuch)?,
+        )?;
+        for part in &lot.repaid {
+            // Once as what the debtor owes no more, once as what the payer has no more.
+            add(lot.number, part.amount.0)?;
+            add(
+                root(part.lot),
+                part.amount.0.checked_neg().ok_or(BadSnapshot::TooMuch)?,
+            )?;
+        }
+    }
+    for lot in lots {
+        lot.taken = Credits(taken.get(&lot.number).copied().unwrap_or(0).max(0));
+        if lot.ended {
+            lot.kept = lot.balance.available;
+        }
+    }
+    Ok(())
+}
+
+/// What a lot keeps is available, and what outlives it ends after it.
+fn is_extended_soundly(lot: &Lot) -> bool {
+    let outlives = |one: &Extension| {
+        let end = lot.expires_at;
+        let later = end.is_some_and(|end| one.until.is_none_or(|until| end < until));
+        later && one.left.is_positive()
+    };
+    let kept = Credits::ZERO..=lot.balance.available;
+    kept.contains(&lot.kept) && lot.taken >= Credits::ZERO && lot.extensions.iter().all(outlives)
 }
 
 /// What is recalled of a lot was granted, and its debt and what was repaid are part of it.
@@ -371,6 +441,12 @@ pub enum BadSnapshot {
     /// A lot has more recalled or repaid than it can, or an origin that is none.
     #[error("what is recalled or owed of lot {lot}, or its origin, cannot be")]
     Recalled {
+        /// The lot.
+        lot: LotNumber,
+    },
+    /// A lot keeps more than is available, or is extended to an end that does not come after its own.
+    #[error("what is kept or taken of lot {lot}, or an extension of it, cannot be")]
+    Extended {
         /// The lot.
         lot: LotNumber,
     },

@@ -68,6 +68,26 @@ impl fmt::Display for Command {
                 )?;
                 dates(f, *effective_at, *expires_at)
             }
+            Command::Extend {
+                id,
+                lot,
+                reason,
+                amount,
+                until,
+            } => {
+                write!(f, "extend {amount} credits of lot {lot} as {reason} {id} ")?;
+                end(f, *until)
+            }
+            Command::Rebook { hold, into } => write!(f, "rebook hold {hold} as {into}"),
+            Command::Restore {
+                hold,
+                of,
+                service,
+                slot_start,
+            } => {
+                write!(f, "restore hold {of} as {hold} ")?;
+                write!(f, "of service {service} at {slot_start:?}")
+            }
             Command::Adjust {
                 id,
                 service,
@@ -93,6 +113,10 @@ fn dates(
     expires_at: Option<DateTime<Utc>>,
 ) -> fmt::Result {
     write!(f, "from {effective_at:?} ")?;
+    end(f, expires_at)
+}
+
+fn end(f: &mut fmt::Formatter<'_>, expires_at: Option<DateTime<Utc>>) -> fmt::Result {
     match expires_at {
         Some(end) => write!(f, "to {end:?}"),
         None => write!(f, "without end"),

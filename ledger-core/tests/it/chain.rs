@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::documented::documented_bytes;
 use crate::history::{cases, history, run};
 use crate::ledger::{
-    Ledger, adjust, anna, at, claw, grant_of, hold, hold_id, paid, refund, reverse, transfer,
+    Ledger, adjust, anna, at, claw, extend, grant_of, hold, hold_id, paid, refund, reverse,
+    service, transfer,
 };
 
 /// A short history with an entry of every kind, reason and source.
@@ -67,6 +68,17 @@ fn every_kind() -> Ledger {
         transfer(1, 1, TransferReason::Rollover, 1, (0, Some(100))),
         transfer(2, 1, TransferReason::CarryOver, 1, (0, Some(100))),
         transfer(3, 2, TransferReason::ExpiryChange, 1, (0, None)),
+        extend(5, 1, TransferReason::Rollover, 2, Some(300)),
+        Command::Rebook {
+            hold: hold_id(7, 1),
+            into: hold_id(9, 1),
+        },
+        Command::Restore {
+            hold: hold_id(10, 1),
+            of: hold_id(1, 1),
+            service: service(1),
+            slot_start: at(24),
+        },
         adjust(1, 2),
         adjust(2, -1),
         claw(refund(1), 5, 2, HeldPolicy::Take),
@@ -98,7 +110,7 @@ fn every_kind() -> Ledger {
         .iter()
         .map(|entry| entry.body.kind())
         .collect();
-    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
     ledger
 }
 
@@ -377,7 +389,7 @@ fn hashes_stay_what_they_are() {
 
 const GENESIS: &str = "b213d47dc1077f141d6765433eb19fbc207f95115845cde845c5063d7d3dbce2";
 const FIRST: &str = "2b65b1c3a000e051b9f234d0883b6ca3a226d99f128f5bb0370832d014bf6128";
-const LAST: &str = "c1194acf57f272c5a9f962df273bc61576e54a60c34596d49630a24ee4674485";
+const LAST: &str = "42b3395c1c55e5491adc6a948a59e2538290a082b0211ff5ca8d7cccc7dd870a";
 
 /// The kinds and what they say of themselves.
 #[test]

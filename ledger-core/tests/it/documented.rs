@@ -28,7 +28,7 @@ pub(crate) fn documented_bytes(entry: &Value) -> Vec<u8> {
 }
 
 /// The fields of each kind in the order of their declaration, as `name:form`.
-const FIELDS: [(&str, &str); 13] = [
+const FIELDS: [(&str, &str); 14] = [
     (
         "grant",
         "lot:4 service:hex amount:8 source:text evidence:evidence effective_at:at expires_at:at",
@@ -44,7 +44,7 @@ const FIELDS: [(&str, &str); 13] = [
     ("expire", "lot:4 amount:8"),
     (
         "clawback",
-        "cause:cause lot:4 amount:8 held:text allocation:parts holds:helds debt:8",
+        "cause:cause lot:4 amount:8 held:text allocation:parts holds:helds debt:8 asked?:8",
     ),
     (
         "reinstate",
@@ -55,6 +55,7 @@ const FIELDS: [(&str, &str); 13] = [
         "transfer",
         "id:hex reason:text from:4 lot:4 amount:8 expired:8 effective_at:at expires_at:at",
     ),
+    ("extend", "id:hex reason:text lot:4 amount:8 until:at"),
     (
         "adjust",
         "id:hex service:hex amount:8 actor:hex reason:text lot:4 allocation:parts",
@@ -106,6 +107,13 @@ const FORMS: [(&str, &str); 14] = [
 fn write(value: &Value, declared: &str, fields: &mut Vec<Vec<u8>>) {
     for field in declared.split_whitespace() {
         let (name, form) = field.split_once(':').unwrap();
+        // The last field of all, if it is there.
+        if let Some(name) = name.strip_suffix('?') {
+            if let Some(value) = value.get(name) {
+                write_as(value, form, fields);
+            }
+            continue;
+        }
         write_as(&value[name], form, fields);
     }
 }

@@ -85,6 +85,11 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         }),
         3 => causes().prop_map(|cause| Command::Reinstate { cause }),
         3 => transfer(),
+        5 => extend(),
+        3 => (holds(), holds()).prop_map(|(hold, into)| Command::Rebook { hold, into }),
+        4 => (holds(), holds(), services(), instants()).prop_map(|(hold, of, service, slot_start)| {
+            Command::Restore { hold, of, service, slot_start }
+        }),
         2 => adjust(),
         5 => (entries(), 0..2u128).prop_map(|(entry, actor)| Command::Reverse {
             entry,
@@ -118,13 +123,31 @@ fn policies() -> impl Strategy<Value = HeldPolicy> {
     prop_oneof![Just(HeldPolicy::Keep), Just(HeldPolicy::Take)]
 }
 
-fn transfer() -> impl Strategy<Value = Command> {
-    let reasons = prop_oneof![
+fn reasons() -> impl Strategy<Value = TransferReason> {
+    prop_oneof![
         Just(TransferReason::Rollover),
         Just(TransferReason::CarryOver),
         Just(TransferReason::ExpiryChange),
         Just(TransferReason::Grace),
-    ];
+        Just(TransferReason::Restored),
+    ]
+}
+
+fn extend() -> impl Strategy<Value = Command> {
+    let end = prop_oneof![1 => Just(None), 3 => instants().prop_map(Some)];
+    (0..4u128, lots(), reasons(), 0..4i64, end).prop_map(|(id, lot, reason, amount, until)| {
+        Command::Extend {
+            id: Uuid::from_u128(id),
+            lot,
+            reason,
+            amount: Credits(amount),
+            until,
+        }
+    })
+}
+
+fn transfer() -> impl Strategy<Value = Command> {
+    let reasons = reasons();
     let end = prop_oneof![1 => Just(None), 3 => instants().prop_map(Some)];
     (0..2u128, lots(), reasons, 0..4i64, instants(), end).prop_map(
         |(id, lot, reason, amount, effective_at, expires_at)| Command::Transfer {
@@ -165,6 +188,10 @@ fn entries() -> impl Strategy<Value = Key> {
         1 => causes().prop_map(|cause| Key::clawback(&cause)),
         1 => (holds(), 0..14u32).prop_map(|(hold, lot)| {
             format!("{}/expire/{lot}", Key::release(hold)).parse().unwrap()
+        }),
+        1 => (1..14u32, 1..14u32, 0..4u128).prop_map(|(lot, new, id)| {
+            let id = Uuid::from_u128(id);
+            format!("{}/{new}", Key::extend(lot_id(lot), id)).parse().unwrap()
         }),
     ]
 }
@@ -257,6 +284,7 @@ fn releases() -> impl Strategy<Value = ReleaseReason> {
         4 => Just(ReleaseReason::Cancelled),
         2 => Just(ReleaseReason::ClinicCancelled),
         1 => Just(ReleaseReason::Skipped),
+        1 => Just(ReleaseReason::Rebooked),
         1 => Just(ReleaseReason::NoShow),
         1 => Just(ReleaseReason::Used),
         1 => Just(ReleaseReason::Forfeited),

@@ -168,9 +168,11 @@ proptest! {
     /// no two paid periods of one item overlap.
     #[test]
     fn no_grant_without_evidence_for_its_period(history in history()) {
-        let mut periods: Vec<(String, DateTime<Utc>, DateTime<Utc>)> = Vec::new();
-        for entry in run(&history).entries {
-            let Body::Grant { evidence, effective_at, expires_at, source, .. } = &entry.body else {
+        let mut periods: Vec<(u32, String, DateTime<Utc>, DateTime<Utc>)> = Vec::new();
+        let entries = run(&history).entries;
+        for (index, entry) in entries.iter().enumerate() {
+            let Body::Grant { lot, evidence, effective_at, expires_at, source, .. } = &entry.body
+            else {
                 continue;
             };
             let Evidence::Payment(payment) = evidence else {
@@ -190,11 +192,14 @@ proptest! {
                     && (line.start, line.end) == (period.start(), period.end())
             });
             prop_assert_eq!(proof.count(), 1);
-            for (other, start, end) in &periods {
+            let before = Reading::of(&entries[..index]);
+            for (lot, other, start, end) in &periods {
                 let apart = period.end() <= *start || *end <= period.start();
-                prop_assert!(*other != item || apart);
+                let lot = &before.lots[lot];
+                let gone = lot.at("clawed") == lot.granted;
+                prop_assert!(*other != item || apart || gone);
             }
-            periods.push((item, period.start(), period.end()));
+            periods.push((lot.0, item, period.start(), period.end()));
         }
     }
 
@@ -246,6 +251,7 @@ proptest! {
                     Body::Transfer { effective_at, .. } => *effective_at,
                     _ => entry.effective_at,
                 };
+                let mut counted = expected.clone();
                 for (lot, from, to, n) in line.moves {
                     if from == "outside" {
                         starts.insert(lot, begins.max(entry.effective_at));
@@ -253,17 +259,20 @@ proptest! {
                     if entry.effective_at.max(starts[&lot]) > effective {
                         continue;
                     }
-                    let places = expected.entry(lot).or_default();
+                    let places = counted.entry(lot).or_default();
                     *places.entry(to).or_default() += n;
                     *places.entry(from).or_default() -= i128::from(from != "outside") * n;
                 }
                 let begun = |lot: &u32| starts[lot] <= effective && entry.effective_at <= effective;
                 if let Some((lot, more)) = line.debt.filter(|(lot, _)| begun(lot)) {
-                    *expected.entry(lot).or_default().entry("debt").or_default() += more;
+                    *counted.entry(lot).or_default().entry("debt").or_default() += more;
+                }
+                // What it builds on is not in effect yet: a clock was set back in between.
+                if counted.values().flat_map(BTreeMap::values).all(|n| *n >= 0) {
+                    expected = counted;
                 }
             }
             for places in expected.values_mut() {
-                prop_assert!(places.values().all(|n| *n >= 0), "{:?}", places);
                 places.retain(|_, n| *n != 0);
             }
             let found = as_of.lots.iter().map(|(lot, balance)| (lot.0, named(*balance)));

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod chain;
+mod clocks;
 mod consumption;
 mod corners;
 mod corrections;

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use ledger_core::{
-    Body, Command, Entry, Evidence, HeldPolicy, Key, LotId, ReleaseReason, Source, TransferReason,
+    Body, Command, Entry, Evidence, HeldPolicy, HoldId, Key, LotId, ReleaseReason, ServiceId,
+    Source,
 };
+use uuid::Uuid;
 
 use crate::ledger::anna;
-use crate::reading::{Lot, Reading};
+use crate::reading::{Extension, Lot, Reading, release_of};
 use crate::requests::{before, by_itself};
 use crate::shown;
 
@@ -44,10 +46,7 @@ pub(crate) fn refused<T>(name: &'static str) -> Result<T, Verdict> {
 }
 
 pub(crate) fn verdict(entries: &[Entry], command: &Command, now: DateTime<Utc>) -> Verdict {
-    let last = entries
-        .last()
-        .map_or(i64::MIN, |entry| entry.recorded_at.timestamp_micros());
-    let at = DateTime::from_timestamp_micros(now.timestamp_micros().max(last)).unwrap();
+    let at = DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap();
     match decided(entries, command, at) {
         Ok(lines) if lines.is_empty() => Verdict::Already,
         Ok(lines) => Verdict::New(lines),
@@ -65,37 +64,82 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
         if !lot.is_over(at) {
             return refused("not over");
         }
-        if lot.ended || lot.at("available") == 0 {
+        if lot.at("available") == lot.kept {
             return Ok(lines);
         }
     }
-    let due: Vec<_> = (reading.lots.iter())
-        .filter(|_| !["grant", "hold", "use", "forfeit", "rescheduled"].contains(&command.kind()))
-        .filter(|(_, lot)| lot.is_over(at) && !lot.ended && lot.at("available") > 0)
-        .map(|(number, lot)| (*number, lot.at("available")))
+    let waits = match command {
+        Command::Rebook { .. } | Command::Restore { .. } => false,
+        other => ["grant", "hold", "use", "forfeit", "rescheduled"].contains(&other.kind()),
+    };
+    let due: Vec<u32> = (reading.lots.iter())
+        .filter(|(_, lot)| !waits && lot.is_over(at) && lot.at("available") > lot.kept)
+        .map(|(number, _)| *number)
         .collect();
-    for (lot, n) in due {
-        let line = line(
-            "expire",
-            lot_key(lot, "expire"),
-            vec![(lot, "available", "expired", n)],
-        );
+    for number in due {
+        let lot = &reading.lots[&number];
+        let (n, ended) = (lot.at("available") - lot.kept, lot.ended);
+        let rest = n - moved_on(&mut reading, &mut lines, number, (n, None), at)?;
+        if rest == 0 {
+            continue;
+        }
+        let key = match ended {
+            true => format!("expire/{}", entries.len() + lines.len() + 1),
+            false => "expire".to_owned(),
+        };
+        let key = lot_key(number, &key);
+        let line = line("expire", key, vec![(number, "available", "expired", rest)]);
         lines.push(shown(&mut reading, line)?);
     }
     let (main, over) = own(entries, &reading, command, at)?;
-    if main
-        .iter()
-        .flat_map(|line| &line.moves)
-        .any(|one| one.1 == "outside")
-    {
-        let next = u32::try_from(reading.lots.len() + 1).unwrap();
-        let lot = new_lot(&reading, command, at);
-        reading.lots.insert(next, lot);
-    }
     for one in main {
+        if one.moves.iter().any(|one| one.1 == "outside") {
+            let next = u32::try_from(reading.lots.len() + 1).unwrap();
+            let lot = new_lot(entries, &reading, command, at);
+            reading.lots.insert(next, lot);
+        }
         lines.push(shown(&mut reading, one)?);
     }
+    let mut moved = BTreeMap::new();
+    if ["release", "reinstate", "reverse", "extend"].contains(&command.kind()) {
+        let reviving = match command {
+            Command::Extend { id, .. } => Some(*id),
+            _ => None,
+        };
+        for number in reading.lots.clone().into_keys() {
+            let lot = reading.lot(number);
+            if let Command::Extend {
+                id,
+                lot: extended,
+                reason,
+                amount,
+                until,
+            } = command
+                && extended.number.0 == number
+            {
+                let revives = !["carry_over", "expiry_change"].contains(&reason.as_str());
+                lot.extensions.push(Extension {
+                    id: *id,
+                    revives,
+                    left: amount.0.into(),
+                    until: until
+                        .map(|t| DateTime::from_timestamp_micros(t.timestamp_micros()).unwrap()),
+                });
+            }
+            if lot.is_over(at) {
+                let free = (lot.at("available"), reviving);
+                moved.insert(
+                    number,
+                    moved_on(&mut reading, &mut lines, number, free, at)?,
+                );
+            }
+        }
+    }
     for (lot, n) in over {
+        let n = n - moved.get(&lot).copied().unwrap_or(0);
+        if n <= 0 {
+            continue;
+        }
         let key = format!("{}/expire/{lot}", command.key());
         lines.push(shown(
             &mut reading,
@@ -126,6 +170,89 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
         }
     }
     Ok(lines)
+}
+
+/// Moves what extensions move of a lot: of so many available credits, and of the expired ones for the
+/// extension that is new. How many available ones those were.
+fn moved_on(
+    reading: &mut Reading,
+    lines: &mut Vec<Line>,
+    number: u32,
+    (free, reviving): (i128, Option<Uuid>),
+    at: DateTime<Utc>,
+) -> Result<i128, Verdict> {
+    let mut extensions = reading.lots[&number].extensions.clone();
+    // What lasts longest comes first, in the order in which they were made.
+    extensions.sort_by(|a, b| match (a.until, b.until) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Less,
+        (Some(_), None) => Ordering::Greater,
+        (Some(a), Some(b)) => b.cmp(&a),
+    });
+    let mut moved = 0;
+    for extension in extensions {
+        let end = reading.lots[&number].end.unwrap();
+        let lives = |until: DateTime<Utc>| until > at && until > end;
+        if !extension.until.is_none_or(lives) {
+            continue;
+        }
+        let n = (free - moved).min(extension.left);
+        let revives = extension.revives && reviving == Some(extension.id);
+        let dead = if revives {
+            reading.lots[&number].at("expired").min(extension.left - n)
+        } else {
+            0
+        };
+        let granted: i128 = reading.lots.values().map(|lot| lot.granted).sum();
+        if n + dead == 0 || granted + n + dead > i128::from(i64::MAX) {
+            continue;
+        }
+        let next = u32::try_from(reading.lots.len() + 1).unwrap();
+        let old = reading.lots[&number].clone();
+        let new = Lot {
+            granted: n + dead,
+            end: extension.until,
+            ..empty(old.service, old.source, old.from, old.root)
+        };
+        reading.lots.insert(next, new);
+        let key = lot_key(number, &format!("extend/{}/{next}", extension.id));
+        let moves = vec![
+            (number, "available", "moved_out", n),
+            (number, "expired", "moved_out", dead),
+            (next, "outside", "available", n + dead),
+        ];
+        lines.push(shown(reading, line("transfer", key, moves))?);
+        let extensions = &mut reading.lot(number).extensions;
+        for one in extensions
+            .iter_mut()
+            .filter(|one| one.id == extension.id && one.until == extension.until)
+        {
+            one.left = (one.left - n - dead).max(0);
+        }
+        extensions.retain(|one| one.left > 0);
+        moved += n;
+    }
+    Ok(moved)
+}
+
+fn empty(service: ServiceId, source: Source, from: DateTime<Utc>, root: u32) -> Lot {
+    Lot {
+        service,
+        source,
+        granted: 0,
+        from,
+        end: None,
+        root,
+        paid: None,
+        places: BTreeMap::new(),
+        debt: 0,
+        recalled: 0,
+        repaid: Vec::new(),
+        ended: false,
+        kept: 0,
+        taken: 0,
+        extensions: Vec::new(),
+    }
 }
 
 pub(crate) fn line(kind: &'static str, key: String, mut moves: Vec<Moved>) -> Line {
@@ -173,8 +300,12 @@ fn lot_of(reading: &Reading, id: LotId) -> Result<&Lot, Verdict> {
 }
 
 /// The lot that a command brings, still empty.
-fn new_lot(reading: &Reading, command: &Command, at: DateTime<Utc>) -> Lot {
+fn new_lot(entries: &[Entry], reading: &Reading, command: &Command, at: DateTime<Utc>) -> Lot {
     let (service, source, from, end) = match command {
+        Command::Restore { of, .. } => {
+            let old = &reading.lots[&released_from(entries, *of).unwrap()];
+            (old.service, old.source, old.from, old.end)
+        }
         Command::Grant {
             service,
             source,
@@ -195,38 +326,79 @@ fn new_lot(reading: &Reading, command: &Command, at: DateTime<Utc>) -> Lot {
         other => panic!("{other} brings no lot"),
     };
     Lot {
-        service,
-        source,
-        granted: 0,
-        from,
         end,
-        root: 0,
-        paid: None,
-        places: BTreeMap::new(),
-        debt: 0,
-        recalled: 0,
-        repaid: Vec::new(),
-        ended: false,
+        ..empty(service, source, from, 0)
     }
 }
 
-/// Lots with available credits, in the order of consumption, by comparing two at a time.
+/// The lot of the hold that was released, if it was set free.
+fn released_from(entries: &[Entry], of: HoldId) -> Option<u32> {
+    entries.iter().find_map(|entry| match &entry.body {
+        Body::Release {
+            hold,
+            reason,
+            allocation,
+        } if *hold == of && !["used", "forfeited"].contains(&reason.as_str()) => {
+            allocation.first().map(|part| part.lot.0)
+        }
+        _ => None,
+    })
+}
+
+/// Lots with available credits, in the order of consumption by their own end.
 fn in_order(reading: &Reading, serves: impl Fn(&Lot) -> bool) -> Vec<u32> {
-    let mut lots: Vec<(u32, &Lot)> = (reading.lots.iter())
-        .filter(|(_, lot)| lot.at("available") > 0 && serves(lot))
-        .map(|(number, lot)| (*number, lot))
+    in_order_by(reading, |_, lot| serves(lot).then_some(lot.end))
+}
+
+/// Lots with available credits, in the order of consumption, by comparing two at a time. `ends` says
+/// by which end a lot counts, and which do not serve.
+fn in_order_by(
+    reading: &Reading,
+    ends: impl Fn(u32, &Lot) -> Option<Option<DateTime<Utc>>>,
+) -> Vec<u32> {
+    let mut lots: Vec<(u32, &Lot, Option<DateTime<Utc>>)> = (reading.lots.iter())
+        .filter(|(_, lot)| lot.at("available") > 0)
+        .filter_map(|(number, lot)| Some((*number, lot, ends(*number, lot)?)))
         .collect();
-    lots.sort_by(|(i, a), (j, b)| {
-        let expiry = match (a.end, b.end) {
+    lots.sort_by(|(i, a, a_end), (j, b, b_end)| {
+        let expiry = match (a_end, b_end) {
             (None, None) => Ordering::Equal,
             (None, Some(_)) => Ordering::Greater,
             (Some(_), None) => Ordering::Less,
-            (Some(a), Some(b)) => a.cmp(&b),
+            (Some(a), Some(b)) => a.cmp(b),
         };
         let source = a.source.as_str().cmp(b.source.as_str()); // goodwill, paid
         expiry.then(source).then(a.from.cmp(&b.from)).then(i.cmp(j))
     });
-    lots.into_iter().map(|(number, _)| number).collect()
+    lots.into_iter().map(|(number, _, _)| number).collect()
+}
+
+/// Until when a credit of a lot is good for a slot, whatever the order.
+fn good_for(
+    reading: &Reading,
+    number: u32,
+    lot: &Lot,
+    slot: DateTime<Utc>,
+) -> Option<Option<DateTime<Utc>>> {
+    let end = match lot.end {
+        Some(end) if end <= slot => end,
+        within => return Some(within),
+    };
+    let lasting = lot
+        .extensions
+        .iter()
+        .filter(|one| one.until.is_none_or(|until| until > slot && until > end));
+    let room: i128 = lasting.clone().map(|one| one.left).sum();
+    let late = reading
+        .open
+        .values()
+        .filter(|open| open.lot == number && open.slot >= end && open.clawed_by.is_none());
+    let late = i128::try_from(late.count()).unwrap();
+    if room > late && lot.at("available") > lot.kept {
+        let dated = lasting.clone().filter_map(|one| one.until).min();
+        return Some(dated);
+    }
+    (lot.kept > 0).then_some(None)
 }
 
 /// What the command writes itself, and what of it expires at once.
@@ -254,9 +426,10 @@ fn own(
             if let Evidence::Payment(payment) = evidence {
                 let (item, asked) = (payment.plan.item.to_string(), payment.period);
                 let overlaps = |lot: &Lot| {
-                    lot.paid.as_ref().is_some_and(|(i, p)| {
-                        *i == item && p.start() < asked.end() && asked.start() < p.end()
-                    })
+                    lot.at("clawed") < lot.granted
+                        && lot.paid.as_ref().is_some_and(|(i, p)| {
+                            *i == item && p.start() < asked.end() && asked.start() < p.end()
+                        })
                 };
                 if reading.lots.values().any(overlaps) {
                     return refused("overlap");
@@ -274,12 +447,14 @@ fn own(
                 return refused("hold open");
             }
             let slot = slot_start.timestamp_micros();
-            let serves = |lot: &Lot| {
-                let begun = lot.from.timestamp_micros() <= slot;
-                let over = matches!(lot.end, Some(end) if end.timestamp_micros() <= slot);
-                lot.service == *service && begun && !over
+            let slot = DateTime::from_timestamp_micros(slot).unwrap();
+            let ends = |number: u32, lot: &Lot| {
+                let begun = lot.from <= slot && lot.service == *service;
+                begun
+                    .then(|| good_for(reading, number, lot, slot))
+                    .flatten()
             };
-            match in_order(reading, serves).first() {
+            match in_order_by(reading, ends).first() {
                 Some(&lot) => one(vec![(lot, "available", "held", 1)]),
                 None => refused("no credit"),
             }
@@ -332,10 +507,12 @@ fn own(
             if lot.root != number {
                 return refused("transferred");
             }
-            if i128::from(amount.0) > lot.granted - lot.recalled {
+            let left = (lot.granted - lot.recalled - lot.taken).max(0);
+            if left == 0 {
                 return refused("too much");
             }
-            let (moves, debt) = clawed(reading, number, amount.0.into(), *held);
+            let amount = left.min(amount.0.into());
+            let (moves, debt) = clawed(reading, number, amount, *held);
             let line = line(kind, key, moves);
             Ok((
                 vec![Line {
@@ -358,7 +535,7 @@ fn own(
             let lot = lot_of(reading, *lot)?;
             let n = i128::from(amount.0);
             let free = lot.at("available").min(n);
-            let revives = [TransferReason::Rollover, TransferReason::Grace].contains(reason);
+            let revives = !["carry_over", "expiry_change"].contains(&reason.as_str());
             let dead = if revives {
                 lot.at("expired").min(n - free)
             } else {
@@ -373,6 +550,65 @@ fn own(
                 (number, "expired", "moved_out", dead),
                 (next, "outside", "available", n),
             ])
+        }
+        Command::Extend { lot, until, .. } => {
+            let Some(end) = lot_of(reading, *lot)?.end else {
+                return refused("endless");
+            };
+            let until = until.map(|until| until.timestamp_micros());
+            if until.is_some_and(|until| until <= end.max(at).timestamp_micros()) {
+                return refused("expiry");
+            }
+            one(vec![])
+        }
+        Command::Rebook { hold, into } => {
+            let open = reading
+                .open
+                .get(hold)
+                .ok_or(Verdict::Refused("unknown hold"))?;
+            if open.clawed_by.is_some() {
+                return refused("clawed");
+            }
+            if reading.open.keys().any(|open| open.booking == into.booking) {
+                return refused("hold open");
+            }
+            let release = vec![(open.lot, "held", "available", 1)];
+            let release = line("release", Key::release(*hold).to_string(), release);
+            let again = line("hold", key, vec![(open.lot, "available", "held", 1)]);
+            Ok((vec![release, again], Vec::new()))
+        }
+        Command::Restore {
+            hold, of, service, ..
+        } => {
+            if reading.open.keys().any(|open| open.booking == hold.booking) {
+                return refused("hold open");
+            }
+            if release_of(entries, *of).is_none() {
+                return refused("unknown entry");
+            }
+            let number = released_from(entries, *of).ok_or(Verdict::Refused("not released"))?;
+            let lot = &reading.lots[&number];
+            let held = |lot: u32| vec![(lot, "available", "held", 1)];
+            if lot.service == *service && lot.at("available") > 0 {
+                return one(held(number));
+            }
+            if lot.service == *service && lot.at("expired") > 0 {
+                fits(1)?;
+                let moves = vec![
+                    (number, "expired", "moved_out", 1),
+                    (next, "outside", "available", 1),
+                ];
+                let revived = line("transfer", format!("{key}/restore"), moves);
+                return Ok((vec![revived, line("hold", key, held(next))], Vec::new()));
+            }
+            let family = reading.lots.iter().filter(|(n, other)| {
+                let free = other.at("available") > 0 && other.service == *service;
+                **n > number && other.root == lot.root && free
+            });
+            match family.max_by_key(|(number, _)| **number) {
+                Some((last, _)) => one(held(*last)),
+                None => refused("no credit"),
+            }
         }
         Command::Adjust {
             service, amount, ..
@@ -465,7 +701,7 @@ fn reinstated(
     for part in allocation {
         let (lot, n) = (part.lot.0, i128::from(part.amount.0));
         moves.push((lot, "clawed", "available", n));
-        if is_over(lot) && !reading.lots[&lot].is_over(stored.recorded_at) {
+        if is_over(lot) && !reading.lots[&lot].is_over(stored.effective_at) {
             *over.entry(lot).or_default() += n;
         }
     }

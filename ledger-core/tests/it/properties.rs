@@ -54,6 +54,15 @@ fn agrees(account: &Account, entries: &[Entry]) -> TestCaseResult {
         );
         prop_assert!(read.debt >= 0);
         prop_assert_eq!(lot.ended, read.ended, "lot {}", lot.number);
+        prop_assert_eq!(i128::from(lot.kept.0), read.kept, "lot {}", lot.number);
+        prop_assert_eq!(i128::from(lot.taken.0), read.taken, "lot {}", lot.number);
+        let extensions = lot.extensions.iter();
+        let extensions = extensions.map(|one| (one.id, i128::from(one.left.0), one.until));
+        let read_ones = read
+            .extensions
+            .iter()
+            .map(|one| (one.id, one.left, one.until));
+        prop_assert!(extensions.eq(read_ones), "lot {}", lot.number);
         prop_assert_eq!(lot.root().0, read.root);
         *sum.entry("debt").or_default() += read.debt;
     }
@@ -169,11 +178,16 @@ proptest! {
             let _ = ledger.send(command, *now);
         }
         let id = hold_id(200, 1);
+        let now = history.last().map_or(at(0), |step| step.now);
+        // A clock that was set back may find lots again that can repay.
+        let first = Command::Reschedule { hold: id, slot_version: 1, to: at(0) };
+        prop_assert!(ledger.send(&first, now).is_ok());
         let before = ledger.account.clone();
-        let mut slot_version = 0;
+        let mut slot_version = 1;
         for (step, to) in slots {
             slot_version += step;
-            ledger.must(&Command::Reschedule { hold: id, slot_version, to });
+            let again = Command::Reschedule { hold: id, slot_version, to };
+            prop_assert!(matches!(ledger.send(&again, now), Ok(Idempotent::Applied(_))));
             let open = ledger.account.hold(id).unwrap();
             prop_assert_eq!(open.slot_start.timestamp_micros(), to.timestamp_micros());
             prop_assert_eq!(&open.allocation, &before.hold(id).unwrap().allocation);
@@ -273,13 +287,15 @@ proptest! {
 fn histories_meet_every_case() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, u32> = BTreeMap::new();
-    for _ in 0..300 {
+    for _ in 0..500 {
         let mut ledger = Ledger::open();
         for Step { command, now } in history().new_tree(&mut runner).unwrap().current() {
             let outcome = match ledger.send(&command, now) {
                 Ok(Idempotent::Applied(new)) => {
                     let followed = new.iter().skip(1).map(|entry| entry.body.kind());
-                    for kind in followed.filter(|kind| ["expire", "repay"].contains(kind)) {
+                    for kind in
+                        followed.filter(|kind| ["expire", "repay", "transfer"].contains(kind))
+                    {
                         *met.entry(format!("{} then {kind}", command.kind()))
                             .or_default() += 1;
                     }
@@ -308,16 +324,21 @@ fn histories_meet_every_case() {
     assert!(met.len() <= all, "{met:#?}");
 }
 
-const EXPECTED: [(&str, &str); 12] = [
+const EXPECTED: [(&str, &str); 13] = [
     (
         "grant",
         "new, already, key conflict, amount, expiry, grant key, overflow, evidence, overlap, \
          then repay",
     ),
-    ("hold", "new, already, key conflict, hold open, no credit"),
+    (
+        "hold",
+        "new, already, key conflict, hold open, no credit, unknown hold, hold ended, clawed, \
+         unknown entry, not released",
+    ),
     (
         "release",
-        "new, already, key conflict, unknown hold, reserved reason, then expire, then repay",
+        "new, already, key conflict, unknown hold, reserved reason, then expire, then repay, \
+         then transfer",
     ),
     ("use", "new, already, unknown hold, hold ended, clawed"),
     (
@@ -340,6 +361,10 @@ const EXPECTED: [(&str, &str); 12] = [
     (
         "transfer",
         "new, already, key conflict, amount, expiry, unknown lot, short lot, overflow",
+    ),
+    (
+        "extend",
+        "new, already, key conflict, amount, expiry, unknown lot, endless, then transfer",
     ),
     (
         "adjust",

@@ -9,6 +9,9 @@ use chrono::{DateTime, Utc};
 use ledger_core::{
     Body, Entry, Evidence, HeldPart, HoldId, Part, Period, ReleaseReason, ServiceId, Source,
 };
+use uuid::Uuid;
+
+use crate::shown;
 
 /// Places a credit can be in; the first is where it is if it is in no other.
 pub(crate) const PLACES: [&str; 7] = [
@@ -36,6 +39,20 @@ pub(crate) struct Lot {
     /// By which lots how much of its debt was repaid, in order.
     pub(crate) repaid: Vec<(u32, i128)>,
     pub(crate) ended: bool,
+    /// How many came free after the end, and are still available.
+    pub(crate) kept: i128,
+    /// How many a person took of what was first granted here.
+    pub(crate) taken: i128,
+    pub(crate) extensions: Vec<Extension>,
+}
+
+/// Credits that outlive their lot.
+#[derive(Clone, Debug)]
+pub(crate) struct Extension {
+    pub(crate) id: Uuid,
+    pub(crate) revives: bool,
+    pub(crate) left: i128,
+    pub(crate) until: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +119,10 @@ impl Reading {
         for lot in held {
             reading.lot(lot).put("held", 1);
         }
+        for entry in entries {
+            reading.extend(entry);
+        }
+        reading.keep(entries);
         for lot in reading.lots.values_mut() {
             let elsewhere: i128 = lot.places.values().sum();
             lot.put("available", lot.granted - elsewhere);
@@ -187,13 +208,16 @@ impl Reading {
             recalled: 0,
             repaid: Vec::new(),
             ended: false,
+            kept: 0,
+            taken: 0,
+            extensions: Vec::new(),
         };
         self.lots.insert(number.0, lot);
     }
 
     /// Puts an entry's credits in the places where they still are because of it.
     fn place(&mut self, entry: &Entry, undone: bool, released: &BTreeSet<HoldId>) {
-        let at = entry.recorded_at;
+        let at = entry.effective_at;
         let parts: Vec<(u32, i128)> = entry.body.allocation().iter().map(wide).collect();
         let stays = i128::from(!undone);
         match &entry.body {
@@ -301,6 +325,68 @@ impl Reading {
                 self.came_free(&free, at);
             }
             _ => {}
+        }
+    }
+
+    /// What extensions there are, and what transfers have left of them.
+    fn extend(&mut self, entry: &Entry) {
+        match &entry.body {
+            Body::Extend {
+                id,
+                reason,
+                lot,
+                amount,
+                until,
+            } => {
+                let revives = ["rollover", "grace", "restored"].contains(&reason.as_str());
+                self.lot(lot.0).extensions.push(Extension {
+                    id: *id,
+                    revives,
+                    left: amount.0.into(),
+                    until: *until,
+                });
+            }
+            Body::Transfer {
+                id,
+                from,
+                amount,
+                expires_at,
+                ..
+            } => {
+                let its = |one: &&mut Extension| one.id == *id && one.until == *expires_at;
+                let extensions = &mut self.lot(from.0).extensions;
+                for one in extensions.iter_mut().filter(its) {
+                    one.left = (one.left - i128::from(amount.0)).max(0);
+                }
+                extensions.retain(|one| one.left > 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// What came free after the end, entry by entry; and what persons took.
+    fn keep(&mut self, entries: &[Entry]) {
+        let mut available: BTreeMap<u32, i128> = BTreeMap::new();
+        for entry in entries {
+            let passes = matches!(&entry.body, Body::Release { reason, .. }
+                if ["used", "forfeited"].contains(&reason.as_str()));
+            let by_person = ["adjust", "reverse"].contains(&entry.body.kind());
+            for (lot, from, to, n) in shown::moves(entry) {
+                let there = available.entry(lot).or_default();
+                *there += n * (i128::from(to == "available") - i128::from(from == "available"));
+                let there = *there;
+                let root = self.lot(lot).root;
+                if by_person {
+                    let more = i128::from(to == "clawed") - i128::from(from == "clawed");
+                    self.lot(root).taken += n * more;
+                }
+                let lot = self.lot(lot);
+                let free = to == "available" && from != "outside" && !passes;
+                if free && lot.is_over(entry.effective_at) {
+                    lot.kept += n;
+                }
+                lot.kept = lot.kept.min(there);
+            }
         }
     }
 

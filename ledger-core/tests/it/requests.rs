@@ -29,10 +29,12 @@ pub(crate) fn by_itself(command: &Command) -> Result<(), Verdict> {
                 return refused("expiry");
             }
         }
-        Command::Clawback { amount, .. } if amount.0 < 1 => return refused("amount"),
+        Command::Clawback { amount, .. } | Command::Extend { amount, .. } if amount.0 < 1 => {
+            return refused("amount");
+        }
         Command::Adjust { amount, .. } if amount.0 == 0 => return refused("amount"),
         Command::Release {
-            reason: ReleaseReason::Used | ReleaseReason::Forfeited,
+            reason: ReleaseReason::Used | ReleaseReason::Forfeited | ReleaseReason::Rebooked,
             ..
         } => {
             return refused("reserved reason");
@@ -93,8 +95,19 @@ fn lines_for<'a>(invoice: &'a Invoice, item: &str) -> Vec<InvoiceLine<'a>> {
 /// Whether it was asked before, or something else under its name.
 pub(crate) fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict> {
     let key = command.key();
+    if let Command::Rebook { hold, into } = command
+        && release_of(entries, *hold) == Some(ReleaseReason::Rebooked)
+        && entries.windows(2).any(|two| {
+            let ends = matches!(&two[0].body, Body::Release { hold: h, .. } if h == hold);
+            ends && matches!(&two[1].body, Body::Hold { hold: h, .. } if h == into)
+        })
+    {
+        return Err(Verdict::Already);
+    }
     let Some(stored) = entries.iter().find(|entry| entry.key == key) else {
-        let (Command::Use { hold } | Command::Forfeit { hold, .. }) = command else {
+        let (Command::Use { hold } | Command::Forfeit { hold, .. } | Command::Rebook { hold, .. }) =
+            command
+        else {
             return Ok(());
         };
         return match release_of(entries, *hold) {
@@ -137,6 +150,11 @@ pub(crate) fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict
                 service,
                 slot_start,
                 ..
+            }
+            | Command::Restore {
+                service,
+                slot_start,
+                ..
             },
             Body::Hold {
                 service: s,
@@ -156,10 +174,28 @@ pub(crate) fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict
             Body::Clawback {
                 lot: l,
                 amount: n,
+                asked,
                 held: h,
                 ..
             },
-        ) => (lot.account, lot.number, amount, held) == (anna(), *l, n, h),
+        ) => {
+            let n = asked.as_ref().unwrap_or(n);
+            (lot.account, lot.number, amount, held) == (anna(), *l, n, h)
+        }
+        (
+            Command::Extend {
+                reason,
+                amount,
+                until,
+                ..
+            },
+            Body::Extend {
+                reason: r,
+                amount: n,
+                until: t,
+                ..
+            },
+        ) => (r, n, t.as_ref().map(micros)) == (reason, amount, until.as_ref().map(micros)),
         (
             Command::Transfer {
                 amount,

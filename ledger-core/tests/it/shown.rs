@@ -4,14 +4,27 @@ use ledger_core::{Body, Entry, Error};
 
 use crate::oracle::{Line, Moved, line};
 
-/// An entry as a line: what its fields say moves.
+/// An entry as a line: what its fields say moves, sorted.
 pub(crate) fn read(entry: &Entry) -> Line {
+    let (moves, debt) = told(entry);
+    Line {
+        debt,
+        ..line(entry.body.kind(), entry.key.to_string(), moves)
+    }
+}
+
+/// What an entry's fields say moves, in order.
+pub(crate) fn moves(entry: &Entry) -> Vec<Moved> {
+    told(entry).0
+}
+
+fn told(entry: &Entry) -> (Vec<Moved>, Option<(u32, i128)>) {
     let parts = |from, to| {
         let parts = entry.body.allocation().iter();
         parts.map(move |part| (part.lot.0, from, to, i128::from(part.amount.0)))
     };
     let debt_of = |lot: &ledger_core::LotNumber, n: i128| Some((lot.0, n));
-    let (moves, debt): (Vec<Moved>, _) = match &entry.body {
+    match &entry.body {
         Body::Grant { lot, amount, .. }
         | Body::Adjust {
             lot: Some(lot),
@@ -80,10 +93,6 @@ pub(crate) fn read(entry: &Entry) -> Line {
             (moved.collect(), None)
         }
         _ => (Vec::new(), None),
-    };
-    Line {
-        debt,
-        ..line(entry.body.kind(), entry.key.to_string(), moves)
     }
 }
 
@@ -114,6 +123,8 @@ pub(crate) fn name(error: &Error) -> &'static str {
         Error::ShortService { .. } => "short service",
         Error::UnknownEntry { .. } => "unknown entry",
         Error::NotReversible { .. } => "not reversible",
+        Error::Endless { .. } => "endless",
+        Error::NotReleased { .. } => "not released",
         Error::Misfit(_) => "misfit",
         other => panic!("the oracle has no name for {other}"),
     }

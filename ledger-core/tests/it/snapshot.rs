@@ -100,7 +100,7 @@ fn stored_forms() {
     assert_eq!(
         serde_json::to_value(&ledger.account).unwrap(),
         json!({
-            "v": 2,
+            "v": 3,
             "head": {
                 "account": "00000000-0000-0000-0000-00000000000a",
                 "seq": 2,
@@ -147,7 +147,7 @@ fn an_inconsistent_snapshot_is_refused() {
     let lot = ledger.account.lots()[0].number;
     let bad_lot = BadSnapshot::Lot { lot }.to_string();
     let holds = BadSnapshot::Holds.to_string();
-    for v in [1, 3] {
+    for v in [1, 4] {
         let unknown = BadSnapshot::Version { v }.to_string();
         assert_eq!(edited("/v", json!(v)), unknown);
     }
