@@ -158,6 +158,21 @@ impl Key {
         entry.then("reversed")
     }
 
+    /// The key and `/again/{times}`: a period that was taken back whole, paid for again. `times` counts
+    /// from 2.
+    #[must_use]
+    pub fn again(&self, times: u32) -> Key {
+        self.then(&format!("again/{times}"))
+    }
+
+    /// This is [`Key::again`] of that key, spelled as that spells it.
+    pub(crate) fn is_again(&self, first: &Key) -> bool {
+        let times = self.0.strip_prefix(&first.0);
+        let times = times.and_then(|rest| rest.strip_prefix("/again/"));
+        let times = times.and_then(|times| times.parse().ok());
+        times.is_some_and(|times| times > 1 && first.again(times) == *self)
+    }
+
     /// The key and `/expire/{lot}`: what expires at once with what the entry set free.
     pub(crate) fn then_expire(&self, lot: LotNumber) -> Key {
         self.then(&format!("expire/{lot}"))
@@ -166,6 +181,11 @@ impl Key {
     /// The key and `/restore`: a credit that is revived to be held.
     pub(crate) fn then_restore(&self) -> Key {
         self.then("restore")
+    }
+
+    /// The key and `/back`: an extension that is taken back.
+    pub(crate) fn then_back(&self) -> Key {
+        self.then("back")
     }
 
     /// The key and `/repay/{lot}`: what a lot's debt takes at once of what the entry set free.

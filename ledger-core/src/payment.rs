@@ -193,8 +193,10 @@ impl Payment {
             });
         }
         met(plan.amount, invoice.paid)?;
+        let first = plan.key(*period);
+        let is_again = claim.key.is_again(&first);
         claim.check(&Claim {
-            key: &plan.key(*period),
+            key: if is_again { claim.key } else { &first },
             service: plan.service,
             amount: plan.credits,
             source: Source::Paid,

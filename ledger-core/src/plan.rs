@@ -163,6 +163,17 @@ impl Plan {
         }
     }
 
+    /// The grant of a period that was taken back whole and is paid for again, the `times`-th time: 2 is
+    /// the first time after it was taken back.
+    #[must_use]
+    pub fn grant_again(&self, period: Period, invoice: Invoice, times: u32) -> Command {
+        let mut grant = self.grant(period, invoice);
+        if let Command::Grant { key, .. } = &mut grant {
+            *key = key.again(times);
+        }
+        grant
+    }
+
     /// The key of a period's grant: by the item and the period's start alone.
     #[must_use]
     pub fn key(&self, period: Period) -> Key {

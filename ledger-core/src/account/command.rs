@@ -162,12 +162,15 @@ pub enum Command {
     /// Hold a credit again that a release had set free, whenever it expires: the release was undone.
     ///
     /// Takes a credit of the lot that the hold had been on: one that is available, else one that has
-    /// expired; else one that is available in a lot that credits of that lot moved to.
+    /// expired; else one that is available in a lot that credits of that lot moved to. What the release
+    /// had brought beside it, an extension of the lot, is taken back.
     Restore {
         /// The hold to begin.
         hold: HoldId,
         /// The hold that was released.
         of: HoldId,
+        /// The id of the extension that was made for the credit when it was released, if one was.
+        extension: Option<Uuid>,
         /// What is booked.
         service: ServiceId,
         /// When the slot starts.
@@ -306,8 +309,8 @@ impl Command {
     }
 
     /// The request that an entry answers: its body without what the state decided, which is the
-    /// lot's number, the allocation, and the slot that a reschedule left. None for a repayment,
-    /// which nobody asks for.
+    /// lot's number, the allocation, and the slot that a reschedule left. None for a repayment and
+    /// for an extension that is taken back, which nobody asks for.
     pub(super) fn of(entry: &Entry) -> Option<Command> {
         let lot_id = |number: &LotNumber| LotId {
             account: entry.account,
@@ -392,13 +395,14 @@ impl Command {
                 lot,
                 amount,
                 until,
-            } => Command::Extend {
+            } if amount.is_positive() => Command::Extend {
                 id,
                 lot: lot_id(&lot),
                 reason,
                 amount,
                 until,
             },
+            Body::Extend { .. } => return None,
             Body::Adjust {
                 id,
                 service,

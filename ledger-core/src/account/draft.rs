@@ -169,10 +169,12 @@ pub(super) fn draft(
         Command::Restore {
             hold,
             of,
+            extension,
             service,
             slot_start,
         } => {
-            let entries = restore(account, seen, (hold, of), service, slot_start)?;
+            let mut entries = restore(account, seen, (hold, of), service, slot_start)?;
+            entries.extend(extension.and_then(|id| unextend(account, seen, of, id)));
             return Ok(Draft::of(entries));
         }
         Command::Adjust {
@@ -315,6 +317,24 @@ fn restore(
     let last = moved.max_by_key(|lot| lot.number);
     let last = last.ok_or_else(|| no_credit(account, service, slot_start))?;
     Ok(vec![again(last.number)])
+}
+
+/// Takes back the extension that was made when a hold was released, if it is still there.
+fn unextend(account: &Account, seen: &[Entry], of: HoldId, id: Uuid) -> Option<(Key, Body)> {
+    let released = find_entry(account, seen, &Key::release(of)).ok()?;
+    let lot = account.lot(released.body.allocation().first()?.lot)?;
+    let extension = lot.extensions.iter().find(|one| one.id == id)?;
+    let body = Body::Extend {
+        id,
+        reason: extension.reason,
+        lot: lot.number,
+        amount: Credits::ZERO,
+        until: extension.until,
+    };
+    Some((
+        Key::extend(account.lot_id(lot.number), id).then_back(),
+        body,
+    ))
 }
 
 /// An extension must end after its lot does, and must not be over.

@@ -66,6 +66,7 @@ impl Account {
                     slot_start: *slot_start,
                     slot_version: None,
                     allocation: allocation.clone(),
+                    since: Some(entry.seq),
                     clawed_by: None,
                 };
                 self.begin(open, *amount)?;

@@ -151,7 +151,7 @@ impl Account {
         self.bring(new, *amount)
     }
 
-    /// An extension: the lot remembers how many of its credits outlive it.
+    /// An extension: the lot remembers how many of its credits outlive it, or no longer does.
     pub(super) fn extend(&mut self, body: &Body) -> Result<(), Misfit> {
         let Body::Extend {
             id,
@@ -167,6 +167,12 @@ impl Account {
         let lot = self
             .lot_mut(number)
             .ok_or(Misfit::Extension { lot: number })?;
+        if *amount == Credits::ZERO {
+            let known = lot.extensions.len();
+            lot.extensions.retain(|one| one.id != *id);
+            let back = lot.extensions.len() < known;
+            return back.then_some(()).ok_or(Misfit::Extension { lot: number });
+        }
         let outlives = lot
             .expires_at
             .is_some_and(|end| until.is_none_or(|until| end < until));

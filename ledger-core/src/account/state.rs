@@ -51,6 +51,9 @@ pub struct OpenHold {
     pub slot_version: Option<u32>,
     /// From which lots, from its beginning to its end.
     pub allocation: Vec<Part>,
+    /// The number of the entry that began it; `None` if it began before holds remembered that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     /// The entry of the clawback that took its credit, until that is reinstated. It can be
     /// released and rescheduled then, and not be used or forfeited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +152,19 @@ impl Account {
             account: self.id(),
             number,
         }
+    }
+
+    /// This snapshot is the fold of the account's entries, as far as it says. One that was stored
+    /// before holds remembered what began them does not say that of its holds.
+    #[must_use]
+    pub fn is_snapshot_of(&self, fold: &Account) -> bool {
+        let mut snapshot = self.clone();
+        for (id, open) in &mut snapshot.holds {
+            if open.since.is_none() {
+                open.since = fold.holds.get(id).and_then(|folded| folded.since);
+            }
+        }
+        snapshot == *fold
     }
 
     /// The lots in the order of their numbers.

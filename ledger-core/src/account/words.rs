@@ -84,6 +84,7 @@ impl fmt::Display for Command {
                 of,
                 service,
                 slot_start,
+                ..
             } => {
                 write!(f, "restore hold {of} as {hold} ")?;
                 write!(f, "of service {service} at {slot_start:?}")

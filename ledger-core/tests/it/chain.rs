@@ -76,6 +76,7 @@ fn every_kind() -> Ledger {
         Command::Restore {
             hold: hold_id(10, 1),
             of: hold_id(1, 1),
+            extension: Some(uuid::Uuid::from_u128(5)),
             service: service(1),
             slot_start: at(24),
         },

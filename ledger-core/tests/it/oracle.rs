@@ -578,7 +578,11 @@ fn own(
             Ok((vec![release, again], Vec::new()))
         }
         Command::Restore {
-            hold, of, service, ..
+            hold,
+            of,
+            extension,
+            service,
+            ..
         } => {
             if reading.open.keys().any(|open| open.booking == hold.booking) {
                 return refused("hold open");
@@ -589,6 +593,19 @@ fn own(
             let number = released_from(entries, *of).ok_or(Verdict::Refused("not released"))?;
             let lot = &reading.lots[&number];
             let held = |lot: u32| vec![(lot, "available", "held", 1)];
+            let back = extension.filter(|id| lot.extensions.iter().any(|one| one.id == *id));
+            let back = back.map(|id| {
+                line(
+                    "extend",
+                    lot_key(number, &format!("extend/{id}/back")),
+                    vec![],
+                )
+            });
+            let one = |moves| {
+                let mut lines = vec![line(kind, key.clone(), moves)];
+                lines.extend(back.clone());
+                Ok((lines, Vec::new()))
+            };
             if lot.service == *service && lot.at("available") > 0 {
                 return one(held(number));
             }
@@ -599,7 +616,9 @@ fn own(
                     (next, "outside", "available", 1),
                 ];
                 let revived = line("transfer", format!("{key}/restore"), moves);
-                return Ok((vec![revived, line("hold", key, held(next))], Vec::new()));
+                let mut lines = vec![revived, line("hold", key.clone(), held(next))];
+                lines.extend(back.clone());
+                return Ok((lines, Vec::new()));
             }
             let family = reading.lots.iter().filter(|(n, other)| {
                 let free = other.at("available") > 0 && other.service == *service;

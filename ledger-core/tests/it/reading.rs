@@ -338,6 +338,10 @@ impl Reading {
                 amount,
                 until,
             } => {
+                if amount.0 == 0 {
+                    self.lot(lot.0).extensions.retain(|one| one.id != *id);
+                    return;
+                }
                 let revives = ["rollover", "grace", "restored"].contains(&reason.as_str());
                 self.lot(lot.0).extensions.push(Extension {
                     id: *id,
