@@ -9,6 +9,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
 use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
 use clinic::occurrence::{Touch, touch};
+use clinic::plan::LATE_DAYS;
 use clinic::registration::{self, NewService};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
 use clinic::{
@@ -344,6 +345,7 @@ impl Filler<'_> {
                 expiry: Expiry::PeriodEnd,
                 rollover: CarryOver::AtMost(Credits::ONE),
                 carry_over: CarryOver::All,
+                late_days: LATE_DAYS,
             },
         };
         let new = plan.clone();
@@ -359,7 +361,7 @@ impl Filler<'_> {
             client,
             plan: Some(id),
         };
-        let decide = Box::new(move |view: &_| subscribe(view, Some(id), now, None, now));
+        let decide = Box::new(move |view: &_| subscribe(view, Some(id), (now, None), None, now));
         self.write(scope, decide).await?;
         let subscription = self.store.subscription(self.principal.clinic, client);
         let subscription = subscription.await?.context("no subscription")?;

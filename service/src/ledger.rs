@@ -189,7 +189,7 @@ fn check(
         let (snapshot, last) = (snapshot.seq(), head.seq);
         return Err(Defect::Behind { snapshot, last });
     }
-    if fold(account, entries)? == *snapshot {
+    if snapshot.is_snapshot_of(&fold(account, entries)?) {
         Ok(head)
     } else {
         Err(Defect::Differs {

@@ -31,6 +31,8 @@ pub struct Binding {
 pub enum Command {
     /// A credit is held for it now.
     Fund,
+    /// The credit that was held for it is another session's: it waits for one again.
+    Unfund,
     /// Leave it to a person.
     OpenCase {
         /// Why.
@@ -81,6 +83,7 @@ pub enum Command {
 )]
 pub enum Event {
     Funded,
+    Unfunded,
     CaseOpened {
         reason: CaseReason,
     },
@@ -122,6 +125,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Fund => "fund",
+            Self::Unfund => "unfund",
             Self::OpenCase { .. } => "open a case for",
             Self::Reschedule { .. } => "reschedule",
             Self::Resolve { .. } => "resolve",

@@ -65,6 +65,7 @@ pub fn decide(
     let started = session.starts_at <= now;
     let event = match (session.state, command) {
         (Scheduled, Command::Fund)
+        | (Unfunded, Command::Unfund)
         | (Completed, Command::Complete)
         | (NoShow, Command::NoShow)
         | (Cancelled { .. }, Command::Cancel { .. } | Command::CallOff { .. }) => {
@@ -74,6 +75,10 @@ pub fn decide(
             return Ok(Idempotent::AlreadyApplied);
         }
         (Unfunded, Command::Fund) => Event::Funded,
+        (Scheduled, Command::Unfund) if started => {
+            return Err(already_started(session, command, now));
+        }
+        (Scheduled, Command::Unfund) => Event::Unfunded,
         (Unfunded, Command::OpenCase { reason }) => Event::CaseOpened { reason: *reason },
         (
             Scheduled | Unfunded,

@@ -13,6 +13,13 @@ pub fn evolve(session: Session, event: &Event) -> Session {
     };
     match event.clone() {
         Event::Funded => with_state(SessionState::Scheduled),
+        // The next hold is another one.
+        Event::Unfunded => Session {
+            state: SessionState::Unfunded,
+            hold_generation: session.hold_generation + 1,
+            version,
+            ..session
+        },
         Event::CaseOpened { reason } => with_state(SessionState::Case { reason }),
         Event::Cancelled { by, late } => with_state(SessionState::Cancelled {
             by,

@@ -1,10 +1,10 @@
 //! A client's account, other than for a session: credits that are given, bought, corrected, or
 //! whose time is over.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    AmountPolicy, Checkout, Command, Credits, Evidence, Key, LotId, Money, Purchase, ReasonCode,
-    Source, VendorId,
+    Account, AmountPolicy, Checkout, Command, Credits, Evidence, Key, LotId, Money, Purchase,
+    ReasonCode, Source, TransferReason, VendorId,
 };
 use scheduler_core::{ClientId, ServiceId};
 use serde_json::json;
@@ -57,6 +57,22 @@ pub enum ByHand {
         entry: Key,
         /// Why.
         reason: ReasonCode,
+        /// Until when credits can be used that come back after their own end; if not said, for
+        /// [`BACK_DAYS`].
+        until: Option<DateTime<Utc>>,
+    },
+    /// Credits of a lot get another end.
+    Transfer {
+        /// The id of the command.
+        id: Uuid,
+        /// The lot.
+        lot: LotId,
+        /// How many. Those that are available go first, then those that have expired.
+        amount: Credits,
+        /// Their new end; none: they do not expire.
+        until: Option<DateTime<Utc>>,
+        /// Why.
+        reason: ReasonCode,
     },
 }
 
@@ -69,6 +85,7 @@ impl ByHand {
             Self::Purchase { checkout, .. } => Key::consultation_grant(checkout),
             Self::Adjust { id, .. } => Key::adjust(*id),
             Self::Reverse { entry, .. } => Key::reversed(entry),
+            Self::Transfer { id, lot, .. } => Key::transfer(*lot, TransferReason::Grace, *id),
         }
     }
 
@@ -80,6 +97,7 @@ impl ByHand {
             | Self::Purchase { service, .. }
             | Self::Adjust { service, .. } => (Some(*service), None),
             Self::Reverse { entry, .. } => (None, Some(entry.clone())),
+            Self::Transfer { .. } => (None, None),
         };
         let key = self.key();
         let reversed = Key::reversed(&key);
@@ -114,7 +132,7 @@ impl ByHand {
             Self::Purchase { .. } if is_reversed(view, &self.key()) => {
                 Err(Refusal::Reversed { key: self.key() })
             }
-            Self::Purchase { .. } => Ok(()),
+            Self::Purchase { .. } | Self::Transfer { .. } => Ok(()),
         }
     }
 
@@ -124,6 +142,7 @@ impl ByHand {
             Self::Purchase { .. } => "credits_bought",
             Self::Adjust { .. } => "credits_adjusted",
             Self::Reverse { .. } => "entry_reversed",
+            Self::Transfer { .. } => "credits_transferred",
         }
     }
 }
@@ -203,16 +222,86 @@ pub fn by_hand(
                 reason: reason.clone(),
             }
         }
-        ByHand::Reverse { entry, reason } => Command::Reverse {
+        ByHand::Reverse { entry, reason, .. } => Command::Reverse {
             entry: entry.clone(),
             actor,
             reason: reason.clone(),
         },
+        ByHand::Transfer {
+            id,
+            lot,
+            amount,
+            until,
+            ..
+        } => Command::Transfer {
+            id: *id,
+            lot: *lot,
+            reason: TransferReason::Grace,
+            amount: *amount,
+            effective_at: view
+                .account()?
+                .lot(lot.number)
+                .map_or(now, |lot| lot.effective_at),
+            expires_at: check_ahead(*until, now)?,
+        },
     };
-    match Posting::of(view.account()?).post(&view.entries, &command, now)? {
-        None => Ok(Idempotent::AlreadyApplied),
-        Some(posting) => credited(view, posting, command.key(), what.journaled(), now),
+    let Some(posting) = Posting::of(view.account()?).post(&view.entries, &command, now)? else {
+        return Ok(Idempotent::AlreadyApplied);
+    };
+    let posting = match what {
+        ByHand::Reverse { until, .. } => {
+            let until = check_ahead(*until, now)?;
+            dated(
+                view,
+                posting,
+                &command,
+                until.unwrap_or(now + BACK_DAYS),
+                now,
+            )?
+        }
+        _ => posting,
+    };
+    credited(view, posting, command.key(), what.journaled(), now)
+}
+
+/// How long credits can be used that a reversal brings back after their own end, if nobody says.
+pub const BACK_DAYS: TimeDelta = TimeDelta::days(14);
+
+/// An end that is to come, or none.
+fn check_ahead(
+    until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, Refusal> {
+    match until {
+        Some(until) if until <= now => Err(Refusal::Invalid {
+            field: "expires_at",
+            value: until.to_rfc3339(),
+            expected: "a time to come",
+        }),
+        until => Ok(until),
     }
+}
+
+/// Gives an end to what came back into lots whose own end has come.
+fn dated(
+    view: &View,
+    posting: Posting,
+    command: &Command,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Posting, Refusal> {
+    let before = view.account()?;
+    let kept = |account: &Account, number| account.lot(number).map_or(0, |lot| lot.kept.0);
+    let mut dated = posting;
+    for lot in before.lots() {
+        let number = lot.number;
+        let more = kept(dated.account(), number) - kept(before, number);
+        let name = format!("{}/{number}", command.key());
+        let id = Uuid::new_v5(&before.id().0, name.as_bytes());
+        let (reason, more) = (TransferReason::Grace, Credits(more));
+        dated = dated.extend(id, number, reason, more, Some(until), now)?;
+    }
+    Ok(dated)
 }
 
 /// Whether the entry of this key was taken back.

@@ -68,35 +68,107 @@ impl Posting {
         }
     }
 
-    /// Lets a credit that the clinic set free be used until `until` at least: where its lot ends
-    /// sooner, it moves to one of its own. If a debt took the credit, there is none to move.
-    fn extend(
+    /// Holds again what a release of the session's last hold had set free, or else another credit.
+    /// The second value says whether there was one. `entries` hold the release.
+    pub(crate) fn restore(
+        self,
+        entries: &[Entry],
+        before: &Session,
+        session: &Session,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, bool), Refusal> {
+        let command = Command::Restore {
+            hold: hold_of(session),
+            of: hold_of(before),
+            extension: Some(grace_of(hold_of(before))),
+            service: ledger_core::ServiceId(session.service.0),
+            slot_start: session.starts_at,
+        };
+        match self.clone().post(entries, &command, now) {
+            // It never had a credit, or has lost it: then any will do.
+            Err(Refusal::Ledger(
+                Error::NoCredit { .. } | Error::NotReleased { .. } | Error::UnknownEntry { .. },
+            )) => self.hold(session, now),
+            Err(refusal) => Err(refusal),
+            Ok(posted) => Ok((posted.unwrap_or(self), true)),
+        }
+    }
+
+    /// Passes the credit that is held for one session on to another; `None` if none is held for it.
+    pub(crate) fn rebook(
+        &self,
+        from: &Session,
+        to: &Session,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Self>, Refusal> {
+        let (hold, into) = (hold_of(from), hold_of(to));
+        let open = self.account.hold(hold);
+        let Some(open) = open.filter(|open| open.clawed_by.is_none()) else {
+            return Ok(None);
+        };
+        if open.service.0 != to.service.0 {
+            return Ok(None);
+        }
+        let stays = open.slot_start == to.starts_at;
+        let command = Command::Rebook { hold, into };
+        let Some(passed) = self.clone().post(&[], &command, now)? else {
+            return Ok(None);
+        };
+        if stays {
+            return Ok(Some(passed));
+        }
+        let moved = Command::Reschedule {
+            hold: into,
+            slot_version: to.slot_version,
+            to: to.starts_at,
+        };
+        passed.post(&[], &moved, now)
+    }
+
+    /// Lets so many credits of a lot outlive it, if they end sooner than `until`.
+    pub(crate) fn extend(
+        self,
+        id: Uuid,
+        lot: LotNumber,
+        reason: TransferReason,
+        amount: Credits,
+        until: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Refusal> {
+        let end = self.account.lot(lot).and_then(|lot| lot.expires_at);
+        let Some(end) = end.filter(|_| amount.is_positive()) else {
+            return Ok(self);
+        };
+        if until.is_some_and(|until| until <= end.max(now)) {
+            return Ok(self);
+        }
+        let command = Command::Extend {
+            id,
+            lot: self.account.lot_id(lot),
+            reason,
+            amount,
+            until,
+        };
+        let extended = self.clone().post(&[], &command, now)?;
+        Ok(extended.unwrap_or(self))
+    }
+
+    /// Lets a credit that the clinic set free be used until `until` at least. If a debt took it, or it
+    /// has moved on already, there is none.
+    fn grace(
         self,
         hold: HoldId,
         lot: LotNumber,
         until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Self, Refusal> {
-        let short = self.account.lot(lot).filter(|lot| {
-            lot.balance.available.is_positive() && lot.expires_at.is_some_and(|end| end < until)
-        });
-        let short = short.filter(|_| now < until);
-        let Some(effective_at) = short.map(|lot| lot.effective_at) else {
+        let free = self.account.lot(lot).map(|lot| lot.balance.available);
+        if !free.is_some_and(Credits::is_positive) {
             return Ok(self);
-        };
-        let grace = Command::Transfer {
-            id: Uuid::new_v5(&hold.booking, hold.generation.to_string().as_bytes()),
-            lot: self.account.lot_id(lot),
-            reason: TransferReason::Grace,
-            amount: Credits::ONE,
-            effective_at,
-            expires_at: Some(until),
-        };
-        match self.clone().post(&[], &grace, now) {
-            // No reason not to set the credit free.
-            Err(Refusal::Ledger(_)) => Ok(self),
-            extended => Ok(extended?.unwrap_or(self)),
         }
+        let id = grace_of(hold);
+        let reason = TransferReason::Grace;
+        self.extend(id, lot, reason, Credits::ONE, Some(until), now)
     }
 
     /// Whether there are any.
@@ -115,6 +187,11 @@ impl Posting {
             entries: self.entries,
         }
     }
+}
+
+/// The id of the grace that the release of a hold brings.
+fn grace_of(hold: HoldId) -> Uuid {
+    Uuid::new_v5(&hold.booking, hold.generation.to_string().as_bytes())
 }
 
 /// The hold of a session: its id never changes while it is rescheduled.
@@ -204,9 +281,11 @@ pub(crate) fn follow(
             slot_version: session.slot_version + 1,
             to: starts_at,
         },
-        Event::Funded | Event::CaseOpened { .. } | Event::Reopened | Event::Rebound { .. } => {
-            return Ok(posting);
-        }
+        Event::Funded
+        | Event::Unfunded
+        | Event::CaseOpened { .. }
+        | Event::Reopened
+        | Event::Rebound { .. } => return Ok(posting),
     };
     let Some(posting) = posting.clone().post(&view.entries, &command, now)? else {
         return Ok(posting);
@@ -221,7 +300,7 @@ pub(crate) fn follow(
     match freed {
         Some(lot) if by_clinic => {
             let until = now + TimeDelta::days(cancellation.grace_days.into());
-            posting.extend(hold, lot, until, now)
+            posting.grace(hold, lot, until, now)
         }
         _ => Ok(posting),
     }
@@ -254,7 +333,7 @@ pub(crate) fn give_back(
         (Some(posting), Some(part)) => {
             let grace_days = view.service()?.cancellation.grace_days;
             let until = now + TimeDelta::days(grace_days.into());
-            posting.extend(hold, part.lot, until, now).map(Some)
+            posting.grace(hold, part.lot, until, now).map(Some)
         }
         (posting, _) => Ok(posting),
     }

@@ -21,17 +21,19 @@ pub fn to_be_funded<'a>(
     calendar.iter().filter(asks).map(Item::start)
 }
 
-/// The credits that are free to pay for a service. What an ended lot got back is good for any time.
+/// The credits that are free to pay for a service, by the appointments that they are good for.
 #[must_use]
 pub fn credits(account: &Account, service: ServiceId) -> Vec<Credits> {
     let service = ledger_core::ServiceId(service.0);
     let lots = account.lots().iter().filter(|lot| lot.service == service);
-    lots.filter_map(|lot| {
-        let count = u32::try_from(lot.balance.available.0).ok()?;
-        Some(Credits {
-            count,
-            from: lot.effective_at,
-            until: lot.expires_at,
+    lots.flat_map(|lot| {
+        let parts = account.good_until(lot).into_iter();
+        parts.filter_map(|(count, until)| {
+            Some(Credits {
+                count: u32::try_from(count.0).ok()?,
+                from: lot.effective_at,
+                until,
+            })
         })
     })
     .collect()

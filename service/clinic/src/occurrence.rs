@@ -14,7 +14,7 @@ use crate::access::{Action, Principal};
 use crate::booking::check_minutes;
 use crate::credit::{Posting, follow};
 use crate::free::Ground;
-use crate::policy::{free_until, intent_due_at, is_late};
+use crate::policy::{free_until, intent_due_at, is_late, movable_until};
 use crate::session_change::commit;
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
 
@@ -179,6 +179,7 @@ fn touch_session(
     {
         let address = (session.intent, session.recurrence_id);
         refuse_late(view, session.starts_at, principal.party(), now)?;
+        refuse_far(view, session, starts_at, principal.party())?;
         let had = Some((session.starts_at, session.ends_at));
         refuse_taken(view, address, had, (starts_at, ends_at), principal, now)?;
     }
@@ -200,6 +201,22 @@ fn refuse_late(
     }
     let free_until = free_until(starts_at, service);
     Err(Refusal::TooLateToReschedule { free_until, now })
+}
+
+/// A client who could move a session as far as they like would have credits without an end.
+pub(crate) fn refuse_far(
+    view: &View,
+    session: &Session,
+    to: DateTime<Utc>,
+    party: Party,
+) -> Result<(), Refusal> {
+    let service = view.service_of(session.service)?;
+    match movable_until(view.account()?, session, service) {
+        Some(until) if party == Party::Client && until < to && session.starts_at < to => {
+            Err(Refusal::TooFarToReschedule { until, to })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a time that is not free, or that is not offered to a client. What was within the time

@@ -217,8 +217,19 @@ pub struct Cancellation {
     /// Who may give a forfeited credit back.
     pub waived_by: WaivedBy,
     /// A credit that the clinic sets free, by cancelling or by a waiver, can be used for so many
-    /// days at least, whenever its lot ends.
+    /// days at least, whenever its lot ends. A client moves a session at most so many days past the
+    /// end of its credit, or past its old time if that is later.
     pub grace_days: u32,
+    /// A session is a no-show from so many minutes after its start on.
+    #[serde(default = "no_show_after_minutes")]
+    pub no_show_after_minutes: u32,
+}
+
+/// How long a client is waited for at a service that says nothing of it, in minutes.
+pub const NO_SHOW_AFTER_MINUTES: u32 = 15;
+
+fn no_show_after_minutes() -> u32 {
+    NO_SHOW_AFTER_MINUTES
 }
 
 /// Who may waive a forfeit.

@@ -2,16 +2,14 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
-use ledger_core::{
-    AmountPolicy, CarryOver, Credits, Expiry, Key, Money, Period, Renewal, VendorId,
-};
-use scheduler_core::{ClientId, ServiceId};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use ledger_core::{AmountPolicy, CarryOver, Credits, Expiry, Key, Money, Period, VendorId};
+use scheduler_core::{ClientId, LocalDateTime, ServiceId, Zone};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The months that a period has.
-const MONTHS: u32 = 1;
+/// How often a month can be paid for again after it was taken back.
+const AGAIN_MAX: u32 = 8;
 
 /// Which plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,6 +51,17 @@ pub struct LeftOver {
     /// How many go over into the first month of this plan, once that is paid for, when a client
     /// changes to it from another.
     pub carry_over: CarryOver,
+    /// The credits of a month that is paid late can be used for so many days at least from the day on
+    /// which that is entered.
+    #[serde(default = "late_days")]
+    pub late_days: u32,
+}
+
+/// A week, for a plan that says nothing of it.
+pub const LATE_DAYS: u32 = 7;
+
+fn late_days() -> u32 {
+    LATE_DAYS
 }
 
 /// What a client is subscribed to, and was: one row.
@@ -70,10 +79,18 @@ pub struct Subscription {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Term {
-    /// Its first instant: the anchor of its months.
+    /// Its first instant. The wall time that it has in the zone is the anchor of its months.
     pub from: DateTime<Utc>,
+    /// The zone whose calendar its months are counted in.
+    #[serde(default = "utc")]
+    pub zone: Zone,
     /// The plan; none: the subscription has ended.
     pub plan: Option<PlanId>,
+}
+
+/// Terms from before they had a zone were counted in UTC, and stay so: their invoices say it.
+fn utc() -> Zone {
+    Zone::UTC
 }
 
 /// A month of a subscription: what it is of, and which.
@@ -93,14 +110,10 @@ impl Subscription {
     pub fn month_at(&self, at: DateTime<Utc>) -> Option<Month> {
         let begun = self.terms.iter().rposition(|term| term.from <= at)?;
         let term = self.terms.get(begun)?;
-        let renewal = Renewal {
-            anchor: term.from,
-            months: MONTHS,
-        };
         Some(Month {
             term: begun,
             plan: term.plan?,
-            period: renewal.period_at(at).ok()??,
+            period: term.month_at(at)?,
         })
     }
 
@@ -117,12 +130,13 @@ impl Subscription {
         Key::period_grant(&self.item(month.term), month.period)
     }
 
-    /// The keys of the entries that paying a month may write or has to see.
+    /// The keys of the entries that paying a month may write or has to see: of its grant, and of the
+    /// grants after it was taken back.
     #[must_use]
     pub fn keys(&self, month: &Month) -> Vec<Key> {
         let key = self.key(month);
-        let reversed = Key::reversed(&key);
-        vec![key, reversed]
+        let again = (2..=AGAIN_MAX).map(|times| key.again(times));
+        [key.clone()].into_iter().chain(again).collect()
     }
 
     /// What the ledger knows a term by: paid months of one item never overlap. A change of plan
@@ -150,6 +164,44 @@ impl Subscription {
     }
 }
 
+impl Term {
+    /// The month of the term that an instant is in; `None` before the term, and past the calendar.
+    ///
+    /// Month `n` begins at the term's first wall time, `n` months later by the calendar of its zone:
+    /// its day clamped to the month's length, always counted from the first one, so that after 31
+    /// January come 28 February and 31 March.
+    #[must_use]
+    pub fn month_at(&self, at: DateTime<Utc>) -> Option<Period> {
+        if at < self.from {
+            return None;
+        }
+        let count = |local: LocalDateTime| {
+            let date = local.date();
+            i64::from(date.year()) * 12 + i64::from(date.month0())
+        };
+        let passed = count(self.zone.local(at)) - count(self.zone.local(self.from));
+        // The month begins at a time of its own, which may be later than the instant's.
+        let near = u32::try_from(passed).ok()?;
+        let begun = [near + 1, near, near.saturating_sub(1)];
+        let begun = begun
+            .into_iter()
+            .find(|&month| self.begins(month).is_some_and(|start| start <= at))?;
+        Period::new(self.begins(begun)?, self.begins(begun + 1)?).ok()
+    }
+
+    /// When a month begins, counted from 0.
+    fn begins(&self, month: u32) -> Option<DateTime<Utc>> {
+        if month == 0 {
+            return Some(self.from);
+        }
+        let first = self.zone.local(self.from);
+        let date = first.naive().checked_add_months(Months::new(month))?;
+        let local = LocalDateTime::try_from(date).ok()?;
+        let fraction = TimeDelta::microseconds(i64::from(self.from.timestamp_subsec_micros()));
+        Some(self.zone.resolve(local).0 + fraction)
+    }
+}
+
 /// Who pays for a client: the client.
 #[must_use]
 pub fn customer(client: ClientId) -> VendorId {
@@ -173,6 +225,7 @@ mod tests {
         let plan = |number| Some(PlanId(Uuid::from_u128(number)));
         let term = |from, plan| Term {
             from: at(from),
+            zone: Zone::UTC,
             plan,
         };
         let subscription = Subscription {

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ledger_core::Account;
 use scheduler_core::LocalDateTime;
 use scheduler_core::intent::Intent;
 use scheduler_core::materialize::next_due_at;
 use scheduler_core::session::{Party, Session};
 
+use crate::credit::hold_of;
 use crate::people::Service;
 
 /// How long before its start an occurrence becomes a session.
@@ -49,6 +51,31 @@ pub fn is_late(
     now: DateTime<Utc>,
 ) -> bool {
     party == Party::Client && now > free_until(starts_at, service)
+}
+
+/// The last instant to which a client may move a session whose credit is held: so many days of grace
+/// after the end of the credit, or after the session's old time if that is later. `None` if the credit
+/// does not end.
+#[must_use]
+pub fn movable_until(
+    account: &Account,
+    session: &Session,
+    service: &Service,
+) -> Option<DateTime<Utc>> {
+    let open = account.hold(hold_of(session))?;
+    let lot = account.lot(open.allocation.first()?.lot)?;
+    let ends = lot.extensions.iter().map(|one| one.until);
+    let ends: Option<Vec<DateTime<Utc>>> = ends.chain([lot.expires_at]).collect();
+    let end = ends?.into_iter().max()?.max(session.starts_at);
+    let grace = TimeDelta::days(service.cancellation.grace_days.into());
+    end.checked_add_signed(grace)
+}
+
+/// From when on a client who has not come is a no-show.
+#[must_use]
+pub fn no_show_at(session: &Session, service: &Service) -> DateTime<Utc> {
+    let patience = service.cancellation.no_show_after_minutes;
+    session.starts_at + TimeDelta::minutes(patience.into())
 }
 
 /// When an unfunded session is left to a person.

@@ -36,8 +36,8 @@ pub fn scope(intent: IntentId, to: TherapistId, now: DateTime<Utc>) -> Result<Sc
 }
 
 /// Gives one occurrence to another therapist, at its time. `into` is the id of the booking that it
-/// becomes, made by the caller. A session is called off with its credit released, and the new one
-/// is made and funded at once.
+/// becomes, made by the caller. A session is called off, and the new one has its credit, whenever that
+/// expires.
 ///
 /// # Errors
 /// [`Refusal`] if the principal is not the clinic's staff, the occurrence is past or not there, or
@@ -136,14 +136,17 @@ fn of_session(
     let opened = opened(intent, into, to, time, before.zone, now)?;
     refuse_taken(view, &opened, &[], &[cancelled.clone()], principal, now)?;
 
-    let posting = follow(view, Posting::of(view.account()?), before, &event, now)?;
     let after = opened.clone().intent();
     let start = after.set.start();
     let Lookup::Occurrence(occurrence) = after.set.lookup(start) else {
         return Err(Refusal::NotFound { what: "occurrence" });
     };
     let mut made = new_session(&after, &occurrence);
-    let (posting, held) = posting.hold(&made, now)?;
+    let posting = Posting::of(view.account()?);
+    let (posting, held) = match posting.rebook(before, &made, now)? {
+        Some(passed) => (passed, true),
+        None => follow(view, posting, before, &event, now)?.hold(&made, now)?,
+    };
     if held {
         made.state = session::SessionState::Scheduled;
     }

@@ -80,6 +80,22 @@ pub enum Refusal {
         /// Where it stands.
         state: MessageState,
     },
+    /// A client moves a session further than its credit may be carried.
+    #[error("a client moves this session to {until} at most, when its credit ends")]
+    TooFarToReschedule {
+        /// The last time to which it may be moved.
+        until: DateTime<Utc>,
+        /// The time that was asked for.
+        to: DateTime<Utc>,
+    },
+    /// The client may still come.
+    #[error("a session is a no-show from {from} on, and it is {now}")]
+    NotYetNoShow {
+        /// From when on it is one.
+        from: DateTime<Utc>,
+        /// When it was asked.
+        now: DateTime<Utc>,
+    },
     /// No month of the subscription begins when one was said to.
     #[error("no month of the subscription begins at {starts_at}")]
     NoMonth {

@@ -3,7 +3,7 @@
 use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::ServiceId;
 
-use crate::people::{NAME, is_name};
+use crate::people::{NAME, NO_SHOW_AFTER_MINUTES, is_name};
 use crate::{
     Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule, LeftOver, Plan,
     Refusal, Service, SlotRules, Subject, Therapist, View, WaivedBy, WrappedDek,
@@ -83,6 +83,7 @@ pub fn add_service(new: NewService) -> Decision {
             no_show: LateRule::Forfeit,
             waived_by: WaivedBy::Staff,
             grace_days: GRACE_DAYS,
+            no_show_after_minutes: NO_SHOW_AFTER_MINUTES,
         }),
         slots: new.slots.unwrap_or_default(),
     };
@@ -103,6 +104,11 @@ pub fn add_service(new: NewService) -> Decision {
     if grace_days > GRACE_DAYS_MAX {
         let field = "cancellation.grace_days";
         return invalid(field, grace_days.to_string(), "0 to 366");
+    }
+    let patience = service.cancellation.no_show_after_minutes;
+    if patience > service.minutes {
+        let field = "cancellation.no_show_after_minutes";
+        return invalid(field, patience.to_string(), "at most the service's minutes");
     }
     let policies = [
         ("notice_minutes", service.notice_minutes),
@@ -148,7 +154,15 @@ pub fn add_plan(view: &View, plan: Plan) -> Decision {
         expiry,
         rollover,
         carry_over,
+        late_days,
     } = plan.left_over;
+    if late_days > GRACE_DAYS_MAX {
+        return Err(Refusal::Invalid {
+            field: "late_days",
+            value: late_days.to_string(),
+            expected: "0 to 366",
+        });
+    }
     for (field, policy) in [("rollover", rollover), ("carry_over", carry_over)] {
         if let CarryOver::AtMost(most) = policy
             && !most.is_positive()

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use ledger_core::ReasonCode;
+use ledger_core::{Key, Lot, ReasonCode};
 use scheduler_core::intent::{
     self, Edit, Edited, Event, Fate, Intent, IntentError, Opened, Record, SessionChange,
 };
@@ -16,8 +16,9 @@ use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, SessionId, Window};
 
 use crate::access::{Action, Actor, Principal, Resource, Role, allow};
-use crate::credit::{Posting, follow, take_back_forfeit};
+use crate::credit::{Posting, follow, hold_of, take_back_forfeit};
 use crate::free::{Ground, Had};
+use crate::occurrence::refuse_far;
 use crate::policy::{free_until, intent_due_at, is_late};
 use crate::session_change::{due_at, fund_waiting};
 use crate::{
@@ -302,6 +303,9 @@ fn changed(
             let free_until = free_until(one.before.starts_at, view.service()?);
             return Err(Refusal::TooLateToReschedule { free_until, now });
         }
+        if let Fate::Rebind(to) = fate {
+            refuse_far(view, &one.before, to.starts_at, party)?;
+        }
         for command in commands(one, fate, party, late) {
             let Idempotent::Applied(event) = session::decide(&one.after, &command, now)? else {
                 continue;
@@ -310,10 +314,11 @@ fn changed(
                 posting = take_back_forfeit(view, posting, &one.after, principal, now)?;
             }
             posting = follow(view, posting, &one.after, &event, now)?;
+            let was = one.after.clone();
             one.after = session::evolve(one.after.clone(), &event);
             one.rebound |= matches!(event, session::Event::Rebound { .. });
             if event == session::Event::Reopened {
-                let (next, held) = posting.hold(&one.after, now)?;
+                let (next, held) = posting.restore(&view.entries, &was, &one.after, now)?;
                 posting = next;
                 if held
                     && let Idempotent::Applied(event) =
@@ -326,7 +331,83 @@ fn changed(
         let service = view.service_of(one.after.service)?;
         one.after.next_due_at = due_at(&one.after, service, now);
     }
-    Ok((changed.into_values().collect(), posting))
+    let mut changed: Vec<Changed> = changed.into_values().collect();
+    let posting = fund_reopened(view, posting, &mut changed, now)?;
+    Ok((changed, posting))
+}
+
+/// Sessions that came back take their credits from those that got them meanwhile: what was undone
+/// must not have cost them their place.
+fn fund_reopened(
+    view: &View,
+    mut posting: Posting,
+    changed: &mut Vec<Changed>,
+    now: DateTime<Utc>,
+) -> Result<Posting, Refusal> {
+    let waits = |one: &&Changed| one.after.state == SessionState::Unfunded;
+    let waiting: Vec<(Session, Session)> = (changed.iter().filter(waits))
+        .map(|one| (one.before.clone(), one.after.clone()))
+        .collect();
+    for (called_off, to) in waiting {
+        let Some(heir) = heir(view, &posting, &called_off, changed) else {
+            continue;
+        };
+        let Some(passed) = posting.rebook(&heir, &to, now)? else {
+            continue;
+        };
+        posting = passed;
+        for (before, command) in [
+            (to, session::Command::Fund),
+            (heir, session::Command::Unfund),
+        ] {
+            let Idempotent::Applied(event) = session::decide(&before, &command, now)? else {
+                continue;
+            };
+            let mut after = session::evolve(before.clone(), &event);
+            after.next_due_at = due_at(&after, view.service_of(after.service)?, now);
+            match changed.iter_mut().find(|one| one.after.id == after.id) {
+                Some(one) => one.after = after,
+                None => changed.push(Changed {
+                    before,
+                    after,
+                    rebound: false,
+                }),
+            }
+        }
+    }
+    Ok(posting)
+}
+
+/// The session that got the credit which another one, that was called off, had set free: the first
+/// that began to hold a credit of its lot after that.
+fn heir(
+    view: &View,
+    posting: &Posting,
+    called_off: &Session,
+    changed: &[Changed],
+) -> Option<Session> {
+    if !matches!(called_off.state, SessionState::Cancelled { .. }) {
+        return None;
+    }
+    let key = Key::release(hold_of(called_off));
+    let released = view.entries.iter().find(|entry| entry.key == key)?;
+    let account = posting.account();
+    let root = |lot| account.lot(lot).map(Lot::root);
+    let lot = root(released.body.allocation().first()?.lot)?;
+    let got_it = |other: &&Session| -> Option<u64> {
+        let open = account.hold(hold_of(other))?;
+        let since = open.since.filter(|since| *since > released.seq)?;
+        (root(open.allocation.first()?.lot) == Some(lot)).then_some(since)
+    };
+    let others = view.sessions.iter().filter(|other| {
+        other.client == called_off.client
+            && other.service == called_off.service
+            && other.state == SessionState::Scheduled
+            && changed.iter().all(|one| one.after.id != other.id)
+    });
+    let heirs = others.filter_map(|other| Some((got_it(&other)?, other)));
+    let first = heirs.min_by_key(|(since, _)| *since);
+    first.map(|(_, heir)| heir.clone())
 }
 
 /// What is asked of a session. One that becomes another service's is paid for anew: the credit that

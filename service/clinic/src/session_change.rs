@@ -25,6 +25,7 @@ pub(crate) fn commit(
     session.next_due_at = due_at(&session, view.service()?, now);
     let (kind, told) = match event {
         Event::Funded => ("session_funded", Some(NotificationKind::Scheduled)),
+        Event::Unfunded => ("session_unfunded", None),
         Event::CaseOpened { .. } => ("session_case_opened", None),
         Event::Rescheduled { .. } => ("session_rescheduled", Some(NotificationKind::Rescheduled)),
         // Each person gets one message about all their sessions, after all have moved.

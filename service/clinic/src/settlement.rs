@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::access::{Action, Role};
 use crate::credit::{Posting, follow, give_back};
+use crate::policy::no_show_at;
 use crate::session_change::{commit, fund_waiting};
 use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Subject, View, WaivedBy};
 
@@ -40,6 +41,10 @@ pub fn settle(
     let Idempotent::Applied(event) = session::decide(session, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
+    let from = no_show_at(session, view.service()?);
+    if outcome == Outcome::NoShow && now < from {
+        return Err(Refusal::NotYetNoShow { from, now });
+    }
     let posting = Posting::of(view.account()?);
     let posting = follow(view, posting, session, &event, now)?;
     Ok(Idempotent::Applied(commit(view, &event, posting, now)?))

@@ -1,15 +1,15 @@
 //! Subscribing to a plan, changing and ending it, and the credits of a month that was paid for.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    Account, CarryOver, Command, Invoice, InvoiceLine, InvoiceStatus, LotNumber, Money, Period,
-    TransferReason, VendorId,
+    Account, Body, CarryOver, Credits, Evidence, Invoice, InvoiceLine, InvoiceStatus, Lot,
+    LotNumber, Money, Period, TransferReason, VendorId,
 };
-use scheduler_core::ClientId;
+use scheduler_core::{ClientId, Zone};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::account::{credited, is_reversed};
+use crate::account::credited;
 use crate::credit::Posting;
 use crate::plan::{Month, customer};
 use crate::{
@@ -31,7 +31,8 @@ pub struct PaidInvoice {
     pub paid: Money,
 }
 
-/// Subscribes a client to a plan from an instant on, or, with no plan, ends the subscription then.
+/// Subscribes a client to a plan from an instant on, or, with no plan, ends the subscription then. The
+/// plan's months are counted in a zone: the client's, if none is said.
 /// What was to begin later is replaced. A month that is paid for runs to its end.
 ///
 /// # Errors
@@ -40,10 +41,11 @@ pub struct PaidInvoice {
 pub fn subscribe(
     view: &View,
     plan: Option<PlanId>,
-    from: DateTime<Utc>,
+    (from, zone): (DateTime<Utc>, Option<Zone>),
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
+    let zone = zone.unwrap_or(view.client()?.zone);
     let client = view.client()?.id;
     // What databases keep, and what the ledger counts months from: no leap second, no nanoseconds.
     let from = DateTime::from_timestamp_micros(from.timestamp_micros()).unwrap_or(from);
@@ -69,7 +71,7 @@ pub fn subscribe(
     let mut terms: Vec<Term> = kept.copied().collect();
     let in_force = terms.last().and_then(|term| term.plan);
     if in_force != plan || terms.is_empty() {
-        terms.push(Term { from, plan });
+        terms.push(Term { from, zone, plan });
     }
     if terms == known {
         return Ok(Idempotent::AlreadyApplied);
@@ -109,8 +111,8 @@ pub fn subscribe(
 }
 
 /// Grants the credits of the month that begins at an instant, on the invoice that proves that it
-/// was paid. What is left of the month before goes over, by the plan; sessions that waited for a
-/// credit get one.
+/// was paid. What is left of the month before goes over when that ends, by the plan; sessions that
+/// waited for a credit get one. A month that was taken back can be paid for again, by another invoice.
 ///
 /// # Errors
 /// [`Refusal`] if no month begins then, or the invoice does not prove it.
@@ -134,22 +136,36 @@ pub fn grant_month(
     let is_first =
         subscription.terms.get(month.term).map(|term| term.from) == Some(month.period.start());
     let in_ledger = subscription.in_ledger(&month, plan);
-    let command = in_ledger.grant(month.period, facts(client, &in_ledger, invoice, is_first));
-    if is_reversed(view, &command.key()) {
-        return Err(Refusal::Reversed { key: command.key() });
-    }
+    let times = times(view, subscription, &month, &invoice.id)?;
+    let invoice = facts(client, &in_ledger, invoice, is_first);
+    let command = match times {
+        1 => in_ledger.grant(month.period, invoice),
+        _ => in_ledger.grant_again(month.period, invoice, times),
+    };
     let Some(mut posting) = Posting::of(account).post(&view.entries, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
     let into = |month: &Month| (month.period.start(), in_ledger.expires_at(month.period));
+    if let Some(lot) = lot_of_month(posting.account(), subscription, &month) {
+        let until = now + TimeDelta::days(plan.left_over.late_days.into());
+        let id = Uuid::new_v5(&account.id().0, command.key().as_str().as_bytes());
+        let reason = TransferReason::Grace;
+        posting = posting.extend(id, lot, reason, plan.credits, Some(until), now)?;
+    }
+    let rollover = (TransferReason::Rollover, plan.left_over.rollover);
     if is_first {
         // From the last month that was paid for by another plan, if it was not over by then.
         if let Some(lot) = carried(account, subscription, &month) {
             let policy = plan.left_over.carry_over;
-            posting = go_over(posting, lot, policy, into(&month), now)?;
+            let over = account.lot(lot).is_some_and(|lot| lot.is_over_at(now));
+            let reason = match over {
+                true => TransferReason::Rollover,
+                false => TransferReason::CarryOver,
+            };
+            posting = go_over(posting, lot, (reason, policy), into(&month), now)?;
         }
     } else if let Some(lot) = lot_ending(account, subscription, &month) {
-        posting = go_over(posting, lot, plan.left_over.rollover, into(&month), now)?;
+        posting = go_over(posting, lot, rollover, into(&month), now)?;
     }
     // The month after it may have been paid for before.
     if let Some(next) = subscription.month_starting(month.period.end())
@@ -157,9 +173,34 @@ pub fn grant_month(
         && lot_of_month(posting.account(), subscription, &next).is_some()
         && let Some(lot) = lot_of_month(posting.account(), subscription, &month)
     {
-        posting = go_over(posting, lot, plan.left_over.rollover, into(&next), now)?;
+        posting = go_over(posting, lot, rollover, into(&next), now)?;
     }
     credited(view, posting, command.key(), "month_paid", now)
+}
+
+/// How many times the month is paid for with this invoice: 1, unless it was taken back before.
+fn times(
+    view: &View,
+    subscription: &Subscription,
+    month: &Month,
+    invoice: &VendorId,
+) -> Result<u32, Refusal> {
+    let account = view.account()?;
+    for (times, key) in (1..).zip(subscription.keys(month)) {
+        let entry = view.entries.iter().find(|entry| entry.key == key);
+        let Some(Body::Grant { lot, evidence, .. }) = entry.map(|entry| &entry.body) else {
+            return Ok(times);
+        };
+        if !account.lot(*lot).is_some_and(Lot::is_gone) {
+            return Ok(times);
+        }
+        // What was taken back is not entered again by what had proved it.
+        if matches!(evidence, Evidence::Payment(payment) if payment.invoice.id == *invoice) {
+            return Err(Refusal::Reversed { key });
+        }
+    }
+    let key = subscription.key(month);
+    Err(Refusal::Reversed { key })
 }
 
 /// The lot that a month has brought, once it was paid for.
@@ -203,13 +244,13 @@ fn facts(
     }
 }
 
-/// Moves what is left of a lot into one that ends later, as far as the policy says. Who pays ahead can
-/// still use it before, so it keeps its start. Whether the lot's end has been carried out makes no
-/// difference: of one that is over, what has expired goes over.
+/// Lets what is left of a lot at its end go over, as far as the policy says: to the end of the month
+/// that was paid for. Whether the lot's end has been carried out makes no difference: of one that is
+/// over, what has expired goes over at once. What had a grace meanwhile goes over too.
 fn go_over(
     posting: Posting,
     number: LotNumber,
-    policy: CarryOver,
+    (reason, policy): (TransferReason, CarryOver),
     (starts_at, expires_at): (DateTime<Utc>, Option<DateTime<Utc>>),
     now: DateTime<Utc>,
 ) -> Result<Posting, Refusal> {
@@ -217,30 +258,32 @@ fn go_over(
     let Some(lot) = account.lot(number) else {
         return Ok(posting);
     };
-    let ends_later = match (lot.expires_at, expires_at) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(end), Some(later)) => end < later,
+    let most = match policy {
+        CarryOver::None => return Ok(posting),
+        CarryOver::All => lot.granted,
+        CarryOver::AtMost(most) => most.min(lot.granted),
     };
-    let reason = match lot.is_over_at(now) {
-        true => TransferReason::Rollover,
-        false => TransferReason::CarryOver,
+    let sooner = |lot: &Lot| {
+        lot.expires_at
+            .is_some_and(|end| expires_at.is_none_or(|until| end < until))
     };
-    let amount = policy.of(lot, reason);
-    if !ends_later || !amount.is_positive() {
-        return Ok(posting);
+    let graces = account.lots().iter();
+    let graces = graces.filter(|grace| grace.origin == Some(number) && sooner(grace));
+    let graces: Vec<LotNumber> = graces.map(|grace| grace.number).collect();
+    let moved_out = |posting: &Posting, number| {
+        let lot = posting.account().lot(number);
+        lot.map_or(0, |lot| lot.balance.moved_out.0)
+    };
+    let mut posting = posting;
+    let mut left = most.0;
+    for number in [number].into_iter().chain(graces) {
+        let before = moved_out(&posting, number);
+        let name = format!("{number} into {}", starts_at.timestamp_micros());
+        let id = Uuid::new_v5(&posting.account().id().0, name.as_bytes());
+        posting = posting.extend(id, number, reason, Credits(left), expires_at, now)?;
+        left -= moved_out(&posting, number) - before;
     }
-    let name = format!("{number} into {}", starts_at.timestamp_micros());
-    let transfer = Command::Transfer {
-        id: Uuid::new_v5(&account.id().0, name.as_bytes()),
-        lot: account.lot_id(number),
-        reason,
-        amount,
-        effective_at: lot.effective_at,
-        expires_at,
-    };
-    let moved = posting.clone().post(&[], &transfer, now)?;
-    Ok(moved.unwrap_or(posting))
+    Ok(posting)
 }
 
 /// The lot of the month that ends when this one starts.
@@ -265,8 +308,7 @@ fn lot_of(
     wanted: impl Fn(Period) -> bool,
 ) -> Option<LotNumber> {
     // Of one that was taken back whole there is nothing.
-    let lots = account.lots().iter();
-    let lots = lots.filter(|lot| lot.balance.clawed < lot.granted);
+    let lots = account.lots().iter().filter(|lot| !lot.is_gone());
     let paid = lots.filter_map(|lot| Some((lot.number, lot.paid.as_ref()?)));
     let of_item = paid.filter(|(_, paid)| paid.item == *item && wanted(paid.period));
     let last = of_item.max_by_key(|(_, paid)| paid.period.start());

@@ -138,6 +138,21 @@ impl<T> Command<T> {
         Ok(Refusal::check_version(self.expected, 0)?)
     }
 
+    /// Refuses a command that brings money's worth and could be made twice by a retry: it needs an
+    /// idempotency key, unless it is only tried.
+    pub(super) fn names_itself(&self) -> Result<(), Problem> {
+        if self.dry_run || self.idempotency.is_some() {
+            return Ok(());
+        }
+        let detail = "a retry must not credit twice: name the request in an Idempotency-Key header";
+        let field = "Idempotency-Key";
+        Err(Problem::malformed(
+            "idempotency_key_required",
+            field,
+            detail,
+        ))
+    }
+
     /// A request for one of the things that the command does each for itself: under a key of its own,
     /// if the command has one.
     pub(super) fn part(&self, app: &App, name: &str) -> store::Request {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use clinic::Subject;
 use clinic::access::{Action, Resource};
 use clinic::account::{ByHand, by_hand};
-use ledger_core::{Credits, Entry, Key, Source};
+use ledger_core::{AccountId, Credits, Entry, Key, LotId, LotNumber, Source};
 use scheduler_core::{ClientId, ServiceId};
 use serde::{Deserialize, Serialize};
 use store::Written;
@@ -30,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(purchase))
         .routes(routes!(adjust))
         .routes(routes!(reverse))
+        .routes(routes!(transfer))
         .routes(routes!(ledger))
 }
 
@@ -93,6 +94,26 @@ struct Reversal {
     /// Why, as a code.
     #[schema(example = "wrong_client")]
     reason: String,
+    /// Until when credits can be used that come back after their own end. 14 days, if not given.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Credits of a lot that get another end.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewTransfer {
+    /// The lot's number in the client's account.
+    #[schema(example = 3)]
+    lot: u32,
+    /// How many. Those that are available go first, then those that have expired.
+    #[schema(example = 1)]
+    amount: i64,
+    /// The first instant at which no session can start any more that they pay. Without end, if not
+    /// given.
+    expires_at: Option<DateTime<Utc>>,
+    /// Why, as a code.
+    #[schema(example = "clinic_closed")]
+    reason: String,
 }
 
 /// An entry of the ledger. `details` depend on the kind.
@@ -102,7 +123,8 @@ pub(super) struct EntryBody {
     seq: u64,
     /// Unique in the ledger: the same fact is entered once.
     key: String,
-    /// Like grant, hold, release, use, forfeit, rescheduled, expire, transfer, adjust or reverse.
+    /// Like grant, hold, release, use, forfeit, rescheduled, expire, transfer, extend, adjust or
+    /// reverse.
     kind: String,
     details: serde_json::Value,
     /// From when it counts.
@@ -190,6 +212,30 @@ async fn reverse(
     let what = ByHand::Reverse {
         entry,
         reason: reason(&new.reason)?,
+        until: new.expires_at,
+    };
+    enter(&app, &command, ClientId(id), what).await
+}
+
+/// Give credits of a lot another end. They move to a lot of their own.
+#[utoipa::path(post, path = "/clients/{id}/transfers", tag = "credits",
+    params(("id" = Uuid, Path)), request_body = NewTransfer,
+    responses((status = 201, body = EntryBody)))]
+async fn transfer(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<NewTransfer>,
+) -> Result<Done<(StatusCode, Json<EntryBody>)>, Instead> {
+    let new = &command.body;
+    let what = ByHand::Transfer {
+        id: random::id(app.clock.now()),
+        lot: LotId {
+            account: AccountId(id),
+            number: LotNumber(new.lot),
+        },
+        amount: Credits(new.amount),
+        until: new.expires_at,
+        reason: reason(&new.reason)?,
     };
     enter(&app, &command, ClientId(id), what).await
 }
@@ -204,6 +250,10 @@ async fn enter<T>(
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "client")?;
+    // A purchase is named by its receipt.
+    if !matches!(what, ByHand::Purchase { .. }) {
+        command.names_itself()?;
+    }
     let request = command.request(app);
     let (expected, now) = (command.expected, request.at);
     let (scope, key) = (what.scope(client), what.key());

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
+use clinic::plan::LATE_DAYS;
 use clinic::{LeftOver, Plan, PlanId, Scope, Subject, registration};
 use ledger_core::{CarryOver, Credits, Expiry};
 use scheduler_core::ServiceId;
@@ -50,6 +51,14 @@ struct NewPlan {
     /// given.
     #[serde(default = "CarryOverBody::all")]
     carry_over: CarryOverBody,
+    /// The credits of a month that is paid late can be used for so many days at least from the day on
+    /// which that is entered. 7, if not given.
+    #[serde(default = "late_days")]
+    late_days: u32,
+}
+
+fn late_days() -> u32 {
+    LATE_DAYS
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,6 +71,7 @@ pub(super) struct PlanBody {
     expiry: ExpiryBody,
     rollover: CarryOverBody,
     carry_over: CarryOverBody,
+    late_days: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
@@ -116,6 +126,7 @@ async fn add(
             },
             rollover: new.rollover.into(),
             carry_over: new.carry_over.into(),
+            late_days: new.late_days,
         },
     };
     let decide = Box::new(|view: &_| registration::add_plan(view, plan));
@@ -175,6 +186,7 @@ pub(super) fn body(plan: &Plan) -> PlanBody {
         },
         rollover: plan.left_over.rollover.into(),
         carry_over: plan.left_over.carry_over.into(),
+        late_days: plan.left_over.late_days,
     }
 }
 

@@ -252,6 +252,12 @@ impl From<Refusal> for Problem {
                     .with("free_until", instant(free_until))
                     .with("now", instant(now))
             }
+            Refusal::TooFarToReschedule { until, to } => conflict("too_far_to_reschedule", detail)
+                .with("until", instant(until))
+                .with("to", instant(to)),
+            Refusal::NotYetNoShow { from, now } => conflict("not_yet_no_show", detail)
+                .with("from", instant(from))
+                .with("now", instant(now)),
             Refusal::NoMonth { starts_at, around } => {
                 let mut problem = Self::unprocessable("no_month", "starts_at", detail)
                     .with("starts_at", instant(starts_at));

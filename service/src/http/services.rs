@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
 use clinic::{
     Cancellation, LateRule, Scope, Service, SlotRules, Subject, WaivedBy,
+    people::NO_SHOW_AFTER_MINUTES,
     registration::{self, GRACE_DAYS, NewService},
 };
 use ledger_core::Money;
@@ -150,12 +151,22 @@ struct CancellationBody {
     waived_by: WaivedByBody,
     /// A credit that the clinic sets free, by cancelling or by a waiver, can be used for so many
     /// days at least, whenever it would have expired. 14, if not given.
+    /// A client moves a session at most so many days past the end of its credit, or past its old time
+    /// if that is later.
     #[serde(default = "grace_days")]
     grace_days: u32,
+    /// A client who has not come is a no-show from so many minutes after the start on. 15, if not
+    /// given.
+    #[serde(default = "no_show_after_minutes")]
+    no_show_after_minutes: u32,
 }
 
 fn grace_days() -> u32 {
     GRACE_DAYS
+}
+
+fn no_show_after_minutes() -> u32 {
+    NO_SHOW_AFTER_MINUTES
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
@@ -198,6 +209,7 @@ async fn add(
         no_show: given.no_show.into(),
         waived_by: given.waived_by.into(),
         grace_days: given.grace_days,
+        no_show_after_minutes: given.no_show_after_minutes,
     });
     let service = NewService {
         id: ServiceId(random::id(request.at)),
@@ -267,6 +279,7 @@ fn body(service: &Service) -> ServiceBody {
             no_show: cancellation.no_show.into(),
             waived_by: cancellation.waived_by.into(),
             grace_days: cancellation.grace_days,
+            no_show_after_minutes: cancellation.no_show_after_minutes,
         },
         slots: SlotsBody {
             step_minutes: slots.step_minutes,

@@ -10,7 +10,7 @@ use clinic::plan::Month;
 use clinic::subscription::{PaidInvoice, grant_month, lot_of_month, subscribe};
 use clinic::{PlanId, Scope, Subscription};
 use ledger_core::{BadPeriod, Period};
-use scheduler_core::ClientId;
+use scheduler_core::{ClientId, Zone};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::answer::{Done, Versioned};
 use super::caller::{Caller, Command};
 use super::credits::{EntryBody, entered};
-use super::params::{Id, vendor_id};
+use super::params::{Id, vendor_id, zone as zone_named};
 use super::plans::{self, PlanBody};
 use super::preview::Instead;
 use super::problem::Problem;
@@ -39,8 +39,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct NewTerm {
     plan_id: Uuid,
-    /// From when on: its months begin then. Now, if not given.
+    /// From when on: its months begin at this wall time. Now, if not given.
     from: Option<DateTime<Utc>>,
+    /// The zone whose calendar its months are counted in. The client's, if not given.
+    #[schema(example = "Europe/Berlin")]
+    zone: Option<String>,
 }
 
 /// When a subscription is to end.
@@ -88,6 +91,8 @@ struct SubscriptionBody {
 #[derive(Debug, Serialize, ToSchema)]
 struct TermBody {
     from: DateTime<Utc>,
+    /// The zone whose calendar its months are counted in.
+    zone: String,
     /// Null: the subscription has ended.
     plan_id: Option<Uuid>,
 }
@@ -124,8 +129,14 @@ async fn change(
     Id(id): Id,
     command: Command<NewTerm>,
 ) -> Result<Done<Versioned<SubscriptionBody>>, Instead> {
-    let NewTerm { plan_id, from } = command.body;
-    set(&app, &command, id, Some(PlanId(plan_id)), from).await
+    let NewTerm {
+        plan_id,
+        from,
+        ref zone,
+    } = command.body;
+    let zone = zone.as_deref().map(|name| zone_named(name));
+    let term = (from, zone.transpose()?);
+    set(&app, &command, id, Some(PlanId(plan_id)), term).await
 }
 
 /// End a subscription, now or later.
@@ -138,7 +149,7 @@ async fn end(
     command: Command<End>,
 ) -> Result<Done<Versioned<SubscriptionBody>>, Instead> {
     let End { from } = command.body;
-    set(&app, &command, id, None, from).await
+    set(&app, &command, id, None, (from, None)).await
 }
 
 /// Enter that a month was paid for. Its credits are granted on the invoice that proves it, and what
@@ -155,6 +166,7 @@ async fn pay(
     command
         .caller
         .may(Action::Administer, Resource::Clinic, "client")?;
+    command.names_itself()?;
     let client = ClientId(id);
     let NewMonth { starts_at, invoice } = &command.body;
     let starts_at = *starts_at;
@@ -173,8 +185,21 @@ async fn pay(
     let written = command.send(&app, &request, scope, decide).await?;
     let subscription = stored(&app, &command.caller, client).await?;
     let month = subscription.month_starting(starts_at);
-    let key = month.map(|month| subscription.key(&month));
-    entered(&app, &command, written, key.ok_or_else(Problem::internal)?).await
+    let mut found = None;
+    for key in month.map_or_else(Vec::new, |month| subscription.keys(&month)) {
+        // The last of its grants: those before it were taken back.
+        match app.store.entry(command.caller.0.clinic, &key).await? {
+            Some(_) => found = Some(key),
+            None => break,
+        }
+    }
+    entered(
+        &app,
+        &command,
+        written,
+        found.ok_or_else(Problem::internal)?,
+    )
+    .await
 }
 
 async fn set<T>(
@@ -182,7 +207,7 @@ async fn set<T>(
     command: &Command<T>,
     id: Uuid,
     plan: Option<PlanId>,
-    from: Option<DateTime<Utc>>,
+    (from, zone): (Option<DateTime<Utc>>, Option<Zone>),
 ) -> Result<Done<Versioned<SubscriptionBody>>, Instead> {
     command
         .caller
@@ -190,7 +215,7 @@ async fn set<T>(
     let client = ClientId(id);
     let request = command.request(app);
     let (expected, now) = (command.expected, request.at);
-    let from = from.unwrap_or(now);
+    let from = (from.unwrap_or(now), zone);
     let scope = Scope::Subscription { client, plan };
     let decide = Box::new(move |view: &_| subscribe(view, plan, from, expected, now));
     let written = command.send(app, &request, scope, decide).await?;
@@ -215,6 +240,7 @@ async fn shown(
     };
     let terms = subscription.terms.iter().map(|term| TermBody {
         from: term.from,
+        zone: term.zone.name().to_owned(),
         plan_id: term.plan.map(|id| id.0),
     });
     let body = SubscriptionBody {

@@ -38,6 +38,7 @@ fn shown(status: StatusCode, mut body: Value, parties: &Parties, intent: &str) -
 fn post(clinic: &Clinic, path: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post(format!("/api/v1{path}"))
         .header("authorization", format!("Bearer {}", clinic.admin))
+        .header("idempotency-key", standing::random::secret())
         .body(body.into())
         .unwrap()
 }
@@ -269,6 +270,13 @@ fn cases(clinic: &Clinic, parties: &Parties, intent: &str) -> Vec<Case> {
         let path = format!("/clients/{}/credits", parties.client);
         case(name, post(clinic, &path, body.to_string()));
     }
+    let unnamed = Request::post(format!("/api/v1/clients/{}/credits", parties.client))
+        .header("authorization", format!("Bearer {}", clinic.admin));
+    let gift = json!({
+        "service_id": parties.service, "amount": 1, "source": "paid", "reason": "gift",
+    });
+    let unnamed = unnamed.body(Body::from(gift.to_string()));
+    case("a grant without a name", unnamed.unwrap());
     let stale = Request::post(format!("/api/v1{occurrence}/2026-03-09T18:00:00/skip"))
         .header("authorization", format!("Bearer {}", clinic.admin))
         .header("if-match", "\"7\"");

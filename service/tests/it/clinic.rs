@@ -143,9 +143,18 @@ impl Clinic {
     }
 
     pub(crate) async fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
-        let request = Request::post(format!("/api/v1{path}"))
+        let mut request = Request::post(format!("/api/v1{path}"))
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json");
+        // What brings credits names itself; each call is a request of its own.
+        let brings = ["credits", "months", "adjustments", "reversals", "transfers"];
+        if path
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| brings.contains(&last))
+        {
+            request = request.header("idempotency-key", random::secret());
+        }
         self.send(request.body(Body::from(body.to_string())).unwrap())
             .await
     }

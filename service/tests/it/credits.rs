@@ -113,7 +113,7 @@ async fn a_credit_that_the_clinic_sets_free_outlives_its_lot() {
         .post(&format!("{session}/cancel"), json!({}))
         .await;
     let kinds = plans.clinic.ledger(&plans.parties).await;
-    assert_eq!(kinds, ["grant", "hold", "release", "transfer"]);
+    assert_eq!(kinds, ["grant", "hold", "release", "extend"]);
     plans.clinic.jump_to("2026-04-10T12:00:00Z");
     plans.clinic.tick().await;
     assert_eq!(
@@ -159,7 +159,7 @@ async fn a_forfeit_is_waived_once_by_whom_the_policy_lets() {
     assert_eq!(waived.body["state"], "cancelled", "it stays what it was");
     assert_eq!(clinic.balance(parties).await, (1, 0, 0, 0));
     let kinds = clinic.ledger(parties).await;
-    let expected = ["grant", "hold", "release", "forfeit", "reverse", "transfer"];
+    let expected = ["grant", "hold", "release", "forfeit", "reverse", "extend"];
     assert_eq!(kinds, expected);
     let again = clinic.post_as(&therapist, &waive, &why).await;
     assert_eq!(again.status, StatusCode::OK);

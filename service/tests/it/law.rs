@@ -42,7 +42,11 @@ fn send(url: &str, token: &str, method: &str, path: &str, body: &Value) -> (u16,
     let body = body.to_string();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+         Authorization: Bearer {token}\r\nIdempotency-Key: {}\r\nContent-Length: {}\r\n\r\n{body}",
+        uuid::Uuid::new_v5(
+            &uuid::Uuid::NAMESPACE_URL,
+            format!("{path}{body}").as_bytes()
+        ),
         body.len()
     );
     connection.write_all(request.as_bytes()).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
-use ledger_core::{Account, AccountId, Body, Entry, Renewal, fold, verify};
+use ledger_core::{Account, AccountId, Body, Entry, fold, verify};
 use proptest::prelude::*;
 use scheduler_core::ClientId;
 use serde_json::{Value, json};
@@ -169,12 +169,12 @@ async fn take(clinic: &Clinic, parties: &Parties, intent: &str, client: &str, st
 /// The end of the month that begins at an instant, months being counted from an anchor.
 fn month_after(anchor: &Value, start: &Value) -> Value {
     let instant = |value: &Value| value.as_str().unwrap().parse().unwrap();
-    let renewal = Renewal {
-        anchor: instant(anchor),
-        months: 1,
+    let term = clinic::plan::Term {
+        from: instant(anchor),
+        zone: "Europe/London".parse().unwrap(),
+        plan: None,
     };
-    let month = renewal.period_at(instant(start)).unwrap().unwrap();
-    json!(month.end())
+    json!(term.month_at(instant(start)).unwrap().end())
 }
 
 /// What was ever granted is in some bucket, and what went over into another lot counts once.

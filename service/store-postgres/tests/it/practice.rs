@@ -126,6 +126,7 @@ pub(crate) fn service() -> Service {
             no_show: LateRule::Forfeit,
             waived_by: WaivedBy::Staff,
             grace_days: 14,
+            no_show_after_minutes: 0,
         },
         slots: clinic::SlotRules::default(),
     }

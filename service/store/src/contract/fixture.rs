@@ -147,6 +147,7 @@ impl Fixture {
                 no_show: LateRule::Release,
                 waived_by: WaivedBy::Staff,
                 grace_days: 14,
+                no_show_after_minutes: 10,
             },
             slots: clinic::SlotRules::default(),
         }

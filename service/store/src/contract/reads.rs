@@ -127,12 +127,14 @@ pub async fn everything_comes_back_as_it_went(store: Arc<dyn Store>) {
             expiry: Expiry::PeriodEnd,
             rollover: CarryOver::AtMost(Credits(1)),
             carry_over: CarryOver::All,
+            late_days: 3,
         },
     };
     let mut subscription = Subscription {
         client: clinic.clients[0],
         terms: vec![Term {
             from: now() + TimeDelta::microseconds(1),
+            zone: "Pacific/Apia".parse().unwrap(),
             plan: Some(plan.id),
         }],
         version: 1,

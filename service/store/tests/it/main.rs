@@ -1,4 +1,6 @@
-//! The store in memory keeps the contract.
+//! The store in memory keeps the contract, and the clinic's decisions keep theirs on it.
+
+mod never_worse;
 
 use std::sync::Arc;
 
