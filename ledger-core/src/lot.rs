@@ -222,9 +222,8 @@ impl Lot {
         lasting
     }
 
-    /// Until when a credit of this lot is good for a slot that starts at `slot`: the first end of
-    /// those that come after it; `Some(None)`: without end. `beyond` credits of the lot are held for
-    /// slots from its end on already. `None` if there is no such credit.
+    /// Until when the credit is good that a slot would take; `Some(None)`: without end. `beyond` credits
+    /// of the lot are held for slots from its end on already. `None` if none is good for the slot.
     pub(crate) fn covers(
         &self,
         slot: DateTime<Utc>,
@@ -233,17 +232,9 @@ impl Lot {
         if self.effective_at > slot || !self.balance.available.is_positive() {
             return None;
         }
-        if self.is_valid_at(slot) {
-            return Some(self.expires_at);
-        }
-        let lasting = self.lasting().into_iter();
-        let lasting: Vec<&Extension> = lasting.filter(|one| one.is_live_at(slot)).collect();
-        let add = |sum: Credits, one: &&Extension| sum.plus(one.left).unwrap_or(sum);
-        let room = lasting.iter().fold(Credits::ZERO, add);
-        match lasting.last() {
-            Some(first) if room > beyond && self.ending().is_positive() => Some(first.until),
-            _ => self.kept.is_positive().then_some(None),
-        }
+        let ends = self.good_until(beyond).into_iter().map(|(_, until)| until);
+        ends.into_iter()
+            .find(|until| until.is_none_or(|until| slot < until))
     }
 
     /// The order of consumption: what ends first goes first and what never does last, goodwill before

@@ -84,7 +84,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             Command::Clawback { cause, lot, amount: Credits(amount), held }
         }),
         3 => causes().prop_map(|cause| Command::Reinstate { cause }),
-        3 => transfer(),
+        6 => transfer(),
         5 => extend(),
         3 => (holds(), holds()).prop_map(|(hold, into)| Command::Rebook { hold, into }),
         4 => (holds(), holds(), 0..4u128, services(), instants()).prop_map(
@@ -94,7 +94,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             }
         ),
         2 => adjust(),
-        5 => (entries(), 0..2u128).prop_map(|(entry, actor)| Command::Reverse {
+        8 => (entries(), 0..2u128).prop_map(|(entry, actor)| Command::Reverse {
             entry,
             actor: Uuid::from_u128(actor),
             reason: "by_mistake".parse().unwrap(),

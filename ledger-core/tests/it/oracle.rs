@@ -373,32 +373,48 @@ fn in_order_by(
     lots.into_iter().map(|(number, _, _)| number).collect()
 }
 
-/// Until when a credit of a lot is good for a slot, whatever the order.
+/// Until when the credit of a lot is good that a slot would take: each available credit has an end of
+/// its own, and what ends first goes first.
 fn good_for(
     reading: &Reading,
     number: u32,
     lot: &Lot,
     slot: DateTime<Utc>,
 ) -> Option<Option<DateTime<Utc>>> {
-    let end = match lot.end {
-        Some(end) if end <= slot => end,
-        within => return Some(within),
+    let Some(end) = lot.end else {
+        return Some(None);
     };
-    let lasting = lot
-        .extensions
-        .iter()
-        .filter(|one| one.until.is_none_or(|until| until > slot && until > end));
-    let room: i128 = lasting.clone().map(|one| one.left).sum();
+    let mut ends: Vec<Option<DateTime<Utc>>> = Vec::new();
+    for one in &lot.extensions {
+        if one.until.is_none_or(|until| until > end) {
+            let many = usize::try_from(one.left.min(500)).unwrap();
+            ends.extend(std::iter::repeat_n(one.until, many));
+        }
+    }
+    // What lasts longest comes first: to those that are held for late slots already, then to the rest.
+    let lasts = |end: &Option<DateTime<Utc>>| end.unwrap_or(DateTime::<Utc>::MAX_UTC);
+    ends.sort_by_key(|end| (end.is_some(), std::cmp::Reverse(lasts(end))));
     let late = reading
         .open
         .values()
         .filter(|open| open.lot == number && open.slot >= end && open.clawed_by.is_none());
-    let late = i128::try_from(late.count()).unwrap();
-    if room > late && lot.at("available") > lot.kept {
-        let dated = lasting.clone().filter_map(|one| one.until).min();
-        return Some(dated);
+    let late = late.count().min(ends.len());
+    let mut ends = ends.split_off(if lot.extensions.is_empty() { 0 } else { late });
+    let ending = lot.at("available") - lot.kept;
+    let many = usize::try_from(ending.min(5_000)).unwrap();
+    ends.truncate(many);
+    if i128::try_from(ends.len()).unwrap() < ending {
+        ends.push(Some(end));
     }
-    (lot.kept > 0).then_some(None)
+    if lot.kept > 0 {
+        ends.push(None);
+    }
+    let mut good: Vec<_> = ends
+        .into_iter()
+        .filter(|end| end.is_none_or(|end| slot < end))
+        .collect();
+    good.sort_by_key(|end| (end.is_none(), lasts(end)));
+    good.first().copied()
 }
 
 /// What the command writes itself, and what of it expires at once.

@@ -125,6 +125,7 @@ fn stored_forms() {
                 "slot_start": "2026-03-03T09:00:00Z",
                 "slot_version": null,
                 "allocation": [{"lot": 1, "amount": 1}],
+                "since": 2,
             }],
         })
     );

@@ -314,19 +314,8 @@ fn changed(
                 posting = take_back_forfeit(view, posting, &one.after, principal, now)?;
             }
             posting = follow(view, posting, &one.after, &event, now)?;
-            let was = one.after.clone();
             one.after = session::evolve(one.after.clone(), &event);
             one.rebound |= matches!(event, session::Event::Rebound { .. });
-            if event == session::Event::Reopened {
-                let (next, held) = posting.restore(&view.entries, &was, &one.after, now)?;
-                posting = next;
-                if held
-                    && let Idempotent::Applied(event) =
-                        session::decide(&one.after, &session::Command::Fund, now)?
-                {
-                    one.after = session::evolve(one.after.clone(), &event);
-                }
-            }
         }
         let service = view.service_of(one.after.service)?;
         one.after.next_due_at = due_at(&one.after, service, now);
@@ -336,46 +325,65 @@ fn changed(
     Ok((changed, posting))
 }
 
-/// Sessions that came back take their credits from those that got them meanwhile: what was undone
-/// must not have cost them their place.
+/// Sessions that came back have their own credits again: from those that got them meanwhile, who take
+/// another or wait for one, or from the lot. What was undone must not have cost them their place.
 fn fund_reopened(
     view: &View,
     mut posting: Posting,
     changed: &mut Vec<Changed>,
     now: DateTime<Utc>,
 ) -> Result<Posting, Refusal> {
-    let waits = |one: &&Changed| one.after.state == SessionState::Unfunded;
-    let waiting: Vec<(Session, Session)> = (changed.iter().filter(waits))
+    let reopened = |one: &&Changed| {
+        let is_new = one.before.hold_generation < one.after.hold_generation;
+        is_new && one.after.state == SessionState::Unfunded
+    };
+    let reopened: Vec<(Session, Session)> = (changed.iter().filter(reopened))
         .map(|one| (one.before.clone(), one.after.clone()))
         .collect();
-    for (called_off, to) in waiting {
-        let Some(heir) = heir(view, &posting, &called_off, changed) else {
-            continue;
-        };
-        let Some(passed) = posting.rebook(&heir, &to, now)? else {
-            continue;
-        };
-        posting = passed;
-        for (before, command) in [
-            (to, session::Command::Fund),
-            (heir, session::Command::Unfund),
-        ] {
-            let Idempotent::Applied(event) = session::decide(&before, &command, now)? else {
+    for (called_off, to) in reopened {
+        let mut funded = false;
+        if let Some(heir) = heir(view, &posting, &called_off, changed)
+            && let Some(passed) = posting.rebook(&heir, &to, now)?
+        {
+            let Idempotent::Applied(event) =
+                session::decide(&heir, &session::Command::Unfund, now)?
+            else {
                 continue;
             };
-            let mut after = session::evolve(before.clone(), &event);
-            after.next_due_at = due_at(&after, view.service_of(after.service)?, now);
-            match changed.iter_mut().find(|one| one.after.id == after.id) {
-                Some(one) => one.after = after,
-                None => changed.push(Changed {
-                    before,
-                    after,
-                    rebound: false,
-                }),
-            }
+            let waits = session::evolve(heir.clone(), &event);
+            let (next, held) = passed.hold(&waits, now)?;
+            posting = next;
+            let after = if held { fund(waits, now)? } else { waits };
+            changed.push(Changed {
+                before: heir,
+                after,
+                rebound: false,
+            });
+            funded = true;
+        } else {
+            let (next, held) = posting.restore(&view.entries, &called_off, &to, now)?;
+            posting = next;
+            funded |= held;
+        }
+        if let Some(one) = changed.iter_mut().find(|one| one.after.id == to.id)
+            && funded
+        {
+            one.after = fund(to, now)?;
         }
     }
+    for one in changed.iter_mut() {
+        one.after.next_due_at = due_at(&one.after, view.service_of(one.after.service)?, now);
+    }
     Ok(posting)
+}
+
+fn fund(session: Session, now: DateTime<Utc>) -> Result<Session, Refusal> {
+    Ok(
+        match session::decide(&session, &session::Command::Fund, now)? {
+            Idempotent::Applied(event) => session::evolve(session, &event),
+            Idempotent::AlreadyApplied => session,
+        },
+    )
 }
 
 /// The session that got the credit which another one, that was called off, had set free: the first
@@ -386,9 +394,6 @@ fn heir(
     called_off: &Session,
     changed: &[Changed],
 ) -> Option<Session> {
-    if !matches!(called_off.state, SessionState::Cancelled { .. }) {
-        return None;
-    }
     let key = Key::release(hold_of(called_off));
     let released = view.entries.iter().find(|entry| entry.key == key)?;
     let account = posting.account();
