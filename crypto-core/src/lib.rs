@@ -23,7 +23,7 @@
 //!
 //! # fn random<const N: usize>() -> [u8; N] { std::array::from_fn(|i| u8::try_from(i * 37 % 251).unwrap()) }
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let keks = Keyring::<Kek>::parse(&format!("1 active {}", "5a".repeat(32)))?;
+//! let keks = Keyring::new(Kek::new(KeyId(1), &KeyBytes::take(&mut random())), [])?;
 //!
 //! // A client's first DEK: wrap it, store the row, use it.
 //! let anna = Owner { clinic: ClinicId(Uuid::from_u128(1)), client: ClientId(Uuid::from_u128(2)) };
@@ -94,6 +94,7 @@ mod compile_fail;
 mod context;
 mod envelope;
 mod key;
+mod key_file;
 mod keyring;
 mod pad;
 pub mod rotation;
@@ -103,4 +104,5 @@ pub use blind_index::{BadEmail, BlindIndex, IndexKey};
 pub use context::{ClientId, ClinicId, Context, Field, Owner, Purpose, RowId, Version};
 pub use envelope::{Envelope, Nonce, OpenError, Plaintext, SealError};
 pub use key::{Dek, DekId, Kek, KeyBytes, KeyId};
-pub use keyring::{BadKeyFile, BadKeyring, Key, Keyring};
+pub use key_file::{BadKeyFile, Keys};
+pub use keyring::{BadKeyring, Key, Keyring};

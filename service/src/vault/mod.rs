@@ -14,12 +14,13 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use clinic::{ClinicId, Person, PersonId, SealedPerson, WrappedDek};
 use crypto_core::{
-    Context, Dek, DekId, Envelope, Field, KeyId, Keyring, OpenError, Owner, Purpose, RowId, Version,
+    Context, Dek, DekId, Envelope, Field, KeyId, Keyring, Keys, OpenError, Owner, Purpose, RowId,
+    Version,
 };
 use store::{Store, StoreError};
 use zeroize::Zeroizing;
 
-pub use key_file::{KeyFile, KeyFileError, Keys, Staged};
+pub use key_file::{KeyFile, KeyFileError, Staged};
 pub use maintenance::{
     Checked, Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek, verify,
 };

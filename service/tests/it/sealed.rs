@@ -403,6 +403,25 @@ async fn a_key_file_is_its_owner_s_alone_and_never_overwritten() {
         assert!(KeyFile::open(&path).is_ok());
         mode(0o600);
     }
+    // Whatever its last line is, a new key is a key.
+    std::fs::write(&path, format!("{text}# this line does not end")).unwrap();
+    let file = KeyFile::open(&path).unwrap();
+    let staged = vault::Staged::Made(crypto_core::KeyId(2));
+    assert_eq!(file.stage().unwrap(), staged);
+    let ids: Vec<u32> = file.keys().unwrap().keks.older_ids().map(|id| id.0).collect();
+    assert_eq!(ids, [2]);
+    // One that broke off says what it left, and nothing is changed.
+    let before = std::fs::read_to_string(&path).unwrap();
+    let beside = folder.path().join("standing.new");
+    std::fs::write(&beside, "").unwrap();
+    let refused = file.stage().unwrap_err().to_string();
+    assert!(refused.contains("standing.new") && refused.contains("remove it"), "{refused}");
+    assert!(beside.exists());
+    std::fs::remove_file(&beside).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+    // A change that fails leaves nothing behind.
+    std::fs::write(&path, "").unwrap();
+    assert!(file.stage().is_err() && !beside.exists());
     // What is wrong with it is said without what stands in it.
     std::fs::write(&path, text.replace("1 active ", "1 active f00")).unwrap();
     let refused = KeyFile::open(&path).err().unwrap().to_string();

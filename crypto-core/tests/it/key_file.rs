@@ -1,0 +1,114 @@
+//! Key files: what they hold, and what is refused.
+
+use crypto_core::{BadKeyFile, BadKeyring, ClinicId, IndexKey, Kek, KeyId, Keyring, Keys};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::{cases, dek_id, key, nonce};
+
+/// A key in hexadecimal: this byte, 32 times.
+fn digits(byte: &str) -> String {
+    byte.repeat(32)
+}
+
+#[test]
+fn each_key_is_the_key_of_its_line() {
+    let text = format!(
+        "# keys\n\n 2\tactive  {}\r\n index\t{}\r\n1 older {}\n",
+        digits("Ab"),
+        digits("0e"),
+        digits("0f")
+    );
+    let keys = Keys::parse(&text).unwrap();
+    let ids: Vec<_> = keys.keks.older_ids().collect();
+    assert_eq!((keys.keks.active().id(), ids), (KeyId(2), vec![KeyId(1)]));
+    let wrapped = Keyring::new(Kek::new(KeyId(1), &key(0x0f)), [])
+        .unwrap()
+        .wrap(dek_id(1, 1), &key(9), nonce(1));
+    assert!(keys.keks.unwrap(dek_id(1, 1), &wrapped).is_ok());
+    let clinic = ClinicId(Uuid::from_u128(0xc1));
+    let email = |index: &IndexKey| index.email(clinic, "anna@example.org").unwrap();
+    assert!(email(&keys.index) == email(&IndexKey::new(&key(0x0e))));
+}
+
+#[test]
+fn what_is_no_key_file_is_refused_and_the_line_is_named() {
+    let [one, two] = ["0f", "ab"].map(digits);
+    let index = format!("index {}", digits("cc"));
+    let whole = format!("{index}\n1 active {one}");
+    assert!(Keys::parse(&whole).is_ok());
+    let line = |line| BadKeyFile::Line { line };
+    let no_key = |line| BadKeyFile::Key { line };
+    for (text, expected) in [
+        (String::new(), BadKeyFile::NoActive),
+        (format!("{index}\n1 older {one}"), BadKeyFile::NoActive),
+        (format!("{whole}\n2 active {two}"), BadKeyFile::SecondActive { line: 3 }),
+        (
+            format!("{whole}\n1 older {two}"),
+            BadKeyring::Duplicate { id: KeyId(1) }.into(),
+        ),
+        (format!("\n1 {one}"), line(2)),
+        (format!("1 active {one} x"), line(1)),
+        (format!("1 new {one}"), line(1)),
+        (format!("4294967296 active {one}"), line(1)),
+        (format!("-1 active {one}"), line(1)),
+        (format!("1 active {}", &one[1..]), no_key(1)),
+        (format!("1 active {}g", &one[1..]), no_key(1)),
+        (format!("1 active {one}00"), no_key(1)),
+        (format!("1 active {one}"), BadKeyFile::NoIndex),
+        (format!("# {index}\n1 active {one}"), BadKeyFile::NoIndex),
+        (format!("1 active {one}\nindex"), no_key(2)),
+        (format!("index {one} x"), no_key(1)),
+        (format!("index {}", &one[1..]), no_key(1)),
+        (
+            format!("{whole}\n\nindex {two}"),
+            BadKeyFile::SecondIndex { line: 4 },
+        ),
+    ] {
+        assert_eq!(Keys::parse(&text).err(), Some(expected), "{text}");
+    }
+    let said = BadKeyFile::Key { line: 3 }.to_string();
+    assert_eq!(said, "the key in line 3 is not 64 hexadecimal digits");
+}
+
+/// One name and one purpose for each key: whatever two lines hold the same bytes, the second is refused.
+#[test]
+fn no_key_is_there_twice_and_none_is_zeros() {
+    let kinds = ["index", "1 active", "2 older", "3 older"];
+    let texts = ["0f", "ab", "C3", "77"].map(digits);
+    let text = |digits: &[String; 4]| {
+        let lines = kinds.iter().zip(digits);
+        lines.map(|(kind, digits)| format!("{kind} {digits}\n")).collect::<String>()
+    };
+    assert!(Keys::parse(&text(&texts)).is_ok());
+    for line in 0..kinds.len() {
+        let mut zeros = texts.clone();
+        zeros[line] = digits("00");
+        let refused = Keys::parse(&text(&zeros)).err();
+        assert_eq!(refused, Some(BadKeyFile::Zeros { line: line + 1 }));
+        for other in 0..line {
+            let mut twice = texts.clone();
+            // In other letters: it is the bytes that are compared.
+            twice[line] = texts[other].to_uppercase();
+            let (line, other) = (line + 1, other + 1);
+            let refused = Keys::parse(&text(&twice)).err();
+            assert_eq!(refused, Some(BadKeyFile::Same { line, other }));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(128))]
+
+    /// No text makes the reader of key files panic, and none that is refused is repeated.
+    #[test]
+    fn any_key_file_is_answered(text in prop_oneof![
+        any::<String>(),
+        "(([0-9]{1,11} (active|older)|index) [0-9a-fA-F]{63,65}\n){0,4}",
+    ]) {
+        if let Err(refused) = Keys::parse(&text) {
+            let said = refused.to_string();
+            prop_assert!(text.lines().filter(|line| line.len() > 20).all(|line| !said.contains(line)));
+        }
+    }
+}
