@@ -3,6 +3,7 @@
 //! ```text
 //! # A comment. Empty lines are ignored too.
 //! index 64 hexadecimal digits
+//! mac 64 hexadecimal digits
 //! 2 active 64 hexadecimal digits
 //! 1 older 64 hexadecimal digits
 //! ```
@@ -11,11 +12,14 @@
 //! refused, and so is a key of zeros, which nobody has drawn at random.
 
 use crate::blind_index::IndexKey;
+use crate::credential::MacKey;
 use crate::key::{Kek, KeyBytes, KeyId};
 use crate::keyring::{BadKeyring, Keyring};
 
 /// How the line of the key of blind indexes begins.
 const INDEX: &str = "index";
+/// How the line of the key of credentials' MACs begins.
+const MAC: &str = "mac";
 
 /// The keys of a key file.
 pub struct Keys {
@@ -23,6 +27,8 @@ pub struct Keys {
     pub keks: Keyring<Kek>,
     /// Makes the blind indexes that addresses are found by.
     pub index: IndexKey,
+    /// Makes the MACs of credentials.
+    pub mac: MacKey,
 }
 
 impl Keys {
@@ -30,8 +36,9 @@ impl Keys {
     ///
     /// ```
     /// # use crypto_core::{KeyId, Keys};
-    /// let [a, b, c] = ["5a", "c3", "77"].map(|byte| byte.repeat(32));
-    /// let keys = Keys::parse(&format!("index {a}\n# since March\n2 active {b}\n1 older {c}\n"))?;
+    /// let [a, b, c, d] = ["5a", "c3", "77", "e1"].map(|byte| byte.repeat(32));
+    /// let text = format!("index {a}\nmac {b}\n# since March\n2 active {c}\n1 older {d}\n");
+    /// let keys = Keys::parse(&text)?;
     /// assert_eq!(keys.keks.active().id(), KeyId(2));
     /// # Ok::<(), crypto_core::BadKeyFile>(())
     /// ```
@@ -39,7 +46,7 @@ impl Keys {
     /// # Errors
     /// [`BadKeyFile`] names the line, and never its content.
     pub fn parse(text: &str) -> Result<Keys, BadKeyFile> {
-        let (mut active, mut older, mut index) = (None, Vec::new(), None);
+        let (mut active, mut older, mut index, mut mac) = (None, Vec::new(), None, None);
         let mut read = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
             let words: Vec<&str> = text.split_ascii_whitespace().collect();
@@ -52,7 +59,13 @@ impl Keys {
                         return Err(BadKeyFile::SecondIndex { line });
                     }
                 }
-                [INDEX, ..] => return Err(BadKeyFile::Key { line }),
+                [MAC, digits] => {
+                    let key = MacKey::new(take(digits, line, &mut read)?);
+                    if mac.replace(key).is_some() {
+                        return Err(BadKeyFile::SecondMac { line });
+                    }
+                }
+                [INDEX | MAC, ..] => return Err(BadKeyFile::Key { line }),
                 [id, state @ ("active" | "older"), digits] => {
                     let id = id.parse().map_err(|_| BadKeyFile::Line { line })?;
                     let kek = Kek::new(KeyId(id), take(digits, line, &mut read)?);
@@ -69,6 +82,8 @@ impl Keys {
         Ok(Keys {
             keks: Keyring::new(active, older)?,
             index: index.ok_or(BadKeyFile::NoIndex)?,
+            // Last, so that a file that lacks nothing else says so.
+            mac: mac.ok_or(BadKeyFile::NoMac)?,
         })
     }
 }
@@ -135,7 +150,9 @@ fn nibble(digit: u8) -> (u8, u8) {
 #[non_exhaustive]
 pub enum BadKeyFile {
     /// Not an id, a state and a key.
-    #[error("line {line} is neither `<id> active|older <64 hexadecimal digits>` nor `index <digits>`")]
+    #[error(
+        "line {line} is neither `<id> active|older <64 hexadecimal digits>` nor `index|mac <digits>`"
+    )]
     Line {
         /// Counted from 1.
         line: usize,
@@ -164,6 +181,15 @@ pub enum BadKeyFile {
     /// One key makes blind indexes.
     #[error("there is no line `index <64 hexadecimal digits>`")]
     NoIndex,
+    /// One key makes MACs.
+    #[error("line {line} is a second key of credentials")]
+    SecondMac {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// One key makes MACs. A file that was made before there were MACs lacks it, and nothing else.
+    #[error("there is no line `mac <64 hexadecimal digits>`")]
+    NoMac,
     /// A key of zeros is no secret.
     #[error("the key in line {line} is all zeros")]
     Zeros {

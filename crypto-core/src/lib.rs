@@ -11,6 +11,7 @@
 //! - **[`Keyring`]**: one active key, and older ones that still open. [`rotation`] says which rows
 //!   to seal again.
 //! - **[`blind_index`]** finds a row by an address that the database cannot read.
+//! - **[`credential`]** binds a token's or a feed's row to a key, so that a forged row is no credential.
 //!
 //! What it is not: it does no I/O, reads no clock, draws no randomness and keeps no state. Key bytes
 //! and nonces are arguments, and must be random. It hides neither that a value exists nor when it
@@ -81,7 +82,7 @@
 //!
 //! # Secrets
 //!
-//! [`KeyBytes`], [`Dek`], [`Kek`], [`IndexKey`] and [`Plaintext`] are wiped when dropped and have no
+//! [`KeyBytes`], [`Dek`], [`Kek`], [`IndexKey`], [`MacKey`] and [`Plaintext`] are wiped when dropped and have no
 //! `Debug`, `Display`, `Serialize` or `Clone`. Copies that the compiler makes in registers and on
 //! the stack while it computes are beyond what safe code can wipe.
 
@@ -92,6 +93,7 @@ pub mod blind_index;
 #[cfg(doctest)]
 mod compile_fail;
 mod context;
+pub mod credential;
 mod envelope;
 mod key;
 mod key_file;
@@ -102,6 +104,7 @@ mod xaes;
 
 pub use blind_index::{BadEmail, BlindIndex, IndexKey};
 pub use context::{ClientId, ClinicId, Context, Field, Owner, Purpose, RowId, Version};
+pub use credential::{Bearer, Credential, CredentialKind, MacKey};
 pub use envelope::{Envelope, Nonce, OpenError, Plaintext, SealError};
 pub use key::{Dek, DekId, Kek, KeyBytes, KeyId};
 pub use key_file::{BadKeyFile, Keys};

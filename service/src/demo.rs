@@ -18,7 +18,7 @@ use clinic::{
 use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::{ClientId, GapPolicy, IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
-use store::{Decide, Request, Store, Token, Written};
+use store::{Decide, Request, Store, Written};
 use store_sqlite::SqliteStore;
 
 use crate::clock::Clock;
@@ -82,21 +82,14 @@ Ctrl-C stops the demo and removes its database.
 /// If the store refuses, which is a defect of the demo's data.
 pub async fn fill(store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<App> {
     let now = clock.now();
-    let credential = random::id(now);
-    let token = Token {
-        id: credential,
-        hash: random::hash(TOKEN),
-        clinic: ClinicId::FIRST,
-        role: Role::Admin,
-        created_at: now,
-    };
+    let vault = Arc::new(Vault::temporary()?);
+    let token = vault.token(ClinicId::FIRST, Role::Admin, TOKEN, now)?;
     store.add_token(&token).await?;
     let principal = Principal {
-        clinic: ClinicId::FIRST,
-        credential,
-        role: Role::Admin,
+        clinic: token.clinic,
+        credential: token.id,
+        role: token.role,
     };
-    let vault = Arc::new(Vault::temporary()?);
     let clinic = Filler {
         vault: &vault,
         store: store.as_ref(),

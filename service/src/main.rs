@@ -20,7 +20,6 @@ use standing::database::Database;
 use standing::vault::Vault;
 use standing::worker::sink::Mailbox;
 use standing::{App, demo, doctor, random, serve, worker, zoneinfo};
-use store::Token;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -101,7 +100,7 @@ enum Command {
     /// Say which zone data plans the database.
     #[command(subcommand)]
     Zones(ZonesCommand),
-    /// Make a token, which is shown once. Only its hash is kept.
+    /// Make a token, which is shown once. Only its hash is kept, bound to the key file.
     Token(TokenArgs),
     /// Start a clinic with people and bookings in a temporary database, and look at it.
     Demo(DemoArgs),
@@ -217,6 +216,8 @@ struct TokenArgs {
     /// The clinic it is for. The first one, if not given.
     #[arg(long, env = "STANDING_CLINIC", value_name = "UUID")]
     clinic: Option<Uuid>,
+    #[command(flatten)]
+    keys: KeysArgs,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -405,15 +406,9 @@ async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
         }
         (_, None) => bail!("say for whom: standing token therapist|client ID"),
     };
-    let now = Clock::system().now();
     let secret = random::secret();
-    let token = Token {
-        id: random::id(now),
-        hash: random::hash(&secret),
-        clinic,
-        role,
-        created_at: now,
-    };
+    let vault = Vault::open(&args.keys.keys)?;
+    let token = vault.token(clinic, role, &secret, Clock::system().now())?;
     store.add_token(&token).await?;
     store.close().await;
     writeln!(std::io::stdout(), "{secret}")?;

@@ -1,6 +1,9 @@
 //! Key files: what they hold, and what is refused.
 
-use crypto_core::{BadKeyFile, BadKeyring, ClinicId, IndexKey, Kek, KeyId, Keyring, Keys};
+use crypto_core::{
+    BadKeyFile, BadKeyring, Bearer, ClinicId, Credential, CredentialKind, IndexKey, Kek, KeyId,
+    Keyring, Keys, MacKey,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -14,9 +17,10 @@ fn digits(byte: &str) -> String {
 #[test]
 fn each_key_is_the_key_of_its_line() {
     let text = format!(
-        "# keys\n\n 2\tactive  {}\r\n index\t{}\r\n1 older {}\n",
+        "# keys\n\n 2\tactive  {}\r\n index\t{}\r\nmac {}\n1 older {}\n",
         digits("Ab"),
         digits("0e"),
+        digits("0d"),
         digits("0f")
     );
     let keys = Keys::parse(&text).unwrap();
@@ -29,20 +33,31 @@ fn each_key_is_the_key_of_its_line() {
     let clinic = ClinicId(Uuid::from_u128(0xc1));
     let email = |index: &IndexKey| index.email(clinic, "anna@example.org").unwrap();
     assert!(email(&keys.index) == email(&IndexKey::new(&key(0x0e))));
+    let credential = Credential {
+        kind: CredentialKind::Feed,
+        clinic,
+        bearer: Bearer::Admin,
+    };
+    let mac = |mac: &MacKey| mac.mac(&credential, &[7; 32]);
+    assert_eq!(mac(&keys.mac), mac(&MacKey::new(&key(0x0d))));
 }
 
 #[test]
 fn what_is_no_key_file_is_refused_and_the_line_is_named() {
     let [one, two] = ["0f", "ab"].map(digits);
     let index = format!("index {}", digits("cc"));
-    let whole = format!("{index}\n1 active {one}");
+    let mac = format!("mac {}", digits("dd"));
+    let whole = format!("{index}\n1 active {one}\n{mac}");
     assert!(Keys::parse(&whole).is_ok());
     let line = |line| BadKeyFile::Line { line };
     let no_key = |line| BadKeyFile::Key { line };
     for (text, expected) in [
         (String::new(), BadKeyFile::NoActive),
         (format!("{index}\n1 older {one}"), BadKeyFile::NoActive),
-        (format!("{whole}\n2 active {two}"), BadKeyFile::SecondActive { line: 3 }),
+        (
+            format!("{whole}\n2 active {two}"),
+            BadKeyFile::SecondActive { line: 4 },
+        ),
         (
             format!("{whole}\n1 older {two}"),
             BadKeyring::Duplicate { id: KeyId(1) }.into(),
@@ -62,7 +77,13 @@ fn what_is_no_key_file_is_refused_and_the_line_is_named() {
         (format!("index {}", &one[1..]), no_key(1)),
         (
             format!("{whole}\n\nindex {two}"),
-            BadKeyFile::SecondIndex { line: 4 },
+            BadKeyFile::SecondIndex { line: 5 },
+        ),
+        (format!("{index}\n1 active {one}"), BadKeyFile::NoMac),
+        (format!("mac {one} x"), no_key(1)),
+        (
+            format!("{whole}\nmac {two}"),
+            BadKeyFile::SecondMac { line: 4 },
         ),
     ] {
         assert_eq!(Keys::parse(&text).err(), Some(expected), "{text}");
@@ -74,11 +95,13 @@ fn what_is_no_key_file_is_refused_and_the_line_is_named() {
 /// One name and one purpose for each key: whatever two lines hold the same bytes, the second is refused.
 #[test]
 fn no_key_is_there_twice_and_none_is_zeros() {
-    let kinds = ["index", "1 active", "2 older", "3 older"];
-    let texts = ["0f", "ab", "C3", "77"].map(digits);
-    let text = |digits: &[String; 4]| {
+    let kinds = ["index", "1 active", "mac", "2 older", "3 older"];
+    let texts = ["0f", "ab", "e1", "C3", "77"].map(digits);
+    let text = |digits: &[String; 5]| {
         let lines = kinds.iter().zip(digits);
-        lines.map(|(kind, digits)| format!("{kind} {digits}\n")).collect::<String>()
+        lines
+            .map(|(kind, digits)| format!("{kind} {digits}\n"))
+            .collect::<String>()
     };
     assert!(Keys::parse(&text(&texts)).is_ok());
     for line in 0..kinds.len() {
@@ -104,7 +127,7 @@ proptest! {
     #[test]
     fn any_key_file_is_answered(text in prop_oneof![
         any::<String>(),
-        "(([0-9]{1,11} (active|older)|index) [0-9a-fA-F]{63,65}\n){0,4}",
+        "(([0-9]{1,11} (active|older)|index|mac) [0-9a-fA-F]{63,65}\n){0,4}",
     ]) {
         if let Err(refused) = Keys::parse(&text) {
             let said = refused.to_string();

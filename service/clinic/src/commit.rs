@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::access::StoredSecret;
 use crate::notification::{Message, Notification, Recipient};
 use crate::people::{Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
@@ -46,7 +47,7 @@ pub enum Change {
     /// A therapist whose working times changed.
     WorkingTimes(Therapist),
     /// The hash of the secret that a person's feed is behind; none closes it.
-    Feed(Recipient, Option<[u8; 32]>),
+    Feed(Recipient, Option<StoredSecret>),
     /// A new client, with an empty account.
     Client(Client),
     /// A new service.

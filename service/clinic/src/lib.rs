@@ -37,7 +37,7 @@ pub mod working_times;
 pub mod zone_change;
 pub mod zone_data;
 
-pub use access::{Actor, ClinicId, Principal, Role};
+pub use access::{Actor, ClinicId, Principal, Role, StoredSecret};
 pub use commit::{Change, Commit, Happened, History, Journal, Subject};
 pub use notification::{Message, MessageState, Moved, Notification, NotificationKind, Recipient};
 pub use people::{

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use clinic::ClinicId;
 use scheduler_core::ClientId;
 use standing::clock::Clock;
-use standing::vault::{self, Checked, Erased, KeyFile, Rewrapped, Rotated, Staged, Vault};
+use standing::vault::{self, Checked, Ensured, Erased, KeyFile, Rewrapped, Rotated, Staged, Vault};
 use uuid::Uuid;
 
 use super::{DatabaseArgs, KeysArgs, instant, progress, read_lines};
@@ -24,7 +24,8 @@ pub(crate) struct VaultArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Make a key file. Keep a copy of it apart from the database and its backups.
+    /// Make a key file, or add the keys that one of an earlier version lacks. Keep a copy of it apart
+    /// from the database and its backups.
     Init(KeysArgs),
     /// Make another key the one that people's keys are wrapped with, and wrap them again. Run anew
     /// after it broke off, it goes on.
@@ -83,13 +84,23 @@ pub(crate) struct EraseArgs {
 pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::Init(KeysArgs { keys }) => {
-            KeyFile::init(&keys)?;
-            let keys = keys.display();
-            writeln!(
-                std::io::stdout(),
-                "{keys} holds new keys. Keep a copy apart from the database and its backups: \
-                 without it nothing that is known of people can be read."
-            )?;
+            let ensured = KeyFile::init(&keys)?;
+            let (keys, mut out) = (keys.display(), std::io::stdout());
+            match ensured {
+                Ensured::Made => writeln!(
+                    out,
+                    "{keys} holds new keys. Keep a copy apart from the database and its backups: \
+                     without it nothing that is known of people can be read."
+                )?,
+                Ensured::Completed => writeln!(
+                    out,
+                    "{keys} has the key that it lacked. Carry it to the other machines, and renew \
+                     the copy that you keep."
+                )?,
+                Ensured::Whole => {
+                    writeln!(out, "{keys} has all keys already. Nothing was changed.")?;
+                }
+            }
             Ok(())
         }
         KeysCommand::RotateKek(args) => run_rotate_kek(args).await,

@@ -32,9 +32,12 @@ pub enum KeyFileError {
     /// Others than its owner may read or change it.
     #[error("the key file {} is open to others: chmod 600 it", .0.display())]
     Open(PathBuf),
-    /// It is there already.
-    #[error("there is a file {} already, and keys are never overwritten", .0.display())]
-    Exists(PathBuf),
+    /// An earlier version made it.
+    #[error(
+        "the key file {} has no key for tokens and feeds yet: `standing keys init` adds it, and \
+         changes nothing else", .0.display()
+    )]
+    Incomplete(PathBuf),
     /// Another command is changing it, or one broke off.
     #[error(
         "{} is in the way: another command is changing the keys, or one broke off. If none runs, \
@@ -75,6 +78,17 @@ pub enum KeyFileError {
     },
 }
 
+/// What `init` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ensured {
+    /// No file: it is made.
+    Made,
+    /// A file that lacked keys: they are added.
+    Completed,
+    /// A file with all keys: nothing is changed.
+    Whole,
+}
+
 /// What became of a key file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Staged {
@@ -106,15 +120,27 @@ impl KeyFile {
         })
     }
 
-    /// Makes a file with a first KEK and a key of blind indexes, for its owner alone.
+    /// Makes a file with all keys, for its owner alone. A file that an earlier version made gets the
+    /// keys that it lacks. No key is ever overwritten.
     ///
     /// # Errors
-    /// [`KeyFileError::Exists`], or it cannot be written.
-    pub fn init(path: &Path) -> Result<(), KeyFileError> {
-        let made = create(path).and_then(|file| write(file, &new_text()));
-        made.map_err(|source| match source.kind() {
-            ErrorKind::AlreadyExists => KeyFileError::Exists(path.to_owned()),
-            _ => unusable(path, source),
+    /// [`KeyFileError`] if it cannot be written, or the file that is there is no key file.
+    pub fn init(path: &Path) -> Result<Ensured, KeyFileError> {
+        match create(path).and_then(|file| write(file, &new_text())) {
+            Ok(()) => return Ok(Ensured::Made),
+            Err(source) if source.kind() == ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(unusable(path, source)),
+        }
+        if parse(path, &read(path)?).is_ok() {
+            return Ok(Ensured::Whole);
+        }
+        replace(path, |text| {
+            let text = match Keys::parse(text) {
+                Err(BadKeyFile::NoMac) => with_line(text, &["mac", &random::key_digits()]),
+                _ => Zeroizing::new(text.to_owned()),
+            };
+            parse(path, &text)?;
+            Ok((text, Ensured::Completed))
         })
     }
 
@@ -167,7 +193,10 @@ impl KeyFile {
             let next = last.and_then(|last| last.0.checked_add(1));
             let id = KeyId(next.ok_or(KeyFileError::Full)?);
             let name = id.to_string();
-            Ok((with_line(text, &[&name, "older", &random::key_digits()]), id))
+            Ok((
+                with_line(text, &[&name, "older", &random::key_digits()]),
+                id,
+            ))
         })?;
         Ok(Staged::Made(id))
     }
@@ -282,9 +311,12 @@ fn unusable(path: &Path, source: std::io::Error) -> KeyFileError {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Keys, KeyFileError> {
-    Keys::parse(text).map_err(|source| KeyFileError::Malformed {
-        path: path.to_owned(),
-        source,
+    Keys::parse(text).map_err(|source| match source {
+        BadKeyFile::NoMac => KeyFileError::Incomplete(path.to_owned()),
+        _ => KeyFileError::Malformed {
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 
@@ -343,5 +375,6 @@ fn new_text() -> Zeroizing<String> {
     let about = "# The keys of a Standing service. Whoever has this file and the database reads everything;\n\
                  # whoever loses it reads nothing. Keep a copy apart from the database's backups.\n";
     let text = with_line(about, &["index", &random::key_digits()]);
+    let text = with_line(&text, &["mac", &random::key_digits()]);
     with_line(&text, &["1", "active", &random::key_digits()])
 }

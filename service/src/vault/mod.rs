@@ -1,9 +1,10 @@
 //! What is known of people, sealed on its way into the database and opened on its way out.
 //!
-//! The key file holds the KEKs and the key of blind indexes. Each person has keys of their own, their
+//! The key file holds the KEKs, the key of blind indexes and the key of credentials' MACs. Each person has keys of their own, their
 //! DEKs, which stand wrapped in the database; unwrapped they live in memory for a minute at most.
 //! `crypto-core` does the sealing; here is where keys and nonces come from, and where a value stands.
 
+mod credentials;
 mod key_file;
 mod maintenance;
 mod rings;
@@ -20,7 +21,7 @@ use crypto_core::{
 use store::{Store, StoreError};
 use zeroize::Zeroizing;
 
-pub use key_file::{KeyFile, KeyFileError, Staged};
+pub use key_file::{Ensured, KeyFile, KeyFileError, Staged};
 pub use maintenance::{
     Checked, Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek, verify,
 };

@@ -28,8 +28,8 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
-    SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope, SealedPerson, Service,
+    Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::{Intent, Record};
@@ -41,7 +41,7 @@ use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, Request, Store, StoreError,
     Token, Which, Whose, Written,
 };
 use uuid::Uuid;
@@ -332,8 +332,8 @@ impl Store for PostgresStore {
         read!(self, db => people::add_token(db, token))
     }
 
-    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
-        read!(self, db => people::principal(db, token_hash))
+    async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError> {
+        read!(self, db => people::token(db, hash))
     }
 
     async fn therapist(
@@ -405,7 +405,7 @@ impl Store for PostgresStore {
         read!(self, db => schedule::intents(db, clinic, whose, page))
     }
 
-    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError> {
         read!(self, db => people::feed(db, hash))
     }
 

@@ -1,11 +1,13 @@
 //! Therapists, clients, services, and the credentials that stand for people.
 
-use clinic::{Client, ClinicId, PersonId, Principal, Recipient, SealedPerson, Service, Therapist};
+use clinic::{
+    Client, ClinicId, PersonId, Recipient, SealedPerson, Service, StoredSecret, Therapist,
+};
 use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::postgres::PgConnection;
 use store::rows::{self, Columns, integer, json, times_json};
-use store::{Page, StoreError, Token};
+use store::{Feed, Page, StoreError, Token};
 use uuid::Uuid;
 
 use crate::rows::{Document, Instant, Row, all, execute, execute_on_one, failed, optional};
@@ -13,25 +15,25 @@ use crate::rows::{Document, Instant, Row, all, execute, execute_on_one, failed, 
 pub(crate) async fn add_token(db: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     let (role, subject) = rows::role_columns(token.role);
     let insert = sqlx::query(
-        "INSERT INTO token (id, clinic_id, hash, role, subject_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(token.id)
     .bind(token.clinic.0)
-    .bind(token.hash.as_slice())
+    .bind(token.secret.hash.as_slice())
+    .bind(token.secret.mac.as_slice())
     .bind(role)
     .bind(subject)
     .bind(Instant(token.created_at));
     execute(db, insert).await.map(|_| ())
 }
 
-pub(crate) async fn principal(
+pub(crate) async fn token(
     db: &mut PgConnection,
-    token_hash: [u8; 32],
-) -> Result<Option<Principal>, StoreError> {
-    let query = sqlx::query("SELECT id, clinic_id, role, subject_id FROM token WHERE hash = $1")
-        .bind(token_hash.as_slice());
-    optional(db, query, rows::principal).await
+    hash: [u8; 32],
+) -> Result<Option<Token>, StoreError> {
+    let query = sqlx::query("SELECT * FROM token WHERE hash = $1").bind(hash.as_slice());
+    optional(db, query, rows::token).await
 }
 
 /// Puts somebody's feed behind another secret, or closes it.
@@ -39,21 +41,25 @@ pub(crate) async fn set_feed(
     db: &mut PgConnection,
     clinic: ClinicId,
     whose: Recipient,
-    hash: Option<&[u8; 32]>,
+    secret: Option<&StoredSecret>,
 ) -> Result<u64, StoreError> {
-    let query = match hash {
+    let query = match secret {
         Some(_) => sqlx::query(
-            "INSERT INTO feed (clinic_id, subject_role, subject_id, hash)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (clinic_id, subject_role, subject_id) DO UPDATE SET hash = excluded.hash",
+            "INSERT INTO feed (clinic_id, subject_role, subject_id, hash, mac)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (clinic_id, subject_role, subject_id) DO UPDATE
+             SET hash = excluded.hash, mac = excluded.mac",
         ),
         None => sqlx::query(
             "DELETE FROM feed WHERE clinic_id = $1 AND subject_role = $2 AND subject_id = $3",
         ),
     };
     let query = query.bind(clinic.0).bind(whose.role()).bind(whose.id());
-    match hash {
-        Some(hash) => execute(db, query.bind(hash.as_slice())).await,
+    match secret {
+        Some(StoredSecret { hash, mac }) => {
+            let query = query.bind(hash.as_slice()).bind(mac.as_slice());
+            execute(db, query).await
+        }
         None => execute(db, query).await,
     }
 }
@@ -62,14 +68,17 @@ pub(crate) async fn set_feed(
 pub(crate) async fn feed(
     db: &mut PgConnection,
     hash: [u8; 32],
-) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+) -> Result<Option<Feed>, StoreError> {
     let query = sqlx::query("SELECT * FROM feed WHERE hash = $1").bind(hash.as_slice());
     optional(db, query, rows::feed).await
 }
 
-/// The clinics that anybody has a credential for.
+/// The clinics that have people or credentials.
 pub(crate) async fn clinics(db: &mut PgConnection) -> Result<Vec<ClinicId>, StoreError> {
-    let query = sqlx::query("SELECT DISTINCT clinic_id FROM token ORDER BY clinic_id");
+    let query = sqlx::query(
+        "SELECT clinic_id FROM token UNION SELECT clinic_id FROM therapist
+         UNION SELECT clinic_id FROM client ORDER BY clinic_id",
+    );
     all(db, query, |row| rows::id(row, "clinic_id").map(ClinicId)).await
 }
 

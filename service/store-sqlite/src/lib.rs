@@ -25,8 +25,8 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
-    SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope, SealedPerson, Service,
+    Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::{Intent, Record};
@@ -42,7 +42,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, Request, Store, StoreError,
     Token, Which, Whose, Written,
 };
 use uuid::Uuid;
@@ -281,8 +281,8 @@ impl Store for SqliteStore {
         people::add_token(&mut *self.writer().await?, token).await
     }
 
-    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
-        people::principal(&mut *self.reader().await?, token_hash).await
+    async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError> {
+        people::token(&mut *self.reader().await?, hash).await
     }
 
     async fn therapist(
@@ -354,7 +354,7 @@ impl Store for SqliteStore {
         schedule::intents(&mut *self.reader().await?, clinic, whose, page).await
     }
 
-    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError> {
         people::feed(&mut *self.reader().await?, hash).await
     }
 

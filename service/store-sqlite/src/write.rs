@@ -105,7 +105,7 @@ async fn apply(
         }
         Change::Therapist(therapist) => people::insert_therapist(db, clinic, therapist).await,
         Change::WorkingTimes(therapist) => people::update_times(db, clinic, therapist).await,
-        Change::Feed(whose, hash) => people::set_feed(db, clinic, *whose, hash.as_ref()).await,
+        Change::Feed(whose, secret) => people::set_feed(db, clinic, *whose, secret.as_ref()).await,
         Change::Client(client) => people::insert_client(db, clinic, client).await,
         Change::Service(service) => {
             let query = sqlx::query(

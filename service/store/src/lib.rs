@@ -37,8 +37,8 @@ use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     Actor, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan, PlanId,
-    Principal, Recipient, Role, Scope, SealedPerson, Service, Subject, Subscription, Therapist,
-    View, WrappedDek,
+    Principal, Recipient, Role, Scope, SealedPerson, Service, StoredSecret, Subject, Subscription,
+    Therapist, View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
@@ -86,12 +86,12 @@ pub trait Store: Send + Sync {
     /// Waits for what is under way, and lets the database go.
     async fn close(&self);
 
-    /// The clinics that anybody has a credential for.
+    /// The clinics that have people or credentials.
     async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError>;
     /// Adds a credential.
     async fn add_token(&self, token: &Token) -> Result<(), StoreError>;
-    /// Whom a credential stands for, by its hash.
-    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError>;
+    /// The token with this hash of a secret. Nothing it says counts before its MAC is checked.
+    async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError>;
 
     /// A therapist.
     async fn therapist(
@@ -137,8 +137,8 @@ pub trait Store: Send + Sync {
         whose: Whose,
         page: Page,
     ) -> Result<Vec<Intent>, StoreError>;
-    /// Whose feed is behind a secret, by its hash.
-    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError>;
+    /// The feed with this hash of a secret. Nothing it says counts before its MAC is checked.
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError>;
     /// The segments of a series, by id.
     async fn segments(&self, clinic: ClinicId, series: IntentId)
     -> Result<Vec<Intent>, StoreError>;
@@ -368,14 +368,25 @@ pub struct Claimed {
 pub struct Token {
     /// Its own id.
     pub id: Uuid,
-    /// SHA-256 of the secret.
-    pub hash: [u8; 32],
+    /// What is stored of its secret.
+    pub secret: StoredSecret,
     /// Where it is valid.
     pub clinic: ClinicId,
     /// For whom.
     pub role: Role,
     /// Since when.
     pub created_at: DateTime<Utc>,
+}
+
+/// A calendar behind a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feed {
+    /// Where it is valid.
+    pub clinic: ClinicId,
+    /// Whose appointments it shows.
+    pub whose: Recipient,
+    /// What is stored of its secret.
+    pub secret: StoredSecret,
 }
 
 /// The work of a job that is due.

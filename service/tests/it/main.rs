@@ -13,6 +13,7 @@ mod crash;
 mod credits;
 mod database;
 mod erased;
+mod forged;
 mod idempotency;
 mod law;
 mod main_job;

@@ -47,12 +47,13 @@ FROM generate_series(0, 249999) AS n;
 INSERT INTO subscription
 SELECT clinic(), ident(536870912, n), '{"v": 1, "data": []}', 1 FROM generate_series(0, 249999) AS n;
 
-INSERT INTO feed
-SELECT clinic(), 'client', ident(536870912, n), sha256(n::text::bytea)
+INSERT INTO feed (clinic_id, subject_role, subject_id, hash, mac)
+SELECT clinic(), 'client', ident(536870912, n), sha256(n::text::bytea), sha256('mac')
 FROM generate_series(0, 249999) AS n;
 
-INSERT INTO token
-SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), 'client', ident(536870912, n), noon()
+INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at)
+SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), sha256('mac'), 'client',
+    ident(536870912, n), noon()
 FROM generate_series(0, 49999) AS n;
 
 -- A tenth to come, the others over. A hundred each are to be reminded of, to be funded, and to be

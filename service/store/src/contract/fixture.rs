@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::{
     Cancellation, Change, Client, ClinicId, Commit, Decision, Idempotent, Journal, LateRule,
-    MessageState, Principal, Role, Scope, SealedPerson, Service, Subject, Therapist, WaivedBy,
-    WrappedDek,
+    MessageState, Principal, Role, Scope, SealedPerson, Service, StoredSecret, Subject, Therapist,
+    WaivedBy, WrappedDek,
 };
 use ledger_core::{Command, Credits, Evidence, Key, Money, Source};
 use scheduler_core::availability::WeeklyHours;
@@ -68,6 +68,14 @@ pub(super) fn sealed(owner: Uuid, version: u64, generation: u32) -> SealedPerson
     }
 }
 
+/// What is stored of a secret, by its number.
+pub(super) fn stored(number: u8) -> StoredSecret {
+    StoredSecret {
+        hash: [number; 32],
+        mac: [number ^ 0xff; 32],
+    }
+}
+
 /// A decision to commit these changes under a line of the journal.
 pub(super) fn committing(changes: Vec<Change>) -> Decision {
     let subject = Subject::Intent(IntentId(id(0)));
@@ -92,7 +100,7 @@ impl Fixture {
         };
         let token = Token {
             id: principal.credential,
-            hash: [u8::try_from(first % 251).unwrap(); 32],
+            secret: stored(u8::try_from(first % 251).unwrap()),
             clinic,
             role: Role::Admin,
             created_at: now(),

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
     Actor, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
-    Notification, PersonId, Plan, SealedPerson, Service, Subject, Subscription, Therapist,
-    WrappedDek,
+    Notification, PersonId, Plan, SealedPerson, Service, StoredSecret, Subject, Subscription,
+    Therapist, WrappedDek,
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::{Cause, Intent, Record};
@@ -31,7 +31,7 @@ pub(super) struct Tables {
     pub(super) plans: Table<Plan>,
     pub(super) subscriptions: Table<Subscription>,
     /// By clinic, role and id.
-    pub(super) feeds: BTreeMap<(Uuid, &'static str, Uuid), [u8; 32]>,
+    pub(super) feeds: BTreeMap<(Uuid, &'static str, Uuid), StoredSecret>,
     pub(super) intents: Table<Intent>,
     pub(super) sessions: Table<Session>,
     pub(super) accounts: Table<Account>,
@@ -224,15 +224,15 @@ impl Tables {
             Change::WorkingTimes(therapist) => {
                 replace(&mut self.therapists, clinic, therapist.id.0, therapist)
             }
-            Change::Feed(whose, hash) => {
+            Change::Feed(whose, secret) => {
                 let key = (clinic.0, whose.role(), whose.id());
-                match hash {
-                    Some(hash) => {
+                match secret {
+                    Some(secret) => {
                         let mut others = self.feeds.iter().filter(|(other, _)| **other != key);
-                        if others.any(|(_, taken)| taken == hash) {
+                        if others.any(|(_, taken)| taken.hash == secret.hash) {
                             return Err(refused("feed_hash"));
                         }
-                        self.feeds.insert(key, *hash);
+                        self.feeds.insert(key, *secret);
                         Ok(1)
                     }
                     None => Ok(u64::from(self.feeds.remove(&key).is_some())),
