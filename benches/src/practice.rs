@@ -177,7 +177,7 @@ impl Practice {
             times: WorkingTimes::new(WeeklyHours::new(Zone::UTC, hours.to_vec())?),
         };
         let dek = unused_key(new.id.0, self.now());
-        let decide = Box::new(move |_: &_| registration::register_therapist(new, dek));
+        let decide = Box::new(move |_: &_| registration::register_therapist(new, dek, Vec::new()));
         let nobody = Scope::New { therapist: None };
         self.write(nobody, decide).await?;
         Ok(())
@@ -197,7 +197,8 @@ impl Practice {
             therapist: assigned,
         };
         let dek = unused_key(new.id.0, self.now());
-        let decide = Box::new(move |view: &_| registration::register_client(view, new, dek));
+        let decide =
+            Box::new(move |view: &_| registration::register_client(view, new, dek, Vec::new()));
         let scope = Scope::New {
             therapist: assigned,
         };

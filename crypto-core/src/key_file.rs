@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! # A comment. Empty lines are ignored too.
-//! index 64 hexadecimal digits
+//! index 1 64 hexadecimal digits
 //! mac 64 hexadecimal digits
 //! 2 active 64 hexadecimal digits
 //! 1 older 64 hexadecimal digits
 //! ```
+//!
+//! A line `index` without an id, as files had it before there was more than one, is that of the key 1.
 //!
 //! A key has one purpose and one name. Two keys with the same bytes would break that, so they are
 //! refused, and so is a key of zeros, which nobody has drawn at random.
@@ -16,7 +18,7 @@ use crate::credential::MacKey;
 use crate::key::{Kek, KeyBytes, KeyId};
 use crate::keyring::{BadKeyring, Keyring};
 
-/// How the line of the key of blind indexes begins.
+/// How the line of a key of blind indexes begins.
 const INDEX: &str = "index";
 /// How the line of the key of credentials' MACs begins.
 const MAC: &str = "mac";
@@ -25,8 +27,9 @@ const MAC: &str = "mac";
 pub struct Keys {
     /// Wrap the keys of people.
     pub keks: Keyring<Kek>,
-    /// Makes the blind indexes that addresses are found by.
-    pub index: IndexKey,
+    /// Make the blind indexes that addresses are found by: one index under each key. At least one key,
+    /// in the order of their ids.
+    pub index: Vec<IndexKey>,
     /// Makes the MACs of credentials.
     pub mac: MacKey,
 }
@@ -37,7 +40,7 @@ impl Keys {
     /// ```
     /// # use crypto_core::{KeyId, Keys};
     /// let [a, b, c, d] = ["5a", "c3", "77", "e1"].map(|byte| byte.repeat(32));
-    /// let text = format!("index {a}\nmac {b}\n# since March\n2 active {c}\n1 older {d}\n");
+    /// let text = format!("index 1 {a}\nmac {b}\n# since March\n2 active {c}\n1 older {d}\n");
     /// let keys = Keys::parse(&text)?;
     /// assert_eq!(keys.keks.active().id(), KeyId(2));
     /// # Ok::<(), crypto_core::BadKeyFile>(())
@@ -46,7 +49,7 @@ impl Keys {
     /// # Errors
     /// [`BadKeyFile`] names the line, and never its content.
     pub fn parse(text: &str) -> Result<Keys, BadKeyFile> {
-        let (mut active, mut older, mut index, mut mac) = (None, Vec::new(), None, None);
+        let (mut active, mut older, mut index, mut mac) = (None, Vec::new(), Vec::new(), None);
         let mut read = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
             let words: Vec<&str> = text.split_ascii_whitespace().collect();
@@ -54,10 +57,11 @@ impl Keys {
                 [] => {}
                 [first, ..] if first.starts_with('#') => {}
                 [INDEX, digits] => {
-                    let key = IndexKey::new(take(digits, line, &mut read)?);
-                    if index.replace(key).is_some() {
-                        return Err(BadKeyFile::SecondIndex { line });
-                    }
+                    index.push(IndexKey::new(KeyId(1), take(digits, line, &mut read)?));
+                }
+                [INDEX, id, digits] => {
+                    let id = id.parse().map_err(|_| BadKeyFile::Line { line })?;
+                    index.push(IndexKey::new(KeyId(id), take(digits, line, &mut read)?));
                 }
                 [MAC, digits] => {
                     let key = MacKey::new(take(digits, line, &mut read)?);
@@ -79,9 +83,16 @@ impl Keys {
             }
         }
         let active = active.ok_or(BadKeyFile::NoActive)?;
+        index.sort_by_key(IndexKey::id);
+        if let Some(twice) = index.windows(2).find(|two| two[0].id() == two[1].id()) {
+            return Err(BadKeyFile::SameIndex { id: twice[0].id() });
+        }
+        if index.is_empty() {
+            return Err(BadKeyFile::NoIndex);
+        }
         Ok(Keys {
             keks: Keyring::new(active, older)?,
-            index: index.ok_or(BadKeyFile::NoIndex)?,
+            index,
             // Last, so that a file that lacks nothing else says so.
             mac: mac.ok_or(BadKeyFile::NoMac)?,
         })
@@ -151,7 +162,7 @@ fn nibble(digit: u8) -> (u8, u8) {
 pub enum BadKeyFile {
     /// Not an id, a state and a key.
     #[error(
-        "line {line} is neither `<id> active|older <64 hexadecimal digits>` nor `index|mac <digits>`"
+        "line {line} is neither `<id> active|older <64 hexadecimal digits>` nor `index <id> <digits>` nor `mac <digits>`"
     )]
     Line {
         /// Counted from 1.
@@ -172,14 +183,14 @@ pub enum BadKeyFile {
     /// One key seals.
     #[error("no key is active")]
     NoActive,
-    /// One key makes blind indexes.
-    #[error("line {line} is a second key of blind indexes")]
-    SecondIndex {
-        /// Counted from 1.
-        line: usize,
+    /// An id must select one key.
+    #[error("two keys of blind indexes have the id {id}")]
+    SameIndex {
+        /// That id.
+        id: KeyId,
     },
-    /// One key makes blind indexes.
-    #[error("there is no line `index <64 hexadecimal digits>`")]
+    /// Some key makes blind indexes.
+    #[error("there is no line `index <id> <64 hexadecimal digits>`")]
     NoIndex,
     /// One key makes MACs.
     #[error("line {line} is a second key of credentials")]

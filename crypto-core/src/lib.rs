@@ -102,7 +102,7 @@ mod pad;
 pub mod rotation;
 mod xaes;
 
-pub use blind_index::{BadEmail, BlindIndex, IndexKey};
+pub use blind_index::{Addressee, BadEmail, BlindIndex, IndexKey};
 pub use context::{ClientId, ClinicId, Context, Field, Owner, Purpose, RowId, Version};
 pub use credential::{Bearer, Credential, CredentialKind, MacKey};
 pub use envelope::{Envelope, Nonce, OpenError, Plaintext, SealError};

@@ -12,8 +12,8 @@ use clinic::occurrence::{Touch, touch};
 use clinic::registration::{self, NewService};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
 use clinic::{
-    Address, Client, ClinicId, LeftOver, Person, PersonId, Plan, PlanId, Principal, Role, Scope,
-    SealedPerson, Therapist, WorkingTimes, WrappedDek,
+    Address, BlindIndex, Client, ClinicId, LeftOver, Person, PersonId, Plan, PlanId, Principal,
+    Role, Scope, SealedPerson, Therapist, WorkingTimes, WrappedDek,
 };
 use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -243,7 +243,7 @@ impl Filler<'_> {
         id: PersonId,
         name: &str,
         email: Option<String>,
-    ) -> anyhow::Result<(SealedPerson, WrappedDek)> {
+    ) -> anyhow::Result<(SealedPerson, WrappedDek, Vec<BlindIndex>)> {
         let person = Person::new(name.to_owned(), email)?;
         let clinic = self.principal.clinic;
         Ok(self.vault.seal_new(clinic, id, &person, self.now)?)
@@ -268,13 +268,13 @@ impl Filler<'_> {
         });
         let zone: Zone = zone.parse()?;
         let id = TherapistId(random::id(self.now));
-        let (person, dek) = self.seal(PersonId::Therapist(id), name, None)?;
+        let (person, dek, indexes) = self.seal(PersonId::Therapist(id), name, None)?;
         let therapist = Therapist {
             id,
             person: Some(person),
             times: WorkingTimes::new(WeeklyHours::new(zone, hours.collect())?),
         };
-        let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek));
+        let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek, indexes));
         self.write(Scope::New { therapist: None }, decide).await?;
         Ok(id)
     }
@@ -304,7 +304,7 @@ impl Filler<'_> {
         let id = ClientId(random::id(self.now));
         let role = name.split(',').next().unwrap_or(name).to_lowercase();
         let email = Some(format!("{role}@example.org"));
-        let (person, dek) = self.seal(PersonId::Client(id), name, email)?;
+        let (person, dek, indexes) = self.seal(PersonId::Client(id), name, email)?;
         let client = Client {
             id,
             person: Some(person),
@@ -315,7 +315,7 @@ impl Filler<'_> {
         let scope = Scope::New {
             therapist: client.therapist,
         };
-        let decide = Box::new(|view: &_| registration::register_client(view, client, dek));
+        let decide = Box::new(|view: &_| registration::register_client(view, client, dek, indexes));
         self.write(scope, decide).await?;
         Ok(id)
     }

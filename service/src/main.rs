@@ -17,7 +17,7 @@ use scheduler_core::zone::ZoneData;
 use scheduler_core::{ClientId, TherapistId};
 use standing::clock::Clock;
 use standing::database::Database;
-use standing::vault::Vault;
+use standing::vault::{self, Vault};
 use standing::worker::sink::Mailbox;
 use standing::{App, demo, doctor, random, serve, worker, zoneinfo};
 use tracing_subscriber::EnvFilter;
@@ -313,6 +313,7 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
         vault: Arc::new(Vault::open(&args.keys.keys)?),
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
+    index_whoever_is_not(&app).await?;
     let listener = serve::bind(args.listen).await?;
     let url = serve::url(&listener)?;
     serve::say(&format!(
@@ -322,6 +323,25 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     let every = args.interval.every();
     let routes = serve::routes(app.clone());
     serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await
+}
+
+/// Makes sure that everybody is found by their address before it is asked whether an address is taken:
+/// after a restore nobody is, and after an upgrade from a version with other indexes.
+async fn index_whoever_is_not(app: &App) -> anyhow::Result<()> {
+    if !app.vault.lacks_indexes(&*app.store).await? {
+        return Ok(());
+    }
+    let (store, now) = (&*app.store, app.clock.now());
+    let done = vault::reindex(&app.vault, store, now, &mut |_| ()).await?;
+    tracing::info!(
+        people = done.people,
+        indexed = done.changed,
+        "people are indexed again"
+    );
+    for (clinic, person, why) in &done.failed {
+        tracing::error!(%clinic, %person, why, "a person cannot be found by their address");
+    }
+    Ok(())
 }
 
 async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {

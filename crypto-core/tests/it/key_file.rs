@@ -1,8 +1,8 @@
 //! Key files: what they hold, and what is refused.
 
 use crypto_core::{
-    BadKeyFile, BadKeyring, Bearer, ClinicId, Credential, CredentialKind, IndexKey, Kek, KeyId,
-    Keyring, Keys, MacKey,
+    Addressee, BadKeyFile, BadKeyring, Bearer, ClinicId, Credential, CredentialKind, IndexKey, Kek,
+    KeyId, Keyring, Keys, MacKey,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -17,8 +17,9 @@ fn digits(byte: &str) -> String {
 #[test]
 fn each_key_is_the_key_of_its_line() {
     let text = format!(
-        "# keys\n\n 2\tactive  {}\r\n index\t{}\r\nmac {}\n1 older {}\n",
+        "# keys\n\n 2\tactive  {}\r\nindex 7 {}\n index\t{}\r\nmac {}\n1 older {}\n",
         digits("Ab"),
+        digits("0c"),
         digits("0e"),
         digits("0d"),
         digits("0f")
@@ -31,8 +32,17 @@ fn each_key_is_the_key_of_its_line() {
         .wrap(dek_id(1, 1), &key(9), nonce(1));
     assert!(keys.keks.unwrap(dek_id(1, 1), &wrapped).is_ok());
     let clinic = ClinicId(Uuid::from_u128(0xc1));
-    let email = |index: &IndexKey| index.email(clinic, "anna@example.org").unwrap();
-    assert!(email(&keys.index) == email(&IndexKey::new(&key(0x0e))));
+    let email = |index: &IndexKey| {
+        let index = index.email(clinic, Addressee::Client, "anna@example.org");
+        *index.unwrap().as_bytes()
+    };
+    let made = |id, byte| (KeyId(id), email(&IndexKey::new(KeyId(id), &key(byte))));
+    let read: Vec<_> = keys
+        .index
+        .iter()
+        .map(|index| (index.id(), email(index)))
+        .collect();
+    assert_eq!(read, [made(1, 0x0e), made(7, 0x0c)]);
     let credential = Credential {
         kind: CredentialKind::Feed,
         clinic,
@@ -73,11 +83,14 @@ fn what_is_no_key_file_is_refused_and_the_line_is_named() {
         (format!("1 active {one}"), BadKeyFile::NoIndex),
         (format!("# {index}\n1 active {one}"), BadKeyFile::NoIndex),
         (format!("1 active {one}\nindex"), no_key(2)),
-        (format!("index {one} x"), no_key(1)),
+        (format!("index {one} x"), line(1)),
+        (format!("index 1 {one} x"), no_key(1)),
+        (format!("index -1 {one}"), line(1)),
+        (format!("index 2 {}", &one[1..]), no_key(1)),
         (format!("index {}", &one[1..]), no_key(1)),
         (
             format!("{whole}\n\nindex {two}"),
-            BadKeyFile::SecondIndex { line: 5 },
+            BadKeyFile::SameIndex { id: KeyId(1) },
         ),
         (format!("{index}\n1 active {one}"), BadKeyFile::NoMac),
         (format!("mac {one} x"), no_key(1)),
@@ -95,9 +108,9 @@ fn what_is_no_key_file_is_refused_and_the_line_is_named() {
 /// One name and one purpose for each key: whatever two lines hold the same bytes, the second is refused.
 #[test]
 fn no_key_is_there_twice_and_none_is_zeros() {
-    let kinds = ["index", "1 active", "mac", "2 older", "3 older"];
-    let texts = ["0f", "ab", "e1", "C3", "77"].map(digits);
-    let text = |digits: &[String; 5]| {
+    let kinds = ["index", "1 active", "mac", "2 older", "index 2", "3 older"];
+    let texts = ["0f", "ab", "e1", "C3", "1b", "77"].map(digits);
+    let text = |digits: &[String; 6]| {
         let lines = kinds.iter().zip(digits);
         lines
             .map(|(kind, digits)| format!("{kind} {digits}\n"))
@@ -127,7 +140,7 @@ proptest! {
     #[test]
     fn any_key_file_is_answered(text in prop_oneof![
         any::<String>(),
-        "(([0-9]{1,11} (active|older)|index|mac) [0-9a-fA-F]{63,65}\n){0,4}",
+        "(([0-9]{1,11} (active|older)|index|index [0-9]{1,11}|mac) [0-9a-fA-F]{63,65}\n){0,4}",
     ]) {
         if let Err(refused) = Keys::parse(&text) {
             let said = refused.to_string();

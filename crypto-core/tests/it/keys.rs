@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto_core::rotation::{Plan, Status, status};
 use crypto_core::{
-    BadKeyring, BlindIndex, ClinicId, Context, Dek, DekId, IndexKey, Kek, KeyId, Keyring, Purpose,
-    RowId, Version,
+    Addressee, BadKeyring, BlindIndex, ClinicId, Context, Dek, DekId, IndexKey, Kek, KeyId,
+    Keyring, Purpose, RowId, Version,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -250,9 +250,9 @@ proptest! {
     /// Spellings that mean one address have one index, and normalising twice changes nothing.
     #[test]
     fn spelling_does_not_matter(local in "[a-zäöüßéİΣ.+]{1,20}", domain in "[a-zäöü]{1,20}\\.[a-z]{2,5}") {
-        let index = IndexKey::new(&key(1));
+        let index = IndexKey::new(KeyId(1), &key(1));
         let clinic = ClinicId(Uuid::nil());
-        let email = |text: &str| index.email(clinic, text).unwrap();
+        let email = |text: &str| index.email(clinic, Addressee::Client, text).unwrap();
         let address = format!("{local}@{domain}");
         let lower: String = address.chars().flat_map(char::to_lowercase).collect();
         prop_assert!(email(&address) == email(&lower));
@@ -265,9 +265,9 @@ proptest! {
     /// Any text is indexed or refused.
     #[test]
     fn any_address_is_answered(text in any::<String>()) {
-        let index = IndexKey::new(&key(1));
+        let index = IndexKey::new(KeyId(1), &key(1));
         for text in [text.clone(), format!("{text}@example.org")] {
-            if let Err(refused) = index.email(ClinicId(Uuid::nil()), &text) {
+            if let Err(refused) = index.email(ClinicId(Uuid::nil()), Addressee::Therapist, &text) {
                 prop_assert!(refused.to_string().starts_with("a text of "));
             }
         }
@@ -277,7 +277,7 @@ proptest! {
 #[test]
 fn a_request_has_an_index_of_its_own_kind() {
     let clinic = ClinicId(Uuid::from_u128(0xc1));
-    let index = IndexKey::new(&key(1));
+    let index = IndexKey::new(KeyId(1), &key(1));
     let message = [b"standing/v1/request", &clinic.0.as_bytes()[..], &[7; 32]].concat();
     let made = index.request(clinic, &[7; 32]);
     assert_eq!(made.as_bytes(), &oracle::hmac(&[1; 32], &message));
@@ -285,32 +285,30 @@ fn a_request_has_an_index_of_its_own_kind() {
 }
 
 #[test]
-fn an_index_is_what_the_oracle_makes_and_differs_by_key_and_clinic() {
+fn an_index_is_what_the_oracle_makes_and_differs_by_key_clinic_and_addressee() {
     let clinic = ClinicId(Uuid::from_u128(0xc1));
-    let index = IndexKey::new(&key(1));
-    let made: BlindIndex = index.email(clinic, " Anna@Example.org ").unwrap();
-    let message = [
-        b"standing/v1/email",
-        &clinic.0.as_bytes()[..],
-        b"anna@example.org",
-    ]
-    .concat();
-    assert_eq!(made.as_bytes(), &oracle::hmac(&[1; 32], &message));
-    assert!(
-        index
-            .email(ClinicId(Uuid::nil()), "anna@example.org")
-            .unwrap()
-            != made
-    );
-    assert!(
-        IndexKey::new(&key(2))
-            .email(clinic, "anna@example.org")
-            .unwrap()
-            != made
-    );
-    let refused = index.email(clinic, "anna at example").err().unwrap();
+    let index = IndexKey::new(KeyId(1), &key(1));
+    let email = |of| -> BlindIndex { index.email(clinic, of, " Anna@Example.org ").unwrap() };
+    for (of, label) in [
+        (Addressee::Client, &b"standing/v1/client-email"[..]),
+        (Addressee::Therapist, b"standing/v1/therapist-email"),
+    ] {
+        let message = [label, &clinic.0.as_bytes()[..], b"anna@example.org"].concat();
+        assert_eq!(email(of).as_bytes(), &oracle::hmac(&[1; 32], &message));
+    }
+    let made = email(Addressee::Client);
+    assert!(email(Addressee::Therapist) != made);
+    let nowhere = ClinicId(Uuid::nil());
+    let other = IndexKey::new(KeyId(1), &key(2));
+    for (key, clinic) in [(&index, nowhere), (&other, clinic)] {
+        let index = key.email(clinic, Addressee::Client, "anna@example.org");
+        assert!(index.unwrap() != made);
+    }
+    let refused = index
+        .email(clinic, Addressee::Client, "anna at example")
+        .err();
     assert_eq!(
-        refused.to_string(),
+        refused.unwrap().to_string(),
         "a text of 15 bytes is not an e-mail address of at most 254"
     );
 }

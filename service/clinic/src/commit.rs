@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::access::StoredSecret;
 use crate::notification::{Message, Notification, Recipient};
-use crate::people::{Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
+use crate::people::{BlindIndex, Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
 use crate::zone_data::ZoneMove;
 
@@ -38,9 +38,11 @@ pub enum Change {
         /// What is known now.
         person: SealedPerson,
     },
+    /// How a person is found, in place of how they were.
+    Indexes(PersonId, Vec<BlindIndex>),
     /// Whether a client must not be erased.
     LegalHold(ClientId, bool),
-    /// What is known of a person is gone, with all their keys.
+    /// What is known of a person is gone, with how they are found and all their keys.
     Erase(PersonId),
     /// A new therapist.
     Therapist(Therapist),

@@ -41,8 +41,8 @@ pub use access::{Actor, ClinicId, Principal, Role, StoredSecret};
 pub use commit::{Change, Commit, Happened, History, Journal, Subject};
 pub use notification::{Message, MessageState, Moved, Notification, NotificationKind, Recipient};
 pub use people::{
-    Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, SlotRules, Therapist,
-    WaivedBy, WrappedDek,
+    BlindIndex, Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, SlotRules,
+    Therapist, WaivedBy, WrappedDek,
 };
 pub use plan::{LeftOver, Plan, PlanId, Subscription, Term};
 pub use refusal::Refusal;

@@ -69,8 +69,15 @@ pub struct SealedPerson {
     pub version: u64,
     /// The generation of the person's keys that it is sealed under.
     pub generation: u32,
-    /// Finds the person by their e-mail address; none without one.
-    pub email_index: Option<[u8; 32]>,
+}
+
+/// What finds a person by their e-mail address, one for each key of blind indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlindIndex {
+    /// The id of its key.
+    pub generation: u32,
+    /// The index; nothing, for a person without an address.
+    pub hash: Option<[u8; 32]>,
 }
 
 /// A key of a person's, wrapped. Without these rows nothing of the person opens.
@@ -101,6 +108,15 @@ impl PersonId {
         match self {
             Self::Therapist(id) => id.0,
             Self::Client(id) => id.0,
+        }
+    }
+
+    /// The stored name of what they are.
+    #[must_use]
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Therapist(_) => "therapist",
+            Self::Client(_) => "client",
         }
     }
 

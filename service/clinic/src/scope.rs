@@ -26,15 +26,15 @@ pub enum Scope {
     Registration {
         /// To whom they are to be assigned.
         therapist: Option<TherapistId>,
-        /// The blind index of their address.
-        email_index: Option<[u8; 32]>,
+        /// The blind indexes of their address; none without one.
+        email: Vec<[u8; 32]>,
     },
     /// A person: what there is of them, and which client's the e-mail address is.
     Person {
         /// Who.
         id: PersonId,
-        /// The blind index of the address they are to have.
-        email_index: Option<[u8; 32]>,
+        /// The blind indexes of the address they are to have, as a client's.
+        email: Vec<[u8; 32]>,
     },
     /// A new plan: the service that it is of.
     Plan {

@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 use clinic::ClinicId;
 use scheduler_core::ClientId;
 use standing::clock::Clock;
-use standing::vault::{self, Checked, Ensured, Erased, KeyFile, Rewrapped, Rotated, Staged, Vault};
+use standing::vault::{
+    self, Checked, Ensured, Erased, KeyFile, Reindexed, Rewrapped, Rotated, Staged, Vault,
+};
 use uuid::Uuid;
 
 use super::{DatabaseArgs, KeysArgs, instant, progress, read_lines};
@@ -33,6 +35,9 @@ pub(crate) enum KeysCommand {
     /// Give people new keys, and seal what is theirs under them. Run anew with the same `--before`
     /// after it broke off, it goes on.
     RotateDeks(RotateDeksArgs),
+    /// Compute again what people are found by: after a restore, and for another key. Run anew after it
+    /// broke off, it changes what is left.
+    Reindex(ReindexArgs),
     /// Erase a client: what is known of them does not open any more, nor in backups without keys.
     EraseClient(EraseArgs),
     /// Check that everything opens, and say which keys nothing needs any more.
@@ -56,6 +61,16 @@ pub(crate) struct RotateDeksArgs {
     /// Only exchange keys that were made before this instant (RFC 3339). Now, if not given.
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     before: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReindexArgs {
+    #[command(flatten)]
+    vault: VaultArgs,
+    /// Add another key of blind indexes to the file first. Once all machines have the file, and this
+    /// command was run again, the older key's line may go; run once more, it removes that key's indexes.
+    #[arg(long)]
+    new_key: bool,
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +120,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
         }
         KeysCommand::RotateKek(args) => run_rotate_kek(args).await,
         KeysCommand::RotateDeks(args) => run_rotate_deks(args).await,
+        KeysCommand::Reindex(args) => run_reindex(args).await,
         KeysCommand::EraseClient(args) => run_erase(args).await,
         KeysCommand::Verify(args) => run_verify_keys(args).await,
     }
@@ -191,6 +207,33 @@ async fn run_rotate_deks(args: RotateDeksArgs) -> anyhow::Result<()> {
     }
     if !failed.is_empty() {
         bail!("{} people were left as they are", failed.len());
+    }
+    Ok(())
+}
+
+async fn run_reindex(args: ReindexArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    if args.new_key {
+        let id = KeyFile::open(&args.vault.keys.keys)?.add_index()?;
+        writeln!(out, "key {id} of blind indexes is made")?;
+    }
+    let vault = Vault::open(&args.vault.keys.keys)?;
+    let store = args.vault.database.open().await?;
+    let mut progress = progress("people done");
+    let now = Clock::system().now();
+    let done = vault::reindex(&vault, store.as_ref(), now, &mut progress).await?;
+    store.close().await;
+    let Reindexed {
+        people,
+        changed,
+        failed,
+    } = done;
+    writeln!(out, "{people} people, {changed} of them indexed again")?;
+    for (clinic, person, why) in &failed {
+        writeln!(out, "BROKEN  clinic {clinic}, person {person}: {why}")?;
+    }
+    if !failed.is_empty() {
+        bail!("{} people cannot be found by their address", failed.len());
     }
     Ok(())
 }

@@ -159,7 +159,7 @@ fn scope(whose: Recipient) -> Scope {
     };
     Scope::Person {
         id,
-        email_index: None,
+        email: Vec::new(),
     }
 }
 

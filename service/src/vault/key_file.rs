@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crypto_core::{BadKeyFile, KeyId, Keys};
+use crypto_core::{BadKeyFile, IndexKey, KeyId, Keys};
 use zeroize::Zeroizing;
 
 use crate::random;
@@ -201,6 +201,22 @@ impl KeyFile {
         Ok(Staged::Made(id))
     }
 
+    /// Adds another key of blind indexes. Everybody is found by each key that they are indexed under.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn add_index(&self) -> Result<KeyId, KeyFileError> {
+        self.rewrite(|text, keys| {
+            let last = keys.index.last().map(IndexKey::id);
+            let next = last.and_then(|last| last.0.checked_add(1));
+            let id = KeyId(next.ok_or(KeyFileError::Full)?);
+            let name = id.to_string();
+            let text = with_line(text, &["index", &name, &random::key_digits()]);
+            let is_there = |keys: &Keys| keys.index.iter().any(|key| key.id() == id);
+            with_key(self.shown(), text, id, is_there)
+        })
+    }
+
     /// Makes the newest key the active one. A new one is made if it is that already.
     ///
     /// # Errors
@@ -214,25 +230,39 @@ impl KeyFile {
                 staged @ (Staged::Made(id) | Staged::Activated(id)) => (id, staged),
             },
         };
-        self.rewrite(|text, _| Ok((with_active(text, id), id)))?;
+        self.rewrite(|text, _| {
+            let is_active = |keys: &Keys| keys.keks.active().id() == id;
+            with_key(self.shown(), with_active(text, id), id, is_active)
+        })?;
         Ok(staged)
     }
 
-    /// Puts another text in the file's place, all of it or nothing. The text has this key.
+    /// Puts another text in the file's place, all of it or nothing.
     fn rewrite(
         &self,
         change: impl FnOnce(&str, &Keys) -> Result<(Zeroizing<String>, KeyId), KeyFileError>,
     ) -> Result<KeyId, KeyFileError> {
-        let path = self.path.as_deref().unwrap_or(Path::new("in memory"));
-        let id = replace(path, |text| {
-            let (text, id) = change(text, &parse(path, text)?)?;
-            match parse(path, &text)?.keks.get(id) {
-                Some(_) => Ok((text, id)),
-                None => Err(KeyFileError::Lost { id }),
-            }
-        })?;
+        let path = self.shown();
+        let id = replace(path, |text| change(text, &parse(path, text)?))?;
         self.read_again()?;
         Ok(id)
+    }
+
+    fn shown(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("in memory"))
+    }
+}
+
+/// The text with a new key, if that has become a key of it.
+fn with_key(
+    path: &Path,
+    text: Zeroizing<String>,
+    id: KeyId,
+    is_there: impl FnOnce(&Keys) -> bool,
+) -> Result<(Zeroizing<String>, KeyId), KeyFileError> {
+    match is_there(&parse(path, &text)?) {
+        true => Ok((text, id)),
+        false => Err(KeyFileError::Lost { id }),
     }
 }
 
@@ -374,7 +404,7 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 fn new_text() -> Zeroizing<String> {
     let about = "# The keys of a Standing service. Whoever has this file and the database reads everything;\n\
                  # whoever loses it reads nothing. Keep a copy apart from the database's backups.\n";
-    let text = with_line(about, &["index", &random::key_digits()]);
+    let text = with_line(about, &["index", "1", &random::key_digits()]);
     let text = with_line(&text, &["mac", &random::key_digits()]);
     with_line(&text, &["1", "active", &random::key_digits()])
 }

@@ -230,7 +230,6 @@ async fn reseal(
             envelope: again.map_err(|_| VaultError::Unopenable { of: id.uuid() })?,
             version: next.0,
             generation,
-            email_index: sealed.email_index,
         };
         if store.reseal(clinic, id, &again).await? {
             return Ok(true);
@@ -294,7 +293,7 @@ pub async fn erase(
     let Erased { clinic, client, at } = erased;
     let scope = || Scope::Person {
         id: PersonId::Client(client),
-        email_index: None,
+        email: Vec::new(),
     };
     let mut request = Request::of_console(clinic, at);
     request.dry_run = true;
@@ -344,7 +343,7 @@ async fn owners(store: &dyn Store) -> Result<Vec<(ClinicId, Uuid)>, VaultError> 
 }
 
 /// What is sealed of the people of a clinic.
-async fn people(
+pub(super) async fn people(
     store: &dyn Store,
     clinic: ClinicId,
 ) -> Result<Vec<(PersonId, Option<SealedPerson>)>, VaultError> {

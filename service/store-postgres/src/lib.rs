@@ -28,8 +28,8 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope, SealedPerson, Service,
-    Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope,
+    SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::{Intent, Record};
@@ -238,22 +238,25 @@ async fn wait_for_older_readers(connection: &mut sqlx::PgConnection) -> Result<(
     Ok(())
 }
 
-/// How often it is tried to get the table of keys for a moment.
+/// How often it is tried to get a table for a moment.
 const VACUUMS_MAX: u32 = 5;
 
-/// Writes the table of keys anew without what was deleted, and lets the log go that still has it.
+/// Writes the tables of keys and indexes anew without what was deleted, and lets the log go that still
+/// has it.
 async fn scrub(pool: &PgPool) -> Result<Vec<&'static str>, StoreError> {
     let mut connection = locks::acquire(pool).await?;
     wait_for_older_readers(&mut connection).await?;
-    let mut vacuumed = Ok(());
-    for _ in 0..VACUUMS_MAX {
-        let vacuum = sqlx::raw_sql("VACUUM FULL dek").execute(&mut *connection);
-        vacuumed = vacuum.await.map(|_| ()).map_err(rows::failed);
-        if vacuumed.is_ok() {
-            break;
+    for vacuum in ["VACUUM FULL dek", "VACUUM FULL blind_index"] {
+        let mut vacuumed = Ok(());
+        for _ in 0..VACUUMS_MAX {
+            let vacuum = sqlx::raw_sql(vacuum).execute(&mut *connection);
+            vacuumed = vacuum.await.map(|_| ()).map_err(rows::failed);
+            if vacuumed.is_ok() {
+                break;
+            }
         }
+        vacuumed?;
     }
-    vacuumed?;
     let mut left = Vec::new();
     for sql in ["SELECT pg_switch_wal()", "CHECKPOINT", "CHECKPOINT"] {
         if sqlx::raw_sql(sql).execute(&mut *connection).await.is_err() {
@@ -355,9 +358,9 @@ impl Store for PostgresStore {
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError> {
-        read!(self, db => people::client_by_email(db, clinic, email_index))
+        read!(self, db => people::client_by_email(db, clinic, indexes))
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -541,6 +544,14 @@ impl Store for PostgresStore {
             Err(StoreError::Constraint { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError> {
+        read!(self, db => keys::indexes(db, clinic, id))
+    }
+
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
+        read!(self, db => keys::lacks_index(db, generation))
     }
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {

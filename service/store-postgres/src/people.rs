@@ -148,17 +148,17 @@ pub(crate) async fn parties(
     service: ServiceId,
 ) -> Result<Parties, StoreError> {
     let query = sqlx::query(
-        "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation, email_index,
+        "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation,
            zone, times, times_version, NULL::boolean AS legal_hold, NULL::uuid AS therapist_id,
            NULL AS name, NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
            NULL::integer AS notice_minutes, NULL::json AS cancellation, NULL::json AS slots
          FROM therapist WHERE clinic_id = $1 AND id = $2
          UNION ALL
-         SELECT 'client', id, sealed, sealed_version, dek_generation, email_index, zone, NULL,
+         SELECT 'client', id, sealed, sealed_version, dek_generation, zone, NULL,
            NULL, legal_hold, therapist_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL
          FROM client WHERE clinic_id = $1 AND id = $3
          UNION ALL
-         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
+         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
            price_minor, currency, notice_minutes, cancellation, slots
          FROM service WHERE clinic_id = $1 AND id = $4",
     )
@@ -193,8 +193,6 @@ fn sealed(person: Option<&SealedPerson>) -> Sealed<'_> {
         envelope: person.map(|person| person.envelope.as_slice()),
         version: person.map(|person| integer(person.version)),
         generation: person.map(|person| i64::from(person.generation)),
-        email_index: person
-            .and_then(|person| person.email_index.as_ref().map(<[u8; 32]>::as_slice)),
     }
 }
 
@@ -202,7 +200,6 @@ struct Sealed<'a> {
     envelope: Option<&'a [u8]>,
     version: Option<i64>,
     generation: Option<i64>,
-    email_index: Option<&'a [u8]>,
 }
 
 pub(crate) async fn insert_therapist(
@@ -212,15 +209,14 @@ pub(crate) async fn insert_therapist(
 ) -> Result<u64, StoreError> {
     let known = sealed(therapist.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         zone, times, times_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation,
+         zone, times, times_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(clinic.0)
     .bind(therapist.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(therapist.times.zone().name())
     .bind(Document(times_json(&therapist.times)?))
     .bind(integer(therapist.times.version));
@@ -250,15 +246,14 @@ pub(crate) async fn insert_client(
 ) -> Result<u64, StoreError> {
     let known = sealed(client.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         legal_hold, zone, therapist_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation,
+         legal_hold, zone, therapist_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(clinic.0)
     .bind(client.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(client.legal_hold)
     .bind(client.zone.name())
     .bind(client.therapist.map(|id| id.0));
@@ -283,12 +278,12 @@ pub(crate) async fn set_person(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = $1, sealed_version = $2, dek_generation = $3,
-             email_index = $4 WHERE clinic_id = $5 AND id = $6 AND sealed_version = $2 - 1"
+            "UPDATE therapist SET sealed = $1, sealed_version = $2, dek_generation = $3
+             WHERE clinic_id = $4 AND id = $5 AND sealed_version = $2 - 1"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = $1, sealed_version = $2, dek_generation = $3,
-             email_index = $4 WHERE clinic_id = $5 AND id = $6 AND sealed_version = $2 - 1"
+            "UPDATE client SET sealed = $1, sealed_version = $2, dek_generation = $3
+             WHERE clinic_id = $4 AND id = $5 AND sealed_version = $2 - 1"
         }
     };
     let known = sealed(Some(person));
@@ -296,7 +291,6 @@ pub(crate) async fn set_person(
         .bind(known.envelope)
         .bind(known.version)
         .bind(known.generation)
-        .bind(known.email_index)
         .bind(clinic.0)
         .bind(id.uuid());
     match execute(db, query).await? {
@@ -328,26 +322,34 @@ pub(crate) async fn erase(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = $1 AND id = $2"
+            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL
+             WHERE clinic_id = $1 AND id = $2"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = $1 AND id = $2"
+            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL
+             WHERE clinic_id = $1 AND id = $2"
         }
     };
     let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());
     execute_on_one(db, query).await
 }
 
+/// The client with any of these blind indexes.
 pub(crate) async fn client_by_email(
     db: &mut PgConnection,
     clinic: ClinicId,
-    email_index: [u8; 32],
+    indexes: &[[u8; 32]],
 ) -> Result<Option<Client>, StoreError> {
-    let query = sqlx::query("SELECT * FROM client WHERE clinic_id = $1 AND email_index = $2")
-        .bind(clinic.0)
-        .bind(email_index.to_vec());
+    if indexes.is_empty() {
+        return Ok(None);
+    }
+    let query = sqlx::query(
+        "SELECT client.* FROM client JOIN blind_index AS found
+           ON found.clinic_id = client.clinic_id AND found.person_id = client.id
+         WHERE found.clinic_id = $1 AND found.role = 'client' AND found.hash = ANY($2) LIMIT 1",
+    )
+    .bind(clinic.0)
+    .bind(indexes.iter().map(<[u8; 32]>::as_slice).collect::<Vec<_>>());
     optional(db, query, rows::client).await
 }
 

@@ -63,20 +63,17 @@ pub(crate) async fn load(
             }
             Ok(view)
         }
-        Scope::Registration {
-            therapist,
-            email_index,
-        } => Ok(View {
+        Scope::Registration { therapist, email } => Ok(View {
             therapist: match therapist {
                 Some(id) => people::therapist(db, clinic, *id).await?,
                 None => None,
             },
-            email_of: email_of(db, clinic, *email_index).await?,
+            email_of: email_of(db, clinic, email).await?,
             ..View::default()
         }),
-        Scope::Person { id, email_index } => {
+        Scope::Person { id, email } => {
             let mut view = View {
-                email_of: email_of(db, clinic, *email_index).await?,
+                email_of: email_of(db, clinic, email).await?,
                 ..View::default()
             };
             match id {
@@ -133,10 +130,9 @@ pub(crate) async fn load(
 async fn email_of(
     db: &mut PgConnection,
     clinic: ClinicId,
-    index: Option<[u8; 32]>,
+    indexes: &[[u8; 32]],
 ) -> Result<Option<ClientId>, StoreError> {
-    let Some(index) = index else { return Ok(None) };
-    let found = people::client_by_email(db, clinic, index).await?;
+    let found = people::client_by_email(db, clinic, indexes).await?;
     Ok(found.map(|client| client.id))
 }
 

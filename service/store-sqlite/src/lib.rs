@@ -25,8 +25,8 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope, SealedPerson, Service,
-    Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope,
+    SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::intent::{Intent, Record};
@@ -304,9 +304,9 @@ impl Store for SqliteStore {
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError> {
-        people::client_by_email(&mut *self.reader().await?, clinic, email_index).await
+        people::client_by_email(&mut *self.reader().await?, clinic, indexes).await
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -488,6 +488,14 @@ impl Store for SqliteStore {
             Err(StoreError::Constraint { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError> {
+        keys::indexes(&mut *self.reader().await?, clinic, id).await
+    }
+
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
+        keys::lacks_index(&mut *self.reader().await?, generation).await
     }
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {

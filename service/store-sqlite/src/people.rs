@@ -151,8 +151,6 @@ fn sealed(person: Option<&SealedPerson>) -> Sealed<'_> {
         envelope: person.map(|person| person.envelope.as_slice()),
         version: person.map(|person| integer(person.version)),
         generation: person.map(|person| i64::from(person.generation)),
-        email_index: person
-            .and_then(|person| person.email_index.as_ref().map(<[u8; 32]>::as_slice)),
     }
 }
 
@@ -160,7 +158,6 @@ struct Sealed<'a> {
     envelope: Option<&'a [u8]>,
     version: Option<i64>,
     generation: Option<i64>,
-    email_index: Option<&'a [u8]>,
 }
 
 pub(crate) async fn insert_therapist(
@@ -170,15 +167,14 @@ pub(crate) async fn insert_therapist(
 ) -> Result<u64, StoreError> {
     let known = sealed(therapist.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         zone, times, times_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation,
+         zone, times, times_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(therapist.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(therapist.times.zone().name())
     .bind(times_json(&therapist.times)?)
     .bind(integer(therapist.times.version));
@@ -208,15 +204,14 @@ pub(crate) async fn insert_client(
 ) -> Result<u64, StoreError> {
     let known = sealed(client.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         legal_hold, zone, therapist_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation,
+         legal_hold, zone, therapist_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(client.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(client.legal_hold)
     .bind(client.zone.name())
     .bind(client.therapist.map(|id| id.0));
@@ -241,12 +236,12 @@ pub(crate) async fn set_person(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = ?, sealed_version = ?, dek_generation = ?,
-             email_index = ? WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
+            "UPDATE therapist SET sealed = ?, sealed_version = ?, dek_generation = ?
+             WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = ?, sealed_version = ?, dek_generation = ?,
-             email_index = ? WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
+            "UPDATE client SET sealed = ?, sealed_version = ?, dek_generation = ?
+             WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
         }
     };
     let known = sealed(Some(person));
@@ -254,7 +249,6 @@ pub(crate) async fn set_person(
         .bind(known.envelope)
         .bind(known.version)
         .bind(known.generation)
-        .bind(known.email_index)
         .bind(clinic.0)
         .bind(id.uuid())
         .bind(known.version);
@@ -287,27 +281,37 @@ pub(crate) async fn erase(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = ? AND id = ?"
+            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL
+             WHERE clinic_id = ? AND id = ?"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = ? AND id = ?"
+            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL
+             WHERE clinic_id = ? AND id = ?"
         }
     };
     let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());
     execute_on_one(db, query).await
 }
 
+/// The client with any of these blind indexes.
 pub(crate) async fn client_by_email(
     db: &mut SqliteConnection,
     clinic: ClinicId,
-    email_index: [u8; 32],
+    indexes: &[[u8; 32]],
 ) -> Result<Option<Client>, StoreError> {
-    let query = sqlx::query("SELECT * FROM client WHERE clinic_id = ? AND email_index = ?")
+    for index in indexes {
+        let query = sqlx::query(
+            "SELECT client.* FROM client JOIN blind_index AS found
+               ON found.clinic_id = client.clinic_id AND found.person_id = client.id
+             WHERE found.clinic_id = ? AND found.role = 'client' AND found.hash = ?",
+        )
         .bind(clinic.0)
-        .bind(email_index.to_vec());
-    optional(db, query, rows::client).await
+        .bind(index.as_slice());
+        if let Some(found) = optional(db, query, rows::client).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The row of a clinic with this id.

@@ -98,10 +98,11 @@ async fn apply(
     match change {
         Change::NewDek(dek) => keys::insert(db, clinic, dek).await,
         Change::Person { id, person } => people::set_person(db, clinic, *id, person).await,
+        Change::Indexes(id, indexes) => keys::set_indexes(db, clinic, *id, indexes).await,
         Change::LegalHold(client, held) => people::hold(db, clinic, *client, *held).await,
         Change::Erase(id) => {
             let person = people::erase(db, clinic, *id).await?;
-            Ok(person + keys::erase(db, clinic, id.uuid()).await?)
+            Ok(person + keys::erase(db, clinic, *id).await?)
         }
         Change::Therapist(therapist) => people::insert_therapist(db, clinic, therapist).await,
         Change::WorkingTimes(therapist) => people::update_times(db, clinic, therapist).await,

@@ -36,9 +36,9 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Actor, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan, PlanId,
-    Principal, Recipient, Role, Scope, SealedPerson, Service, StoredSecret, Subject, Subscription,
-    Therapist, View, WrappedDek,
+    Actor, BlindIndex, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan,
+    PlanId, Principal, Recipient, Role, Scope, SealedPerson, Service, StoredSecret, Subject,
+    Subscription, Therapist, View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
@@ -103,11 +103,11 @@ pub trait Store: Send + Sync {
     async fn therapists(&self, clinic: ClinicId, page: Page) -> Result<Vec<Therapist>, StoreError>;
     /// A client.
     async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError>;
-    /// The client with this e-mail address, by its blind index.
+    /// The client with this e-mail address, by any of its blind indexes.
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError>;
     /// Clients by id.
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError>;
@@ -227,6 +227,11 @@ pub trait Store: Send + Sync {
         id: PersonId,
         person: &SealedPerson,
     ) -> Result<bool, StoreError>;
+    /// How a person is found, by the ids of the keys.
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError>;
+    /// Whether somebody is known who has no blind index of this generation. Everybody lacks one after a
+    /// restore of a backup, which has none.
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError>;
     /// Makes what was deleted vanish from the database's files, as far as the service may. What is
     /// left to do for whoever keeps the database is told.
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError>;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use clinic::{Change, ClinicId, PersonId, WrappedDek};
+use clinic::{BlindIndex, Change, ClinicId, PersonId, WrappedDek};
 
-use super::fixture::{ALL, Fixture, dek, id, sealed};
+use super::fixture::{ALL, Fixture, blind, dek, id, sealed};
 use crate::{Page, Store, StoreError};
 
 /// Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
@@ -107,13 +107,11 @@ pub async fn who_is_erased_keeps_a_row_and_nothing_in_it(store: Arc<dyn Store>) 
     let clinic = Fixture::open(store).await;
     let (of, store) = (clinic.principal.clinic, &clinic.store);
     let client = clinic.clients[0];
-    let index = sealed(client.0, 1, 1).email_index.unwrap();
-    let found = async || store.client_by_email(of, index).await.unwrap();
+    let index = [blind(client.0, 1).hash.unwrap()];
+    let found = async || store.client_by_email(of, &index).await.unwrap();
     assert_eq!(found().await.map(|client| client.id), Some(client));
-    assert_eq!(
-        store.client_by_email(ClinicId(id(1)), index).await.unwrap(),
-        None
-    );
+    let elsewhere = store.client_by_email(ClinicId(id(1)), &index).await;
+    assert_eq!(elsewhere.unwrap(), None);
     store.add_dek(of, &dek(client.0, 2)).await.unwrap();
     clinic
         .commit(vec![Change::LegalHold(client, true)])
@@ -123,8 +121,12 @@ pub async fn who_is_erased_keeps_a_row_and_nothing_in_it(store: Arc<dyn Store>) 
 
     let erase = Change::Erase(PersonId::Client(client));
     let written = clinic.commit(vec![erase]).await.unwrap();
-    // The client, two keys, the journal.
-    assert!(matches!(written, crate::Written::Committed { rows: 4, .. }));
+    // The client, two keys, an index, the journal.
+    assert!(matches!(written, crate::Written::Committed { rows: 5, .. }));
+    assert_eq!(
+        store.indexes(of, PersonId::Client(client)).await.unwrap(),
+        []
+    );
     assert_eq!(store.deks(of, &[client.0]).await.unwrap(), []);
     assert_eq!(found().await, None);
     let erased = store.client(of, client).await.unwrap().unwrap();
@@ -136,4 +138,67 @@ pub async fn who_is_erased_keeps_a_row_and_nothing_in_it(store: Arc<dyn Store>) 
     assert!(!late.unwrap());
     store.scrub().await.unwrap();
     assert_eq!(store.client(of, client).await.unwrap(), Some(erased));
+}
+
+/// A person is found by each of their indexes, and an address is one client's, and one therapist's.
+pub async fn a_person_is_found_by_their_indexes_and_nobody_else_has_them(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let [one, other] = clinic.clients.map(PersonId::Client);
+    let therapist = PersonId::Therapist(clinic.therapists[0]);
+    let index = |generation| blind(one.uuid(), generation);
+    let hashes =
+        |all: &[BlindIndex]| -> Vec<[u8; 32]> { all.iter().filter_map(|one| one.hash).collect() };
+    let set = async |id, indexes: &[BlindIndex]| {
+        let written = clinic
+            .commit(vec![Change::Indexes(id, indexes.to_vec())])
+            .await;
+        written.map(|written| match written {
+            crate::Written::Committed { rows, .. } => rows - 1, // the journal's
+            other => panic!("{other:?}"),
+        })
+    };
+    let found = async |indexes: &[BlindIndex]| {
+        let found = store.client_by_email(of, &hashes(indexes)).await.unwrap();
+        found.map(|client| PersonId::Client(client.id))
+    };
+    assert_eq!(found(&[]).await, None);
+    assert!(!store.lacks_index(1).await.unwrap() && store.lacks_index(2).await.unwrap());
+
+    // A second key: found by either, and by both.
+    let both = [index(1), index(2)];
+    assert_eq!(set(one, &both).await.unwrap(), 2);
+    assert_eq!(store.indexes(of, one).await.unwrap(), both);
+    for asked in [&both[..1], &both[1..], &both] {
+        assert_eq!(found(asked).await, Some(one));
+    }
+    // Without the first: one row stays as it is, one goes.
+    assert_eq!(set(one, &both[1..]).await.unwrap(), 2);
+    assert_eq!(
+        (found(&both[..1]).await, found(&both[1..]).await),
+        (None, Some(one))
+    );
+    // A person without an address is indexed too, so that it shows who is not.
+    let none = BlindIndex {
+        generation: 2,
+        hash: None,
+    };
+    for id in [other, therapist, PersonId::Therapist(clinic.therapists[1])] {
+        assert!(store.lacks_index(2).await.unwrap());
+        set(id, &[none]).await.unwrap();
+        assert_eq!(store.indexes(of, id).await.unwrap(), [none]);
+    }
+    assert!(!store.lacks_index(2).await.unwrap() && store.lacks_index(1).await.unwrap());
+
+    // Nobody else of the same role has it.
+    let taken = set(other, &both[1..]).await;
+    assert!(
+        matches!(taken, Err(StoreError::Constraint { .. })),
+        "{taken:?}"
+    );
+    assert_eq!(store.indexes(of, other).await.unwrap(), [none]);
+    set(therapist, &both[1..]).await.unwrap();
+    assert_eq!(found(&both[1..]).await, Some(one));
+    assert_eq!(set(one, &[]).await.unwrap(), 1);
+    assert_eq!(found(&both[1..]).await, None, "a therapist is no client");
 }

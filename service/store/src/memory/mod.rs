@@ -16,8 +16,8 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId, Plan, PlanId,
-    Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId,
+    Plan, PlanId, Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
@@ -181,9 +181,9 @@ impl Store for MemoryStore {
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError> {
-        Ok(self.tables().client_by_email(clinic, email_index).cloned())
+        Ok(self.tables().client_by_email(clinic, indexes).cloned())
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -388,6 +388,30 @@ impl Store for MemoryStore {
             of == clinic.0 && owners.contains(&owner)
         });
         Ok(deks.map(|(_, dek)| dek.clone()).collect())
+    }
+
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError> {
+        let tables = self.tables();
+        Ok(tables
+            .indexes
+            .get(&(clinic.0, id))
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
+        let tables = self.tables();
+        let lacks = |clinic: &Uuid, id: PersonId| {
+            let indexes = tables.indexes.get(&(*clinic, id));
+            !indexes.is_some_and(|all| all.iter().any(|one| one.generation == generation))
+        };
+        let mut clients = tables.clients.iter();
+        let mut therapists = tables.therapists.iter();
+        Ok(clients.any(|((clinic, _), row)| {
+            row.person.is_some() && lacks(clinic, PersonId::Client(row.id))
+        }) || therapists.any(|((clinic, _), row)| {
+            row.person.is_some() && lacks(clinic, PersonId::Therapist(row.id))
+        }))
     }
 
     async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {

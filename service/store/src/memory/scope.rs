@@ -55,20 +55,17 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
                 view
             }
         },
-        Scope::Registration {
-            therapist,
-            email_index,
-        } => View {
+        Scope::Registration { therapist, email } => View {
             therapist: therapist.and_then(|id| tables.therapists.get(&(clinic.0, id.0)).cloned()),
-            email_of: email_of(tables, clinic, *email_index),
+            email_of: email_of(tables, clinic, email),
             ..View::default()
         },
-        Scope::Person { id, email_index } => {
+        Scope::Person { id, email } => {
             let key = (clinic.0, id.uuid());
             View {
                 therapist: tables.therapists.get(&key).cloned(),
                 client: tables.clients.get(&key).cloned(),
-                email_of: email_of(tables, clinic, *email_index),
+                email_of: email_of(tables, clinic, email),
                 ..View::default()
             }
         }
@@ -128,8 +125,8 @@ pub(super) fn claimed(tables: &Tables, clinic: ClinicId, job: Job, id: u128) -> 
     }
 }
 
-fn email_of(tables: &Tables, clinic: ClinicId, index: Option<[u8; 32]>) -> Option<ClientId> {
-    let found = tables.client_by_email(clinic, index?);
+fn email_of(tables: &Tables, clinic: ClinicId, indexes: &[[u8; 32]]) -> Option<ClientId> {
+    let found = tables.client_by_email(clinic, indexes);
     found.map(|client| client.id)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
-    Actor, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
+    Actor, BlindIndex, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
     Notification, PersonId, Plan, SealedPerson, Service, StoredSecret, Subject, Subscription,
     Therapist, WrappedDek,
 };
@@ -25,6 +25,8 @@ pub(super) struct Tables {
     pub(super) tokens: Vec<Token>,
     /// By clinic, owner and generation.
     pub(super) deks: BTreeMap<(Uuid, Uuid, u32), WrappedDek>,
+    /// By clinic and person.
+    pub(super) indexes: BTreeMap<(Uuid, PersonId), Vec<BlindIndex>>,
     pub(super) therapists: Table<Therapist>,
     pub(super) clients: Table<Client>,
     pub(super) services: Table<Service>,
@@ -204,6 +206,7 @@ impl Tables {
         match change {
             Change::NewDek(dek) => self.add_dek(clinic, dek).map(|()| 1),
             Change::Person { id, person } => self.set_person(clinic, *id, person).map(|()| 1),
+            Change::Indexes(id, indexes) => self.set_indexes(clinic, *id, indexes),
             Change::LegalHold(client, held) => {
                 let row = self.clients.get_mut(&(clinic.0, client.0));
                 row.ok_or_else(missing)?.legal_hold = *held;
@@ -211,7 +214,8 @@ impl Tables {
             }
             Change::Erase(id) => {
                 *self.person(clinic, *id).ok_or_else(missing)? = None;
-                let before = self.deks.len();
+                let indexes = self.indexes.remove(&(clinic.0, *id)).unwrap_or_default();
+                let before = self.deks.len() + indexes.len();
                 self.deks
                     .retain(|key, _| (key.0, key.1) != (clinic.0, id.uuid()));
                 Ok(1 + u64::try_from(before - self.deks.len()).unwrap_or(u64::MAX))
@@ -283,12 +287,22 @@ impl Tables {
         }
     }
 
-    pub(super) fn client_by_email(&self, clinic: ClinicId, index: [u8; 32]) -> Option<&Client> {
-        let found = self.clients.iter().find(|(key, client)| {
-            let person = client.person.as_ref();
-            key.0 == clinic.0 && person.and_then(|known| known.email_index) == Some(index)
+    pub(super) fn client_by_email(
+        &self,
+        clinic: ClinicId,
+        indexes: &[[u8; 32]],
+    ) -> Option<&Client> {
+        let mut found = self.indexes.iter().filter_map(|((of, id), all)| {
+            let is_found = all
+                .iter()
+                .filter_map(|one| one.hash)
+                .any(|hash| indexes.contains(&hash));
+            match id {
+                PersonId::Client(id) if *of == clinic.0 && is_found => Some(id.0),
+                _ => None,
+            }
         });
-        found.map(|(_, client)| client)
+        self.clients.get(&(clinic.0, found.next()?))
     }
 
     pub(super) fn add_dek(&mut self, clinic: ClinicId, dek: &WrappedDek) -> Result<(), StoreError> {
@@ -333,8 +347,7 @@ impl Tables {
         Ok(())
     }
 
-    /// A person is sealed under a key that is there, and an address is one client's, or one
-    /// therapist's.
+    /// A person is sealed under a key that is there.
     fn check_person(
         &self,
         clinic: ClinicId,
@@ -346,26 +359,35 @@ impl Tables {
         if !self.deks.contains_key(&key) {
             return Err(refused("person_dek"));
         }
-        let is_taken = |(key, other): (&(Uuid, Uuid), Option<&SealedPerson>)| {
-            let index = other.and_then(|other| other.email_index);
-            key.0 == clinic.0 && key.1 != id.uuid() && index == person.email_index
-        };
-        let taken = match id {
-            PersonId::Therapist(_) => {
-                let rows = self.therapists.iter();
-                rows.map(|(key, row)| (key, row.person.as_ref()))
-                    .any(is_taken)
-            }
-            PersonId::Client(_) => {
-                let rows = self.clients.iter();
-                rows.map(|(key, row)| (key, row.person.as_ref()))
-                    .any(is_taken)
-            }
-        };
-        if person.email_index.is_some() && taken {
-            return Err(refused("email"));
-        }
         Ok(())
+    }
+
+    /// An address is one client's, and one therapist's.
+    fn set_indexes(
+        &mut self,
+        clinic: ClinicId,
+        id: PersonId,
+        indexes: &[BlindIndex],
+    ) -> Result<u64, StoreError> {
+        let of = |id: &PersonId| id.role();
+        let mut others = self.indexes.iter().filter(|((other, whose), _)| {
+            *other == clinic.0 && *whose != id && of(whose) == of(&id)
+        });
+        let hashes: Vec<_> = indexes.iter().filter_map(|one| one.hash).collect();
+        if others.any(|(_, all)| {
+            all.iter()
+                .filter_map(|one| one.hash)
+                .any(|hash| hashes.contains(&hash))
+        }) {
+            return Err(refused("blind_index_of_address"));
+        }
+        let before = self
+            .indexes
+            .insert((clinic.0, id), indexes.to_vec())
+            .unwrap_or_default();
+        let stays = |one: &&BlindIndex| indexes.iter().any(|new| new.generation == one.generation);
+        let gone = before.len() - before.iter().filter(stays).count();
+        Ok(u64::try_from(indexes.len() + gone).unwrap_or(u64::MAX))
     }
 
     /// An occurrence has one session, and live sessions of one person do not overlap.

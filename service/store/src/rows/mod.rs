@@ -5,9 +5,9 @@
 
 use chrono::{DateTime, Utc};
 use clinic::{
-    Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Recipient, Role,
-    SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist, WorkingTimes,
-    WrappedDek, working_times::StoredTimes,
+    BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Recipient,
+    Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
+    WorkingTimes, WrappedDek, working_times::StoredTimes,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
@@ -270,16 +270,25 @@ fn person(row: &impl Columns) -> Result<Option<SealedPerson>, StoreError> {
     let Some(envelope) = row.bytes("sealed")? else {
         return Ok(None);
     };
-    let email_index = match row.bytes("email_index")? {
-        None => None,
-        Some(bytes) => Some(digest("email_index", bytes)?),
-    };
     Ok(Some(SealedPerson {
         envelope: envelope.to_vec(),
         version: number(row, "sealed_version")?,
         generation: number(row, "dek_generation")?,
-        email_index,
     }))
+}
+
+/// A row of `blind_index`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn blind_index(row: &impl Columns) -> Result<BlindIndex, StoreError> {
+    Ok(BlindIndex {
+        generation: number(row, "generation")?,
+        hash: match row.bytes("hash")? {
+            Some(hash) => Some(digest("hash", hash)?),
+            None => None,
+        },
+    })
 }
 
 /// A row of `dek`.
