@@ -40,7 +40,8 @@ pub(crate) enum KeysCommand {
     Reindex(ReindexArgs),
     /// Erase a client: what is known of them does not open any more, nor in backups without keys.
     EraseClient(EraseArgs),
-    /// Check that everything opens, and say which keys nothing needs any more.
+    /// Check that everything opens and is what the journal says, and say which keys nothing needs any
+    /// more.
     Verify(VaultArgs),
 }
 
@@ -305,7 +306,10 @@ async fn run_verify_keys(args: VaultArgs) -> anyhow::Result<()> {
         writeln!(out, "BROKEN  clinic {clinic}, person {person}: {defect}")?;
     }
     if !defects.is_empty() {
-        bail!("{} things do not open", defects.len());
+        bail!(
+            "{} things do not open, or are not what they should be",
+            defects.len()
+        );
     }
     Ok(())
 }

@@ -100,7 +100,16 @@ async fn look_up(
     let hashes = email_hashes(&app, &command.caller, Some(&command.body.email))?;
     let found = app.store.client_by_email(clinic, &hashes).await?;
     let found = found.ok_or_else(|| Problem::not_found("client"))?;
-    shown(&app, &command.caller, found.id).await
+    let opened = people::client(&app, clinic, found.id).await?;
+    let (client, person) = opened.ok_or_else(|| Problem::not_found("client"))?;
+    // A row of the database says that it is them; their own address decides.
+    let address = person.as_ref().and_then(Person::email);
+    let theirs = email_hashes(&app, &command.caller, address)?;
+    if !theirs.iter().any(|hash| hashes.contains(hash)) {
+        tracing::error!(client = %client.id, "a blind index is not theirs: standing keys verify");
+        return Err(Problem::not_found("client"));
+    }
+    Ok(Json(clients::body(&(client, person))))
 }
 
 /// Forbid to erase a client, or allow it again.

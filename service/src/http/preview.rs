@@ -126,10 +126,7 @@ pub(super) async fn preview(
                 "session_id": told.session,
                 "due_at": instant(told.due_at),
             })),
-            Change::NewDek(_)
-            | Change::Indexes(..)
-            | Change::Message(_)
-            | Change::ZoneMove(_) => {}
+            Change::NewDek(_) | Change::Indexes(..) | Change::Message(_) | Change::ZoneMove(_) => {}
             Change::Person { id, .. } | Change::Erase(id) => record("person", id.uuid()),
             Change::Feed(whose, _) => record("feed", whose.id()),
             Change::LegalHold(client, _) => record("client", client.0),

@@ -5,7 +5,7 @@ use clinic::{BlindIndex, ClinicId, PersonId, Scope, SealedPerson, personal_data}
 use store::{Request, Store, StoreError};
 use uuid::Uuid;
 
-use super::maintenance::{Progress, people};
+use super::maintenance::{Progress, Row, people};
 use super::{Vault, VaultError};
 
 impl Vault {
@@ -50,7 +50,7 @@ pub async fn reindex(
 ) -> Result<Reindexed, VaultError> {
     let (mut done, mut left) = (Reindexed::default(), Vec::new());
     for clinic in store.clinics().await? {
-        for (id, sealed) in people(store, clinic).await? {
+        for Row { id, sealed, .. } in people(store, clinic).await? {
             let Some(sealed) = sealed else { continue };
             match index(vault, store, clinic, id, sealed, now).await? {
                 Outcome::Same => {}

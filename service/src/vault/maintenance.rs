@@ -1,5 +1,5 @@
-//! Exchanging keys, erasing people, and looking whether everything opens. Each can be broken off and
-//! begun again, and runs while the service works.
+//! Exchanging keys, and erasing people. Each can be broken off and begun again, and runs while the
+//! service works.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -48,23 +48,6 @@ pub struct Rotated {
     pub dropped: u64,
     /// Whose values do not open: they are left as they are.
     pub failed: Vec<(ClinicId, Uuid)>,
-}
-
-/// What was found in all that is sealed.
-#[derive(Debug, Default)]
-pub struct Checked {
-    /// How many people have keys.
-    pub people: u64,
-    /// How many of their keys unwrap.
-    pub keys: u64,
-    /// How many values open.
-    pub values: u64,
-    /// How many keys are wrapped under an older KEK.
-    pub stale: u64,
-    /// The KEKs that wrap nothing in this database.
-    pub unneeded: Vec<KeyId>,
-    /// What does not open: whose, and why.
-    pub defects: Vec<(ClinicId, Uuid, String)>,
 }
 
 /// A line of the list of who was erased, which is replayed after a backup was restored.
@@ -131,7 +114,10 @@ async fn rewrap(
 }
 
 /// What is wrapped with which KEK.
-async fn plan(vault: &Vault, store: &dyn Store) -> Result<Plan<(ClinicId, Uuid)>, VaultError> {
+pub(super) async fn plan(
+    vault: &Vault,
+    store: &dyn Store,
+) -> Result<Plan<(ClinicId, Uuid)>, VaultError> {
     let mut rows = Vec::new();
     for (clinic, owner) in owners(store).await? {
         let deks = store.deks(clinic, &[owner]).await?;
@@ -239,47 +225,6 @@ async fn reseal(
     Err(VaultError::Gone { of: id.uuid() })
 }
 
-/// Opens everything that is sealed.
-///
-/// # Errors
-/// [`VaultError`], other than that something does not open: that is what is looked for.
-pub async fn verify(
-    vault: &Vault,
-    store: &dyn Store,
-    progress: Progress<'_>,
-) -> Result<Checked, VaultError> {
-    let mut checked = Checked::default();
-    for (clinic, owner) in owners(store).await? {
-        for dek in store.deks(clinic, &[owner]).await? {
-            match vault.unwrap_one(clinic, &dek) {
-                Ok(_) => checked.keys += 1,
-                Err(error) => checked.defects.push((clinic, owner, error.to_string())),
-            }
-        }
-        checked.people += 1;
-        progress(checked.people);
-    }
-    for clinic in store.clinics().await? {
-        for (id, sealed) in people(store, clinic).await? {
-            match vault.open_person(store, clinic, id, sealed).await {
-                Ok(Some(_)) => checked.values += 1,
-                Ok(None) => {}
-                Err(error @ VaultError::Store(_)) => return Err(error),
-                Err(error) => {
-                    let defect = (clinic, id.uuid(), error.to_string());
-                    if !checked.defects.contains(&defect) {
-                        checked.defects.push(defect);
-                    }
-                }
-            }
-        }
-    }
-    let plan = plan(vault, store).await?;
-    checked.stale = u64::try_from(plan.stale.len()).unwrap_or(u64::MAX);
-    checked.unneeded = plan.unneeded(&vault.keys()?.keks);
-    Ok(checked)
-}
-
 /// Erases a client: looks whether it may be done, writes it on the list, does it. False if they were
 /// erased before. Their keys vanish from the database's files with [`Store::scrub`].
 ///
@@ -324,7 +269,7 @@ fn note(list: &Path, erased: &Erased) -> std::io::Result<()> {
 }
 
 /// Whoever has keys, in all clinics.
-async fn owners(store: &dyn Store) -> Result<Vec<(ClinicId, Uuid)>, VaultError> {
+pub(super) async fn owners(store: &dyn Store) -> Result<Vec<(ClinicId, Uuid)>, VaultError> {
     let mut all = Vec::new();
     for clinic in store.clinics().await? {
         let mut after = None;
@@ -342,12 +287,16 @@ async fn owners(store: &dyn Store) -> Result<Vec<(ClinicId, Uuid)>, VaultError> 
     Ok(all)
 }
 
-/// What is sealed of the people of a clinic.
-pub(super) async fn people(
-    store: &dyn Store,
-    clinic: ClinicId,
-) -> Result<Vec<(PersonId, Option<SealedPerson>)>, VaultError> {
-    let mut all: Vec<(PersonId, Option<SealedPerson>)> = Vec::new();
+/// A person's row.
+pub(super) struct Row {
+    pub(super) id: PersonId,
+    pub(super) sealed: Option<SealedPerson>,
+    pub(super) held: bool,
+}
+
+/// The people of a clinic.
+pub(super) async fn people(store: &dyn Store, clinic: ClinicId) -> Result<Vec<Row>, VaultError> {
+    let mut all = Vec::new();
     let mut after = None;
     loop {
         let page = Page {
@@ -357,8 +306,11 @@ pub(super) async fn people(
         let clients = store.clients(clinic, page).await?;
         let Some(last) = clients.last() else { break };
         after = Some(last.id.0);
-        let clients = clients.into_iter();
-        all.extend(clients.map(|row| (PersonId::Client(row.id), row.person)));
+        all.extend(clients.into_iter().map(|row| Row {
+            id: PersonId::Client(row.id),
+            sealed: row.person,
+            held: row.legal_hold,
+        }));
     }
     let mut after = None;
     loop {
@@ -369,8 +321,11 @@ pub(super) async fn people(
         let therapists = store.therapists(clinic, page).await?;
         let Some(last) = therapists.last() else { break };
         after = Some(last.id.0);
-        let therapists = therapists.into_iter();
-        all.extend(therapists.map(|row| (PersonId::Therapist(row.id), row.person)));
+        all.extend(therapists.into_iter().map(|row| Row {
+            id: PersonId::Therapist(row.id),
+            sealed: row.person,
+            held: false,
+        }));
     }
     Ok(all)
 }

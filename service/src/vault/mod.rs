@@ -9,6 +9,7 @@ mod indexing;
 mod key_file;
 mod maintenance;
 mod rings;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,9 +25,9 @@ use zeroize::Zeroizing;
 
 pub use indexing::{Reindexed, reindex};
 pub use key_file::{Ensured, KeyFile, KeyFileError, Staged};
-pub use maintenance::{
-    Checked, Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek, verify,
-};
+pub use maintenance::{Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek};
+
+pub use verify::{Checked, verify};
 
 use crate::random;
 use rings::Rings;

@@ -41,8 +41,8 @@ use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, Request, Store, StoreError,
-    Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, PersonLine, Request, Store,
+    StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
 
@@ -552,6 +552,15 @@ impl Store for PostgresStore {
 
     async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
         read!(self, db => keys::lacks_index(db, generation))
+    }
+
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError> {
+        read!(self, db => keys::person_lines(db, clinic, after, limit))
     }
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {

@@ -4,7 +4,7 @@
 use clinic::{BlindIndex, ClinicId, PersonId, WrappedDek};
 use sqlx::sqlite::SqliteConnection;
 use store::rows;
-use store::{PAGE_MAX, Page, StoreError};
+use store::{PAGE_MAX, Page, PersonLine, StoreError};
 use uuid::Uuid;
 
 use crate::rows::{all, execute, micros, optional};
@@ -206,4 +206,24 @@ pub(crate) async fn set_indexes(
         rows += execute(db, query).await?;
     }
     Ok(rows)
+}
+
+/// The lines of the journal about what is known of people, in order.
+pub(crate) async fn person_lines(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<PersonLine>, StoreError> {
+    // As `PersonLine::KINDS` has them.
+    let query = sqlx::query(
+        "SELECT seq, subject_id, kind, version, body FROM journal
+         WHERE clinic_id = ? AND seq > ? AND kind IN ('client_registered',
+           'therapist_registered', 'person_changed', 'legal_hold_changed', 'person_erased')
+         ORDER BY seq LIMIT ?",
+    )
+    .bind(clinic.0)
+    .bind(rows::integer(after))
+    .bind(i64::from(limit));
+    all(db, query, rows::person_line).await
 }

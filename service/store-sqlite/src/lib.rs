@@ -42,8 +42,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, Request, Store, StoreError,
-    Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, PersonLine, Request, Store,
+    StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
 
@@ -496,6 +496,15 @@ impl Store for SqliteStore {
 
     async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
         keys::lacks_index(&mut *self.reader().await?, generation).await
+    }
+
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError> {
+        keys::person_lines(&mut *self.reader().await?, clinic, after, limit).await
     }
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {

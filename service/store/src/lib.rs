@@ -232,6 +232,13 @@ pub trait Store: Send + Sync {
     /// Whether somebody is known who has no blind index of this generation. Everybody lacks one after a
     /// restore of a backup, which has none.
     async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError>;
+    /// The lines of the journal about what is known of people, after a number, in order.
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError>;
     /// Makes what was deleted vanish from the database's files, as far as the service may. What is
     /// left to do for whoever keeps the database is told.
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError>;
@@ -381,6 +388,32 @@ pub struct Token {
     pub role: Role,
     /// Since when.
     pub created_at: DateTime<Utc>,
+}
+
+/// A line of the journal about what is known of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonLine {
+    /// Its number.
+    pub seq: u64,
+    /// Whom it is about.
+    pub of: Uuid,
+    /// What happened, like `person_changed`.
+    pub kind: String,
+    /// The version of what is known after it.
+    pub version: u64,
+    /// Whether they must not be erased from then on, if it says so.
+    pub held: Option<bool>,
+}
+
+impl PersonLine {
+    /// The kinds of lines that there are.
+    pub const KINDS: [&str; 5] = [
+        "client_registered",
+        "therapist_registered",
+        "person_changed",
+        "legal_hold_changed",
+        "person_erased",
+    ];
 }
 
 /// A calendar behind a secret.

@@ -14,6 +14,7 @@ mod credits;
 mod database;
 mod erased;
 mod forged;
+mod found;
 mod idempotency;
 mod law;
 mod main_job;

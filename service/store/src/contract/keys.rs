@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use clinic::{BlindIndex, Change, ClinicId, PersonId, WrappedDek};
+use clinic::{
+    BlindIndex, Change, ClinicId, Commit, Idempotent, Journal, PersonId, Scope, Subject, WrappedDek,
+};
 
 use super::fixture::{ALL, Fixture, blind, dek, id, sealed};
-use crate::{Page, Store, StoreError};
+use crate::{Page, PersonLine, Store, StoreError};
 
 /// Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
 pub async fn a_key_stays_while_something_is_sealed_under_it(store: Arc<dyn Store>) {
@@ -201,4 +203,47 @@ pub async fn a_person_is_found_by_their_indexes_and_nobody_else_has_them(store: 
     assert_eq!(found(&both[1..]).await, Some(one));
     assert_eq!(set(one, &[]).await.unwrap(), 1);
     assert_eq!(found(&both[1..]).await, None, "a therapist is no client");
+}
+
+/// What the journal says of people is read in order, page by page, and nothing else of it.
+pub async fn the_journal_tells_what_became_of_people(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let subjects = [
+        Subject::Client(clinic.clients[0]),
+        Subject::Therapist(clinic.therapists[0]),
+    ];
+    let mut expected = Vec::new();
+    for (version, kind) in (1..).zip(PersonLine::KINDS) {
+        for (subject, of) in subjects
+            .iter()
+            .zip([clinic.clients[0].0, clinic.therapists[0].0])
+        {
+            let held = (kind == "legal_hold_changed").then_some(version % 2 == 0);
+            for kind in [kind, "feed_opened"] {
+                let journal = Journal::new(subject.clone(), version, kind);
+                let commit = Commit {
+                    journal: Some(journal.with_body(serde_json::json!({ "held": held }))),
+                    changes: Vec::new(),
+                };
+                let scope = Scope::New { therapist: None };
+                let decide = Box::new(|_: &_| Ok(Idempotent::Applied(commit)));
+                store.write(&clinic.request(), scope, decide).await.unwrap();
+            }
+            expected.push((of, kind.to_owned(), version, held));
+        }
+    }
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.person_lines(of, after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 3 && page.iter().all(|line| line.seq > after));
+        after = last.seq;
+        found.extend(
+            page.into_iter()
+                .map(|line| (line.of, line.kind, line.version, line.held)),
+        );
+    }
+    assert_eq!(found, expected);
+    assert_eq!(store.person_lines(ClinicId(id(1)), 0, 9).await.unwrap(), []);
 }

@@ -30,8 +30,8 @@ use uuid::Uuid;
 
 use self::tables::Tables;
 use crate::{
-    Backlog, Calendar, Claimed, Decide, Feed, Metered, PAGE_MAX, Page, Request, Store, StoreError,
-    Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, PAGE_MAX, Page, PersonLine, Request, Store,
+    StoreError, Token, Which, Whose, Written,
 };
 
 /// A clinic in memory.
@@ -412,6 +412,15 @@ impl Store for MemoryStore {
         }) || therapists.any(|((clinic, _), row)| {
             row.person.is_some() && lacks(clinic, PersonId::Therapist(row.id))
         }))
+    }
+
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError> {
+        Ok(self.tables().person_lines(clinic, after, limit))
     }
 
     async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {

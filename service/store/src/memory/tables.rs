@@ -15,7 +15,7 @@ use scheduler_core::session::Session;
 use scheduler_core::{IntentId, LocalDateTime};
 use uuid::Uuid;
 
-use crate::{Idempotency, Metered, PAGE_MAX, Page, Request, StoreError, Token};
+use crate::{Idempotency, Metered, PAGE_MAX, Page, PersonLine, Request, StoreError, Token};
 
 /// By clinic and id.
 pub(super) type Table<T> = BTreeMap<(Uuid, Uuid), T>;
@@ -125,6 +125,28 @@ impl Tables {
         let mut rows = self.outbox.iter();
         let row = rows.find(|row| row.clinic == clinic && row.message.seq == seq);
         row.map(|row| &row.message)
+    }
+
+    /// The lines of the journal about what is known of people, in order.
+    pub(super) fn person_lines(&self, clinic: ClinicId, after: u64, limit: u32) -> Vec<PersonLine> {
+        let lines = (1_u64..).zip(&self.journal).filter_map(|(seq, line)| {
+            let of = match line.journal.subject {
+                Subject::Client(id) => id.0,
+                Subject::Therapist(id) => id.0,
+                _ => return None,
+            };
+            let is_one = PersonLine::KINDS.contains(&line.journal.kind);
+            (is_one && line.clinic == clinic && seq > after).then(|| PersonLine {
+                seq,
+                of,
+                kind: line.journal.kind.to_owned(),
+                version: line.journal.version,
+                held: line.journal.body["held"].as_bool(),
+            })
+        });
+        lines
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect()
     }
 
     /// What happened to a series, in order.

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Feed, StoreError, Token};
+use crate::{Feed, PersonLine, StoreError, Token};
 
 mod schedule;
 
@@ -288,6 +288,21 @@ pub fn blind_index(row: &impl Columns) -> Result<BlindIndex, StoreError> {
             Some(hash) => Some(digest("hash", hash)?),
             None => None,
         },
+    })
+}
+
+/// A row of `journal` about what is known of a person.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn person_line(row: &impl Columns) -> Result<PersonLine, StoreError> {
+    let body: serde_json::Value = row.json("body")?;
+    Ok(PersonLine {
+        seq: number(row, "seq")?,
+        of: id(row, "subject_id")?,
+        kind: text(row, "kind")?.to_owned(),
+        version: number(row, "version")?,
+        held: body["held"].as_bool(),
     })
 }
 
