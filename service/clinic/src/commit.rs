@@ -42,7 +42,13 @@ pub enum Change {
     Indexes(PersonId, Vec<BlindIndex>),
     /// Whether a client must not be erased.
     LegalHold(ClientId, bool),
-    /// What is known of a person is gone, with how they are found and all their keys.
+    /// The tokens of a person, all of them, stand for nobody any more.
+    Revoke(PersonId),
+    /// Another line of the journal: what the commit did to a series beside what its own line is about. It
+    /// counts itself as a row, the commit's line the other rows.
+    Line(Journal),
+    /// What is known of a person is gone, with how they are found and all their keys. A client's zone is
+    /// UTC from then on, and no therapist is theirs.
     Erase(PersonId),
     /// A new therapist.
     Therapist(Therapist),

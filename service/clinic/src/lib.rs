@@ -14,6 +14,7 @@ pub mod calendar_file;
 pub mod commit;
 pub mod credit;
 pub mod eager;
+pub mod erasure;
 pub mod follow_up;
 mod free;
 pub mod funding;

@@ -36,6 +36,14 @@ pub enum Scope {
         /// The blind indexes of the address they are to have, as a client's.
         email: Vec<[u8; 32]>,
     },
+    /// A client to be erased: the account, and everything of theirs that is still to come: all intents,
+    /// sessions, pending messages, and how many tokens they have.
+    Erasure {
+        /// Who.
+        client: ClientId,
+        /// From when on something is still to come.
+        now: DateTime<Utc>,
+    },
     /// A new plan: the service that it is of.
     Plan {
         /// What is named.
@@ -113,6 +121,7 @@ impl Scope {
             Self::New { .. }
             | Self::Registration { .. }
             | Self::Person { .. }
+            | Self::Erasure { .. }
             | Self::Plan { .. }
             | Self::Account { .. }
             | Self::Subscription { .. }
@@ -248,6 +257,10 @@ pub struct View {
     pub waiting: Vec<Session>,
     /// The message of the scope.
     pub message: Option<Message>,
+    /// Messages to the client that are not sent yet.
+    pub pending: Vec<Message>,
+    /// How many tokens the client has.
+    pub tokens: u64,
 }
 
 impl View {

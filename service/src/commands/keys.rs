@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
-use clinic::ClinicId;
+use clinic::{Change, ClinicId, Commit};
 use scheduler_core::ClientId;
 use standing::clock::Clock;
 use standing::vault::{
@@ -38,7 +38,8 @@ pub(crate) enum KeysCommand {
     /// Compute again what people are found by: after a restore, and for another key. Run anew after it
     /// broke off, it changes what is left.
     Reindex(ReindexArgs),
-    /// Erase a client: what is known of them does not open any more, nor in backups without keys.
+    /// Erase a client: what is known of them does not open any more, nor in backups without keys. Their
+    /// series, sessions to come, tokens and messages end.
     EraseClient(EraseArgs),
     /// Check that everything opens and is what the journal says, and say which keys nothing needs any
     /// more.
@@ -90,6 +91,9 @@ pub(crate) struct EraseArgs {
         value_name = "FILE"
     )]
     list: PathBuf,
+    /// Only say what is open of the client and would end.
+    #[arg(long, conflicts_with = "replay")]
+    dry_run: bool,
     /// Erase everybody on this list again: after a backup was restored.
     #[arg(long, value_name = "FILE", conflicts_with = "client")]
     replay: Option<PathBuf>,
@@ -262,6 +266,13 @@ async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
             writeln!(out, "{client} is not in this database")?;
             continue;
         }
+        if args.dry_run {
+            say_what_would_end(
+                client,
+                vault::try_erasing(store.as_ref(), erased).await?.as_ref(),
+            )?;
+            continue;
+        }
         if vault::erase(store.as_ref(), erased, list).await? {
             writeln!(out, "{client} is erased")?;
         } else {
@@ -269,10 +280,49 @@ async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
         }
     }
     // Also for who was erased before: it may have broken off here.
-    for to_do in store.scrub().await? {
-        writeln!(out, "TO DO  {to_do}")?;
+    if !args.dry_run {
+        for to_do in store.scrub().await? {
+            writeln!(out, "TO DO  {to_do}")?;
+        }
     }
     store.close().await;
+    Ok(())
+}
+
+/// What an erasure would store, for a person to read.
+fn say_what_would_end(client: ClientId, commit: Option<&Commit>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let Some(commit) = commit else {
+        writeln!(
+            out,
+            "{client} is erased already, and nothing of theirs is open"
+        )?;
+        return Ok(());
+    };
+    writeln!(out, "{client} would be erased, and nothing is stored yet:")?;
+    for change in &commit.changes {
+        match change {
+            Change::Intent(intent) => writeln!(out, "  series {} would end", intent.series)?,
+            Change::Session(session) => {
+                let at = session.starts_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                writeln!(out, "  session {} of {at} would be cancelled", session.id)?;
+            }
+            Change::Ledger { entries, .. } => {
+                writeln!(out, "  {} held credits would be released", entries.len())?;
+            }
+            Change::Message(message) => {
+                let kind = message.notification.kind;
+                writeln!(out, "  message {} ({kind}) would not be sent", message.seq)?;
+            }
+            _ => {}
+        }
+    }
+    let tokens = commit
+        .journal
+        .as_ref()
+        .map(|journal| &journal.body["tokens"]);
+    let tokens = tokens.and_then(serde_json::Value::as_u64).unwrap_or(0);
+    writeln!(out, "  {tokens} tokens and the feed would be revoked")?;
     Ok(())
 }
 

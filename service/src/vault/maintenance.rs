@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use clinic::{ClinicId, PersonId, Scope, SealedPerson, WrappedDek, personal_data};
+use clinic::{ClinicId, Commit, PersonId, Scope, SealedPerson, WrappedDek, erasure};
 use crypto_core::rotation::{Plan, Status, status};
 use crypto_core::{KeyId, Purpose, Version};
 use scheduler_core::{ClientId, TherapistId};
@@ -225,25 +225,28 @@ async fn reseal(
     Err(VaultError::Gone { of: id.uuid() })
 }
 
+/// Tries to erase a client, and returns what would be stored; `None` if they were erased before.
+///
+/// # Errors
+/// [`VaultError`]; [`clinic::Refusal`] within, if there is no such client, or a legal hold forbids it.
+pub async fn try_erasing(store: &dyn Store, erased: Erased) -> Result<Option<Commit>, VaultError> {
+    match write_erasure(store, erased, true).await? {
+        Written::DryRun(commit) => Ok(Some(*commit)),
+        _ => Ok(None),
+    }
+}
+
 /// Erases a client: looks whether it may be done, writes it on the list, does it. False if they were
 /// erased before. Their keys vanish from the database's files with [`Store::scrub`].
 ///
 /// # Errors
-/// [`VaultError`]; [`clinic::Refusal`] within, if there is no such client, or a legal hold forbids it.
+/// As [`try_erasing`].
 pub async fn erase(
     store: &dyn Store,
     erased: Erased,
     list: Option<&Path>,
 ) -> Result<bool, VaultError> {
-    let Erased { clinic, client, at } = erased;
-    let scope = || Scope::Person {
-        id: PersonId::Client(client),
-        email: Vec::new(),
-    };
-    let mut request = Request::of_console(clinic, at);
-    request.dry_run = true;
-    let tried = store.write(&request, scope(), Box::new(personal_data::erase));
-    if tried.await? == Written::Unchanged {
+    if try_erasing(store, erased).await?.is_none() {
         return Ok(false);
     }
     // On the list first: who is erased and not on it would be back after a restore.
@@ -254,11 +257,23 @@ pub async fn erase(
         });
         noted?;
     }
-    request.dry_run = false;
-    store
-        .write(&request, scope(), Box::new(personal_data::erase))
-        .await?;
+    write_erasure(store, erased, false).await?;
     Ok(true)
+}
+
+async fn write_erasure(
+    store: &dyn Store,
+    erased: Erased,
+    dry_run: bool,
+) -> Result<Written, VaultError> {
+    let Erased { clinic, client, at } = erased;
+    let request = Request {
+        dry_run,
+        ..Request::of_console(clinic, at)
+    };
+    let scope = Scope::Erasure { client, now: at };
+    let decide = Box::new(move |view: &_| erasure::erase(view, at));
+    Ok(store.write(&request, scope, decide).await?)
 }
 
 fn note(list: &Path, erased: &Erased) -> std::io::Result<()> {

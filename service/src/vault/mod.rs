@@ -25,7 +25,9 @@ use zeroize::Zeroizing;
 
 pub use indexing::{Reindexed, reindex};
 pub use key_file::{Ensured, KeyFile, KeyFileError, Staged};
-pub use maintenance::{Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek};
+pub use maintenance::{
+    Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek, try_erasing,
+};
 
 pub use verify::{Checked, verify};
 

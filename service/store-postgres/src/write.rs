@@ -195,6 +195,15 @@ async fn apply(
         Change::Person { id, person } => people::set_person(db, clinic, *id, person).await,
         Change::Indexes(id, indexes) => keys::set_indexes(db, clinic, *id, indexes).await,
         Change::LegalHold(client, held) => people::hold(db, clinic, *client, *held).await,
+        Change::Revoke(id) => people::revoke(db, clinic, *id).await,
+        Change::Line(line) => {
+            // The key of the request is the commit's own line's.
+            let request = Request {
+                idempotency: None,
+                ..request.clone()
+            };
+            journal(db, &request, line, 1).await.map(|()| 0)
+        }
         Change::Erase(id) => {
             let person = people::erase(db, clinic, *id).await?;
             Ok(person + keys::erase(db, clinic, *id).await?)

@@ -36,6 +36,37 @@ pub(crate) async fn token(
     optional(db, query, rows::token).await
 }
 
+/// How many tokens somebody has.
+pub(crate) async fn tokens_of(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "SELECT count(*) AS tokens FROM token
+         WHERE clinic_id = ? AND role = ? AND subject_id = ?",
+    )
+    .bind(clinic.0)
+    .bind(id.role())
+    .bind(id.uuid());
+    let count = optional(db, query, |row| rows::number(row, "tokens")).await?;
+    rows::some("tokens", count)
+}
+
+/// Somebody's tokens stand for nobody any more.
+pub(crate) async fn revoke(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let query =
+        sqlx::query("DELETE FROM token WHERE clinic_id = ? AND role = ? AND subject_id = ?")
+            .bind(clinic.0)
+            .bind(id.role())
+            .bind(id.uuid());
+    execute(db, query).await
+}
+
 /// Puts somebody's feed behind another secret, or closes it.
 pub(crate) async fn set_feed(
     db: &mut SqliteConnection,
@@ -285,8 +316,8 @@ pub(crate) async fn erase(
              WHERE clinic_id = ? AND id = ?"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL
-             WHERE clinic_id = ? AND id = ?"
+            "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
+             zone = 'UTC', therapist_id = NULL WHERE clinic_id = ? AND id = ?"
         }
     };
     let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());

@@ -45,24 +45,7 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     }
 
     // The binary does it, with the service at work on the same database.
-    let standing = |arguments: &[&str]| {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_standing"));
-        run.args(["--log", "error", "keys"])
-            .args(arguments)
-            .arg("--database");
-        match &clinic.database {
-            Location::Sqlite(path) => run.arg(path),
-            Location::Postgres(url) => run.arg(url),
-        };
-        run.current_dir(folder)
-            .env("STANDING_KEYS", key_file(&clinic));
-        let output = run.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (
-            text(output.stdout) + &text(output.stderr),
-            output.status.success(),
-        )
-    };
+    let standing = |arguments: &[&str]| standing(&clinic, arguments);
     clinic
         .post(
             &format!("/clients/{id}/legal-hold"),
@@ -120,6 +103,26 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
         content && said.contains("1 people, 1 keys unwrap, 1 values open"),
         "{said}"
     );
+}
+
+/// Runs `standing keys` on the clinic's database and key file: what it says, and whether it succeeds.
+pub(crate) fn standing(clinic: &Clinic, arguments: &[&str]) -> (String, bool) {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_standing"));
+    run.args(["--log", "error", "keys"])
+        .args(arguments)
+        .arg("--database");
+    match &clinic.database {
+        Location::Sqlite(path) => run.arg(path),
+        Location::Postgres(url) => run.arg(url),
+    };
+    run.current_dir(clinic.folder.path())
+        .env("STANDING_KEYS", key_file(clinic));
+    let output = run.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        text(output.stdout) + &text(output.stderr),
+        output.status.success(),
+    )
 }
 
 fn uuid(text: &str) -> uuid::Uuid {

@@ -13,6 +13,7 @@ mod crash;
 mod credits;
 mod database;
 mod erased;
+mod erasure;
 mod forged;
 mod found;
 mod idempotency;

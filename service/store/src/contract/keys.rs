@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use clinic::{
-    BlindIndex, Change, ClinicId, Commit, Idempotent, Journal, PersonId, Scope, Subject, WrappedDek,
+    BlindIndex, Change, ClinicId, Commit, Idempotent, Journal, Notification, NotificationKind,
+    PersonId, Recipient, Role, Scope, Subject, View, WrappedDek,
 };
+use scheduler_core::intent::Event;
+use scheduler_core::{TherapistId, Zone};
 
-use super::fixture::{ALL, Fixture, blind, dek, id, sealed};
-use crate::{Page, PersonLine, Store, StoreError};
+use super::fixture::{ALL, Fixture, blind, dek, id, now, sealed, stored};
+use crate::{Page, PersonLine, Store, StoreError, Token};
 
 /// Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
 pub async fn a_key_stays_while_something_is_sealed_under_it(store: Arc<dyn Store>) {
@@ -246,4 +249,96 @@ pub async fn the_journal_tells_what_became_of_people(store: Arc<dyn Store>) {
     }
     assert_eq!(found, expected);
     assert_eq!(store.person_lines(ClinicId(id(1)), 0, 9).await.unwrap(), []);
+}
+
+/// Who erases a client sees everything of theirs that is still to come, and nothing of anybody else's. Their
+/// tokens go, and a series that ends with them has its history.
+pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store, client) = (clinic.principal.clinic, &clinic.store, clinic.clients[0]);
+    let (intent, mut others) = (clinic.intent(100), clinic.intent(101));
+    (others.client, others.therapist) = (clinic.clients[1], clinic.therapists[1]);
+    let (over, to_come) = (clinic.session(&intent, -600), clinic.session(&intent, 60));
+    let of_other = clinic.session(&others, 60);
+    let told = |session: &_| {
+        let told = Notification::to_client(NotificationKind::Scheduled, session, now());
+        Change::Notify(told)
+    };
+    let to_therapist = Notification::to_therapist(NotificationKind::Scheduled, &to_come, now());
+    let rows = vec![
+        Change::NewIntent(intent.clone()),
+        Change::NewIntent(others.clone()),
+        Change::NewSession(over),
+        Change::NewSession(to_come.clone()),
+        Change::NewSession(of_other.clone()),
+        told(&to_come),
+        told(&of_other),
+        Change::Notify(to_therapist),
+    ];
+    clinic.commit(rows).await.unwrap();
+    for (number, role) in (50..).zip([
+        Role::Client(client),
+        Role::Client(client),
+        Role::Client(clinic.clients[1]),
+        Role::Therapist(TherapistId(client.0)),
+    ]) {
+        let token = Token {
+            id: id(u128::from(number)),
+            secret: stored(number),
+            clinic: of,
+            role,
+            created_at: now(),
+        };
+        store.add_token(&token).await.unwrap();
+    }
+    let scope = || Scope::Erasure { client, now: now() };
+    let ended = Event::Ended {
+        from: intent.set.start(),
+    };
+    let line =
+        Journal::new(Subject::Intent(intent.id), 2, "series_ended").of(&intent, ended.clone());
+    let decide = Box::new(|view: &View| {
+        assert_eq!(view.client.as_ref().map(|row| row.id), Some(client));
+        assert!(view.account.is_some());
+        assert_eq!(view.intents, std::slice::from_ref(&intent));
+        assert_eq!(view.sessions, std::slice::from_ref(&to_come));
+        let pending = view
+            .pending
+            .iter()
+            .map(|message| message.notification.recipient);
+        assert!(pending.eq([Recipient::Client(client)]));
+        assert_eq!(view.tokens, 2);
+        Ok(Idempotent::Applied(Commit {
+            journal: Some(Journal::new(Subject::Client(client), 2, "person_erased")),
+            changes: vec![
+                Change::Revoke(PersonId::Client(client)),
+                Change::Line(line),
+                Change::Erase(PersonId::Client(client)),
+            ],
+        }))
+    });
+    let written = store
+        .write(&clinic.request(), scope(), decide)
+        .await
+        .unwrap();
+    // Two tokens, client, key and index, and the commit's line; the other one counts itself.
+    assert!(
+        matches!(written, crate::Written::Committed { rows: 6, .. }),
+        "{written:?}"
+    );
+    for (number, is_there) in (50..).zip([false, false, true, true]) {
+        assert_eq!(store.token([number; 32]).await.unwrap().is_some(), is_there);
+    }
+    let history = store.history(of, intent.id).await.unwrap();
+    assert!(history.iter().map(|record| &record.event).eq([&ended]));
+    let erased = store.client(of, client).await.unwrap().unwrap();
+    assert_eq!((erased.zone, erased.therapist), (Zone::UTC, None));
+    let decide = Box::new(|view: &View| {
+        assert_eq!(view.tokens, 0);
+        Ok(Idempotent::AlreadyApplied)
+    });
+    store
+        .write(&clinic.request(), scope(), decide)
+        .await
+        .unwrap();
 }

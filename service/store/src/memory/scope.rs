@@ -2,7 +2,7 @@
 
 use clinic::credit::session_keys;
 use clinic::scope::Job;
-use clinic::{Address, ClinicId, Scope, View};
+use clinic::{Address, ClinicId, Recipient, Role, Scope, View};
 use ledger_core::Key;
 use scheduler_core::calendar::near;
 use scheduler_core::intent::Intent;
@@ -68,6 +68,25 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
                 email_of: email_of(tables, clinic, email),
                 ..View::default()
             }
+        }
+        Scope::Erasure { client, now } => {
+            let mut view = account(tables, clinic, *client);
+            let intents = tables.intents_of(clinic);
+            view.intents = intents
+                .filter(|one| one.client == *client)
+                .cloned()
+                .collect();
+            let sessions = tables
+                .sessions_of(clinic)
+                .filter(|one| one.client == *client);
+            let to_come = sessions.filter(|one| one.starts_at > *now && !one.state.is_final());
+            view.sessions = to_come.cloned().collect();
+            view.pending = tables.pending_to(clinic, Recipient::Client(*client));
+            let role = Role::Client(*client);
+            let tokens = tables.tokens.iter();
+            let tokens = tokens.filter(|token| token.clinic == clinic && token.role == role);
+            view.tokens = u64::try_from(tokens.count()).unwrap_or(u64::MAX);
+            view
         }
         Scope::Plan { service } => View {
             service: tables.services.get(&(clinic.0, service.0)).cloned(),

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
     Actor, BlindIndex, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
-    Notification, PersonId, Plan, SealedPerson, Service, StoredSecret, Subject, Subscription,
-    Therapist, WrappedDek,
+    Notification, PersonId, Plan, Recipient, Role, SealedPerson, Service, StoredSecret, Subject,
+    Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::{Cause, Intent, Record};
 use scheduler_core::session::Session;
-use scheduler_core::{IntentId, LocalDateTime};
+use scheduler_core::{IntentId, LocalDateTime, Zone};
 use uuid::Uuid;
 
 use crate::{Idempotency, Metered, PAGE_MAX, Page, PersonLine, Request, StoreError, Token};
@@ -170,6 +170,14 @@ impl Tables {
         records.flatten().collect()
     }
 
+    pub(super) fn pending_to(&self, clinic: ClinicId, recipient: Recipient) -> Vec<Message> {
+        let rows = self.outbox.iter().filter(|row| row.clinic == clinic);
+        let messages = rows.map(|row| &row.message).filter(|message| {
+            message.notification.recipient == recipient && message.state == MessageState::Pending
+        });
+        messages.cloned().collect()
+    }
+
     /// What the same request was about, if it was stored before.
     pub(super) fn replayed(&self, request: &Request) -> Result<Option<Subject>, StoreError> {
         let Some(given) = &request.idempotency else {
@@ -234,7 +242,35 @@ impl Tables {
                 row.ok_or_else(missing)?.legal_hold = *held;
                 Ok(1)
             }
+            Change::Revoke(id) => {
+                let before = self.tokens.len();
+                self.tokens.retain(|token| {
+                    let whose = match token.role {
+                        Role::Therapist(id) => Some(PersonId::Therapist(id)),
+                        Role::Client(id) => Some(PersonId::Client(id)),
+                        Role::Admin | Role::Operator => None,
+                    };
+                    token.clinic != clinic || whose != Some(*id)
+                });
+                Ok(u64::try_from(before - self.tokens.len()).unwrap_or(u64::MAX))
+            }
+            Change::Line(journal) => {
+                self.journal.push(Line {
+                    clinic,
+                    at: request.at,
+                    actor: request.actor,
+                    idempotency: None,
+                    journal: journal.clone(),
+                    rows: 1,
+                });
+                Ok(0)
+            }
             Change::Erase(id) => {
+                if let PersonId::Client(id) = id
+                    && let Some(client) = self.clients.get_mut(&(clinic.0, id.0))
+                {
+                    (client.zone, client.therapist) = (Zone::UTC, None);
+                }
                 *self.person(clinic, *id).ok_or_else(missing)? = None;
                 let indexes = self.indexes.remove(&(clinic.0, *id)).unwrap_or_default();
                 let before = self.deks.len() + indexes.len();
