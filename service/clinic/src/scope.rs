@@ -330,15 +330,20 @@ impl View {
 }
 
 impl View {
-    /// Asks the policy about the booking in view. What is not the principal's is not there.
+    /// Asks the policy about the booking in view. What is not the principal's is not there, and an erased
+    /// client's bookings stay as the erasure left them.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`].
+    /// [`Refusal::NotFound`], [`Refusal::Erased`].
     pub fn authorize(&self, principal: Principal, action: Action) -> Result<(), Refusal> {
-        if allow(principal, action, Resource::of(self.intent()?)) {
-            Ok(())
-        } else {
-            Err(not_found("intent"))
+        if !allow(principal, action, Resource::of(self.intent()?)) {
+            return Err(not_found("intent"));
+        }
+        match &self.client {
+            Some(client) if client.person.is_none() && action == Action::Book => {
+                Err(Refusal::Erased)
+            }
+            _ => Ok(()),
         }
     }
 

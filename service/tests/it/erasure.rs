@@ -236,6 +236,21 @@ async fn an_erased_client_s_series_sessions_tokens_and_messages_end() {
         !kinds.iter().any(|kind| kind.contains("transfer")),
         "{kinds:?}"
     );
+    // Nobody books for them, nor brings a series back.
+    let again = booking(&parties, "2026-05-06T18:00:00", None);
+    let mut attempts = vec![("/intents".to_owned(), again)];
+    for intent in clinic.get("/intents").await["items"].as_array().unwrap() {
+        let path = format!("/intents/{}", intent["id"].as_str().unwrap());
+        attempts.push((format!("{path}/undo"), json!({})));
+        let later = json!({ "starts_local": "2026-06-02T18:00:00" });
+        let at = intent["starts_local"].as_str().unwrap();
+        attempts.push((format!("{path}/occurrences/{at}/reschedule"), later));
+        attempts.push((format!("{path}/occurrences/{at}/add"), json!({})));
+    }
+    for (path, body) in attempts {
+        let answer = clinic.post_as(&clinic.admin, &path, &body).await;
+        assert_eq!(answer.body["code"], "erased", "{path}: {}", answer.body);
+    }
     // Again there is nothing to do.
     assert!(!vault::erase(store.as_ref(), erased, None).await.unwrap());
 
