@@ -37,6 +37,7 @@ mod series_credits;
 mod series_properties;
 mod series_tried;
 mod service;
+mod upgrade;
 mod walk;
 mod whole;
 mod zoneinfo;
