@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use clinic::{ClinicId, Person};
+use clinic::{ClinicId, Person, SealedPerson};
 use crypto_core::KeyId;
 use store::{PAGE_MAX, PersonLine, Store};
 use uuid::Uuid;
@@ -50,14 +50,16 @@ pub async fn verify(
         progress(checked.people);
     }
     for clinic in store.clinics().await? {
-        // Before the rows: what is written meanwhile may be newer than a line that is known, not older.
-        let told = told(store, clinic).await?;
-        for row in people(store, clinic).await? {
+        // A row may change between two looks. It is wrong if it fits neither what the journal said
+        // before it was read, nor what it said after.
+        let before = told(store, clinic).await?;
+        let rows = people(store, clinic).await?;
+        let after = told(store, clinic).await?;
+        let of = |all: &HashMap<Uuid, Told>, id| all.get(&id).copied().unwrap_or_default();
+        for row in rows {
             let id = row.id.uuid();
-            let mut defects: Vec<String> = match told.get(&id) {
-                Some(told) => against_journal(&row, told).into_iter().collect(),
-                None => Vec::new(),
-            };
+            let defect = against_journal(&row, of(&before, id), of(&after, id));
+            let mut defects: Vec<String> = defect.into_iter().collect();
             match vault
                 .open_person(store, clinic, row.id, row.sealed.clone())
                 .await
@@ -84,7 +86,7 @@ pub async fn verify(
 }
 
 /// What the journal says of a person last.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Told {
     version: u64,
     erased: bool,
@@ -114,15 +116,16 @@ async fn told(store: &dyn Store, clinic: ClinicId) -> Result<HashMap<Uuid, Told>
     Ok(all)
 }
 
-/// A key rotation raises the version without a line, so a row may be newer than its line.
-fn against_journal(row: &Row, told: &Told) -> Option<String> {
+/// What the journal's lines before and after the row was read do not allow. A key rotation raises the
+/// version without a line, so a row may be newer than its line.
+fn against_journal(row: &Row, before: Told, after: Told) -> Option<String> {
     match &row.sealed {
-        Some(_) if told.erased => {
+        Some(_) if before.erased => {
             let again = "erase them again: standing keys erase-client";
             return Some(format!("the journal says that they are erased; {again}"));
         }
-        Some(sealed) if sealed.version < told.version => {
-            let (is, was) = (sealed.version, told.version);
+        Some(sealed) if sealed.version < before.version => {
+            let (is, was) = (sealed.version, before.version);
             let from = "it was put back from the past";
             return Some(format!(
                 "what is known is version {is}, the journal has {was}: {from}"
@@ -130,8 +133,9 @@ fn against_journal(row: &Row, told: &Told) -> Option<String> {
         }
         _ => {}
     }
-    (row.held != told.held).then(|| {
-        let (is, was) = (row.held, told.held);
+    let fits = [before.held, after.held].contains(&row.held);
+    (!fits).then(|| {
+        let (is, was) = (row.held, after.held);
         format!("the legal hold is {is}, the journal says {was}")
     })
 }
@@ -152,6 +156,11 @@ async fn wrong_index(
     };
     let expected = vault.indexes(clinic, row.id, person.email())?;
     if stored == expected {
+        return Ok(None);
+    }
+    // Changed since the row was read, with their indexes.
+    let version = |sealed: &Option<SealedPerson>| sealed.as_ref().map(|sealed| sealed.version);
+    if version(&super::stored(store, clinic, row.id).await?) != version(&row.sealed) {
         return Ok(None);
     }
     let of = |generation: u32| stored.iter().find(|one| one.generation == generation);
