@@ -246,12 +246,30 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     start_log(&cli)?;
+    if let Err(error) = forbid_core_dumps() {
+        tracing::warn!(%error, "a crash may leave a core dump, with keys in it");
+    }
     // Before the first zone is used, which any row may name.
     zoneinfo::install(cli.zoneinfo.as_ref()).context("--zoneinfo names no usable zone data")?;
     let runtime = tokio::runtime::Runtime::new().context("no threads to work with")?;
     let outcome = runtime.block_on(run(cli));
     runtime.shutdown_timeout(LAST_GRACE);
     outcome
+}
+
+/// Keys and names are in memory: no crash writes it to a disk, and no other process of the user reads it.
+fn forbid_core_dumps() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let none = rustix::process::Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+    }
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {

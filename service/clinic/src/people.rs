@@ -7,6 +7,7 @@ use scheduler_core::slots::{PolicyError, SlotPolicy};
 use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroize;
 
 use crate::working_times::WorkingTimes;
 use crate::{Refusal, Subject};
@@ -20,9 +21,19 @@ pub struct Person {
     email: Option<String>,
 }
 
+/// Wiped, as far as the strings themselves go: copies that were made of them are their makers' to wipe.
+impl Drop for Person {
+    fn drop(&mut self) {
+        self.name.zeroize();
+        self.email.zeroize();
+    }
+}
+
 impl Person {
     /// The longest name of a person or service, in bytes.
     pub const NAME_BYTES_MAX: usize = 200;
+    /// The most bytes of a person's JSON: each byte of name and address escaped as six.
+    pub const JSON_BYTES_MAX: usize = 6 * (Self::NAME_BYTES_MAX + 256) + 64;
 
     /// A person of this name, with this address. That the address is one, its blind index says.
     ///

@@ -278,7 +278,14 @@ async fn write_erasure(
 
 fn note(list: &Path, erased: &Erased) -> std::io::Result<()> {
     let line = serde_json::to_string(erased)? + "\n";
-    let mut file = OpenOptions::new().create(true).append(true).open(list)?;
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(list)?;
+    // One that an earlier version made may be open to others: it says who was erased, and when.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     file.write_all(line.as_bytes())?;
     file.sync_all()
 }

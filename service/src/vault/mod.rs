@@ -332,8 +332,10 @@ fn seal(
     person: &Person,
     version: Version,
 ) -> Result<SealedPerson, VaultError> {
-    let plaintext = serde_json::to_vec(person).map(Zeroizing::new);
-    let plaintext = plaintext.map_err(|_| VaultError::Unopenable { of: id.uuid() })?;
+    // With room for all of it, so that no shorter copy is left behind.
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(Person::JSON_BYTES_MAX));
+    let written = serde_json::to_writer(&mut *plaintext, person);
+    written.map_err(|_| VaultError::Unopenable { of: id.uuid() })?;
     let place = place(clinic, id, version);
     let envelope = ring.seal(&place, Purpose::Person, &plaintext, random::nonce())?;
     Ok(SealedPerson {

@@ -91,6 +91,10 @@ impl SqliteStore {
             Err(OpenError::OlderSchema { found, .. }) => Ok(Some(found)),
             Err(refused) => Err(refused),
         };
+        own(path).map_err(|source| OpenError::Open {
+            database: shown.clone(),
+            source: Box::new(source),
+        })?;
         let mut before = older().await?;
         while let Some(version) = before {
             let writer = connect(options(path).create_if_missing(true), 1, &shown).await?;
@@ -128,11 +132,42 @@ impl SqliteStore {
     }
 }
 
+/// Makes the file and what SQLite keeps beside it their owner's alone. SQLite gives new files beside it
+/// the permissions of the file.
+#[cfg(unix)]
+fn own(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut options = std::fs::OpenOptions::new();
+    let made = options.write(true).create_new(true).mode(0o600).open(path);
+    if made.is_ok() {
+        return Ok(());
+    }
+    for beside in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(beside);
+        let Ok(about) = std::fs::metadata(&file) else {
+            continue; // opening the database says what is wrong with it
+        };
+        let mut permissions = about.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(permissions.mode() & !0o077);
+            std::fs::set_permissions(&file, permissions)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn own(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        // What was answered is on the disk: after a loss of power, too.
+        .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         // What is deleted is overwritten: a wrapped key must not stay in a free page.
@@ -539,5 +574,22 @@ impl Store for SqliteStore {
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {
         write::meter(&mut *self.reader().await?, clinic).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clinic.db");
+        SqliteStore::migrate(&file).await.unwrap();
+        let store = SqliteStore::open(&file).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        let level = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer);
+        let level: i64 = level.await.unwrap();
+        assert_eq!(level, 2, "FULL");
     }
 }

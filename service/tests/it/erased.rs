@@ -94,6 +94,12 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     assert!(contains(&dump, kept.as_bytes()) || contains(&dump, uuid(&kept).as_bytes()));
 
     // After a restore the list erases whoever was.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let about = std::fs::metadata(folder.join("standing.erased")).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o600);
+    }
     let list = std::fs::read_to_string(folder.join("standing.erased")).unwrap();
     assert_eq!(list.lines().count(), 1);
     let (said, content) = standing(&["erase-client", "--replay", "standing.erased"]);

@@ -114,6 +114,30 @@ async fn tables_are_strict_and_the_journal_of_the_file_is_a_wal() {
     assert_eq!(loose, [""; 0]);
 }
 
+/// The database and what is beside it are their owner's alone; one that an earlier version made becomes so.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_its_owner_s_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let modes = || {
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let mode = |file: std::fs::DirEntry| file.metadata().unwrap().permissions().mode() & 0o777;
+        files.map(|file| mode(file.unwrap())).collect::<Vec<_>>()
+    };
+    let file = folder.path().join("clinic.db");
+    SqliteStore::migrate(&file).await.unwrap();
+    let clinic = Fixture::open(Arc::new(SqliteStore::open(&file).await.unwrap())).await;
+    assert_eq!(modes(), [0o600; 3], "database, log and index of the log");
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    SqliteStore::migrate(&file).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+    clinic.store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn several_processes_may_migrate_a_new_file_at_once() {
     for _ in 0..50 {
