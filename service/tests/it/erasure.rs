@@ -236,6 +236,14 @@ async fn an_erased_client_s_series_sessions_tokens_and_messages_end() {
         !kinds.iter().any(|kind| kind.contains("transfer")),
         "{kinds:?}"
     );
+    // Nothing of theirs takes place, nor looks as if it did.
+    let window = "from=2026-03-04T09:00:00Z&to=2026-06-30T00:00:00Z";
+    let calendar = clinic.get(&format!("{own}/sessions?{window}")).await;
+    let items = calendar["items"].as_array().unwrap();
+    assert!(
+        items.iter().all(|item| item["state"] == "cancelled"),
+        "{calendar}"
+    );
     // Nobody books for them, nor brings a series back.
     let again = booking(&parties, "2026-05-06T18:00:00", None);
     let mut attempts = vec![("/intents".to_owned(), again)];
