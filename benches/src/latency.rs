@@ -3,6 +3,7 @@
 //! A booking is made on each in turn, each on a database of its own, so that all meet the same noise.
 //! Both commit with the same settings: flushed on PostgreSQL, not on SQLite.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -10,8 +11,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use clinic::{ClinicId, Role};
 use serde_json::json;
-use standing::{random, serve};
-use store::Token;
+use standing::vault::Vault;
+use standing::{App, random, serve};
 use store_postgres::throwaway::Cluster;
 use tower::ServiceExt;
 
@@ -110,16 +111,14 @@ pub async fn measure(
             0 => Side::Transaction(practice),
             1 => {
                 let secret = random::secret();
-                let token = Token {
-                    id: random::id(practice.now()),
-                    hash: random::hash(&secret),
-                    clinic: ClinicId::FIRST,
-                    role: Role::Admin,
-                    created_at: practice.now(),
+                let app = App {
+                    vault: Arc::new(Vault::temporary()?),
+                    ..practice.app.clone()
                 };
-                practice.app.store.add_token(&token).await?;
-                let router = serve::routes(practice.app.clone());
-                Side::Http(router, secret)
+                let vault = &app.vault;
+                let token = vault.token(ClinicId::FIRST, Role::Admin, &secret, practice.now())?;
+                app.store.add_token(&token).await?;
+                Side::Http(serve::routes(app), secret)
             }
             _ => {
                 let per_date = PerDate::SessionSlotMeeting;

@@ -12,7 +12,8 @@ use clinic::registration::{self, NewService};
 use clinic::settlement::{Outcome, settle};
 use clinic::{
     Address, Change, Client, ClinicId, Commit, Idempotent, Journal, Notification, NotificationKind,
-    Principal, Role, Scope, Subject, Therapist, View, WorkingTimes, WrappedDek, series,
+    Principal, Role, Scope, SealedPerson, Subject, Therapist, View, WorkingTimes, WrappedDek,
+    series,
 };
 use ledger_core::{Credits, Money, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
@@ -173,11 +174,11 @@ impl Practice {
         });
         let new = Therapist {
             id: therapist(number),
-            person: None,
+            person: Some(unread()),
             times: WorkingTimes::new(WeeklyHours::new(Zone::UTC, hours.to_vec())?),
         };
         let dek = unused_key(new.id.0, self.now());
-        let decide = Box::new(move |_: &_| registration::register_therapist(new, dek));
+        let decide = Box::new(move |_: &_| registration::register_therapist(new, dek, Vec::new()));
         let nobody = Scope::New { therapist: None };
         self.write(nobody, decide).await?;
         Ok(())
@@ -191,13 +192,14 @@ impl Practice {
         let assigned = Some(therapist(of));
         let new = Client {
             id: client(number),
-            person: None,
+            person: Some(unread()),
             legal_hold: false,
             zone: Zone::UTC,
             therapist: assigned,
         };
         let dek = unused_key(new.id.0, self.now());
-        let decide = Box::new(move |view: &_| registration::register_client(view, new, dek));
+        let decide =
+            Box::new(move |view: &_| registration::register_client(view, new, dek, Vec::new()));
         let scope = Scope::New {
             therapist: assigned,
         };
@@ -378,6 +380,15 @@ impl Practice {
 }
 
 /// The key of somebody of whom nothing is known: nobody looks at them here.
+/// Something sealed that nobody opens, as long as a person's usual envelope.
+fn unread() -> SealedPerson {
+    SealedPerson {
+        envelope: vec![0; 334],
+        version: 1,
+        generation: 1,
+    }
+}
+
 fn unused_key(owner: Uuid, created_at: DateTime<Utc>) -> WrappedDek {
     WrappedDek {
         owner,

@@ -1,11 +1,13 @@
 //! Blind indexes: finding a row by an e-mail address that the database cannot read.
 //!
 //! The index of an address is HMAC-SHA256 (RFC 2104) under a key of its own. Equal addresses of one
-//! clinic have equal indexes, and that is all the database learns; without the key, addresses cannot
-//! be tried out. Who is a client of two clinics has two indexes, which nothing links.
+//! clinic's clients have equal indexes, and so have equal addresses of its therapists, and that is all
+//! the database learns. Without the key, addresses cannot be tried out. Nothing links the indexes of a
+//! person in two clinics, or as a client and as a therapist.
 //!
-//! An index survives the erasure of DEKs: erasing a person deletes it as well. Another key means
-//! reading every address and indexing it again.
+//! Whoever has the key and an index can ask whether it is a given address. So an index has to go with
+//! the person: it is deleted when they are erased, and no backup has it, since it can be computed again
+//! from the sealed address. A key is replaced by indexing every address under a second key first.
 //!
 //! # Normalisation
 //!
@@ -20,29 +22,57 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::context::ClinicId;
-use crate::key::KeyBytes;
+use crate::key::{KeyBytes, KeyId};
 
-/// The key of blind indexes. It opens nothing, and no KEK or DEK may have its bytes.
-pub struct IndexKey(Box<Hmac<Sha256>>);
+/// A key of blind indexes. It opens nothing, and no other key may have its bytes.
+pub struct IndexKey {
+    id: KeyId,
+    keyed: Box<Hmac<Sha256>>,
+}
+
+/// Whose address is indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressee {
+    /// A client's.
+    Client,
+    /// A therapist's.
+    Therapist,
+}
 
 impl IndexKey {
     /// The key of these bytes.
     #[must_use]
-    pub fn new(bytes: &KeyBytes) -> IndexKey {
+    pub fn new(id: KeyId, bytes: &KeyBytes) -> IndexKey {
         let keyed = Hmac::new_from_slice(bytes.expose());
-        IndexKey(Box::new(keyed.expect("HMAC takes keys of every length")))
+        let keyed = Box::new(keyed.expect("HMAC takes keys of every length"));
+        IndexKey { id, keyed }
     }
 
-    /// The index of an e-mail address in a clinic, over `standing/v1/email`, the clinic's 16 bytes
-    /// and the normalised address.
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The index of an e-mail address in a clinic, over `standing/v1/client-email` or
+    /// `standing/v1/therapist-email`, the clinic's 16 bytes and the normalised address.
     ///
     /// # Errors
     /// [`BadEmail`] when the text is no address, which is then not repeated.
-    pub fn email(&self, clinic: ClinicId, address: &str) -> Result<BlindIndex, BadEmail> {
+    pub fn email(
+        &self,
+        clinic: ClinicId,
+        of: Addressee,
+        address: &str,
+    ) -> Result<BlindIndex, BadEmail> {
         let normal = normal(address).ok_or(BadEmail {
             bytes: address.len(),
         })?;
-        Ok(self.mac(b"standing/v1/email", clinic, normal.as_bytes()))
+        let label: &[u8] = match of {
+            Addressee::Client => b"standing/v1/client-email",
+            Addressee::Therapist => b"standing/v1/therapist-email",
+        };
+        Ok(self.mac(label, clinic, normal.as_bytes()))
     }
 
     /// The index of a request in a clinic, by its digest, over `standing/v1/request`, the clinic's 16
@@ -54,7 +84,7 @@ impl IndexKey {
     }
 
     fn mac(&self, label: &[u8], clinic: ClinicId, message: &[u8]) -> BlindIndex {
-        let mac = Hmac::clone(&self.0)
+        let mac = Hmac::clone(&self.keyed)
             .chain_update(label)
             .chain_update(clinic.0.as_bytes())
             .chain_update(message);

@@ -11,6 +11,7 @@ macro_rules! refused {
         #[doc = concat!("```compile_fail\nfn it<T: ", $bound, ">() {} it::<crypto_core::Dek>();\n```")]
         #[doc = concat!("```compile_fail\nfn it<T: ", $bound, ">() {} it::<crypto_core::Kek>();\n```")]
         #[doc = concat!("```compile_fail\nfn it<T: ", $bound, ">() {} it::<crypto_core::IndexKey>();\n```")]
+        #[doc = concat!("```compile_fail\nfn it<T: ", $bound, ">() {} it::<crypto_core::MacKey>();\n```")]
         #[doc = concat!("```compile_fail\nfn it<T: ", $bound, ">() {} it::<crypto_core::Plaintext>();\n```")]
         #[doc = concat!("```compile_fail\nfn it<T: ", $bound, ">() {} it::<crypto_core::Keyring<crypto_core::Dek>>();\n```")]
         #[doc = concat!("```compile_fail\nfn it<T: ", $bound, ">() {} it::<crypto_core::Keyring<crypto_core::Kek>>();\n```")]
@@ -32,7 +33,7 @@ refused! {
 /// ```
 /// use crypto_core::*;
 /// fn it<T: Send + Sync>() {}
-/// it::<(KeyBytes, Dek, Kek, IndexKey, Plaintext, Keyring<Dek>, Keyring<Kek>)>();
+/// it::<(KeyBytes, Dek, Kek, IndexKey, MacKey, Plaintext, Keyring<Dek>, Keyring<Kek>)>();
 /// ```
 fn names() {}
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::blind_index::IndexKey;
 use crate::context::{Context, Owner, Purpose, Version};
 use crate::envelope::{Envelope, Nonce, OpenError, Plaintext, SealError};
 use crate::key::{Dek, DekId, Kek, KeyBytes, KeyId};
@@ -140,113 +139,6 @@ impl Keyring<Kek> {
         let bytes = self.named_by(wrapped)?.unwrap(id, wrapped)?;
         Ok(self.wrap(id, &bytes, nonce))
     }
-
-    /// Reads the text of a key file: a line for each KEK, with its id, whether it is `active` or
-    /// `older`, and its bytes in hexadecimal. Empty lines and lines that begin with `#` say
-    /// nothing. A line that begins with `index` is [`IndexKey::parse`](crate::IndexKey::parse)'s.
-    ///
-    /// The text is secret, and the caller's to wipe.
-    ///
-    /// ```
-    /// # use crypto_core::{Kek, KeyId, Keyring};
-    /// let text = format!("# since March\n2 active {}\n1 older {}\n", "5a".repeat(32), "c3".repeat(32));
-    /// let keks = Keyring::<Kek>::parse(&text)?;
-    /// assert_eq!(keks.active().id(), KeyId(2));
-    /// # Ok::<(), crypto_core::BadKeyFile>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`BadKeyFile`] names the line, and never what stands in it.
-    pub fn parse(text: &str) -> Result<Keyring<Kek>, BadKeyFile> {
-        let (mut active, mut older) = (None, Vec::new());
-        for (line, text) in (1..).zip(text.lines()) {
-            let mut words = text.split_ascii_whitespace();
-            let first = match words.next() {
-                None => continue,
-                Some(word) if word.starts_with('#') || word == INDEX => continue,
-                Some(word) => word,
-            };
-            let (Some(state), Some(digits), None) = (words.next(), words.next(), words.next())
-            else {
-                return Err(BadKeyFile::Line { line });
-            };
-            let id = first.parse().map_err(|_| BadKeyFile::Line { line })?;
-            let bytes = hexadecimal(digits).ok_or(BadKeyFile::Key { line })?;
-            let kek = Kek::new(KeyId(id), &bytes);
-            match state {
-                "active" if active.is_some() => return Err(BadKeyFile::SecondActive { line }),
-                "active" => active = Some(kek),
-                "older" => older.push(kek),
-                _ => return Err(BadKeyFile::Line { line }),
-            }
-        }
-        let active = active.ok_or(BadKeyFile::NoActive)?;
-        Ok(Keyring::new(active, older)?)
-    }
-}
-
-/// How the line of a key file begins that holds the key of blind indexes.
-const INDEX: &str = "index";
-
-impl IndexKey {
-    /// Reads the key of blind indexes from the text of a key file: its one line `index` and the
-    /// bytes in hexadecimal.
-    ///
-    /// ```
-    /// # use crypto_core::IndexKey;
-    /// assert!(IndexKey::parse(&format!("index {}", "5a".repeat(32))).is_ok());
-    /// ```
-    ///
-    /// # Errors
-    /// [`BadKeyFile`] if there is no such line, or two, or its key is none.
-    pub fn parse(text: &str) -> Result<IndexKey, BadKeyFile> {
-        let mut found = None;
-        for (line, text) in (1..).zip(text.lines()) {
-            let mut words = text.split_ascii_whitespace();
-            if words.next() != Some(INDEX) {
-                continue;
-            }
-            let (Some(digits), None) = (words.next(), words.next()) else {
-                return Err(BadKeyFile::Key { line });
-            };
-            let bytes = hexadecimal(digits).ok_or(BadKeyFile::Key { line })?;
-            if found.replace(IndexKey::new(&bytes)).is_some() {
-                return Err(BadKeyFile::SecondIndex { line });
-            }
-        }
-        found.ok_or(BadKeyFile::NoIndex)
-    }
-}
-
-/// Reads 64 hexadecimal digits, without branches or tables that depend on them.
-fn hexadecimal(digits: &str) -> Option<KeyBytes> {
-    let digits: &[u8; 64] = digits.as_bytes().try_into().ok()?;
-    let mut bytes = KeyBytes::zeros();
-    let mut bad = 0;
-    for (byte, pair) in bytes.expose_mut().iter_mut().zip(digits.chunks_exact(2)) {
-        for &digit in pair {
-            let (value, unknown) = nibble(digit);
-            *byte = *byte << 4 | value;
-            bad |= unknown;
-        }
-    }
-    (bad == 0).then_some(bytes)
-}
-
-/// The value of a hexadecimal digit, and whether it is none (0 or 0xff).
-fn nibble(digit: u8) -> (u8, u8) {
-    // 0xff where `low <= digit <= high`: neither difference borrows.
-    let within = |low: u8, high: u8| {
-        let below = u16::from(digit).wrapping_sub(u16::from(low)) >> 8;
-        let above = u16::from(high).wrapping_sub(u16::from(digit)) >> 8;
-        let [_, outside] = (below | above).to_be_bytes();
-        !outside
-    };
-    let (number, lower, upper) = (within(b'0', b'9'), within(b'a', b'f'), within(b'A', b'F'));
-    let value = number & digit.wrapping_sub(b'0')
-        | lower & digit.wrapping_sub(b'a' - 10)
-        | upper & digit.wrapping_sub(b'A' - 10);
-    (value, !(number | lower | upper))
 }
 
 /// What a [`Keyring`] holds: [`Kek`] and [`Dek`], and nothing else.
@@ -298,60 +190,4 @@ pub enum BadKeyring {
         /// Its generation.
         id: KeyId,
     },
-}
-
-/// A text that is no key file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadKeyFile {
-    /// Not an id, a state and a key.
-    #[error("line {line} is not `<id> active|older <64 hexadecimal digits>`")]
-    Line {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// The last word is no key.
-    #[error("the key in line {line} is not 64 hexadecimal digits")]
-    Key {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// One key seals.
-    #[error("line {line} is a second active key")]
-    SecondActive {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// One key seals.
-    #[error("no key is active")]
-    NoActive,
-    /// One key makes blind indexes.
-    #[error("line {line} is a second key of blind indexes")]
-    SecondIndex {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// One key makes blind indexes.
-    #[error("there is no line `index <64 hexadecimal digits>`")]
-    NoIndex,
-    /// The keys are no ring.
-    #[error(transparent)]
-    Keyring(#[from] BadKeyring),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_byte_as_a_digit() {
-        for digit in 0..=u8::MAX {
-            let expected = char::from(digit).to_digit(16);
-            let (value, unknown) = nibble(digit);
-            match expected {
-                Some(expected) => assert_eq!((u32::from(value), unknown), (expected, 0)),
-                None => assert_eq!((value, unknown), (0, 0xff)),
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@
 //! - **[`Keyring`]**: one active key, and older ones that still open. [`rotation`] says which rows
 //!   to seal again.
 //! - **[`blind_index`]** finds a row by an address that the database cannot read.
+//! - **[`credential`]** binds a token's or a feed's row to a key, so that a forged row is no credential.
 //!
 //! What it is not: it does no I/O, reads no clock, draws no randomness and keeps no state. Key bytes
 //! and nonces are arguments, and must be random. It hides neither that a value exists nor when it
@@ -23,7 +24,7 @@
 //!
 //! # fn random<const N: usize>() -> [u8; N] { std::array::from_fn(|i| u8::try_from(i * 37 % 251).unwrap()) }
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let keks = Keyring::<Kek>::parse(&format!("1 active {}", "5a".repeat(32)))?;
+//! let keks = Keyring::new(Kek::new(KeyId(1), &KeyBytes::take(&mut random())), [])?;
 //!
 //! // A client's first DEK: wrap it, store the row, use it.
 //! let anna = Owner { clinic: ClinicId(Uuid::from_u128(1)), client: ClientId(Uuid::from_u128(2)) };
@@ -81,7 +82,7 @@
 //!
 //! # Secrets
 //!
-//! [`KeyBytes`], [`Dek`], [`Kek`], [`IndexKey`] and [`Plaintext`] are wiped when dropped and have no
+//! [`KeyBytes`], [`Dek`], [`Kek`], [`IndexKey`], [`MacKey`] and [`Plaintext`] are wiped when dropped and have no
 //! `Debug`, `Display`, `Serialize` or `Clone`. Copies that the compiler makes in registers and on
 //! the stack while it computes are beyond what safe code can wipe.
 
@@ -92,15 +93,19 @@ pub mod blind_index;
 #[cfg(doctest)]
 mod compile_fail;
 mod context;
+pub mod credential;
 mod envelope;
 mod key;
+mod key_file;
 mod keyring;
 mod pad;
 pub mod rotation;
 mod xaes;
 
-pub use blind_index::{BadEmail, BlindIndex, IndexKey};
+pub use blind_index::{Addressee, BadEmail, BlindIndex, IndexKey};
 pub use context::{ClientId, ClinicId, Context, Field, Owner, Purpose, RowId, Version};
+pub use credential::{Bearer, Credential, CredentialKind, MacKey};
 pub use envelope::{Envelope, Nonce, OpenError, Plaintext, SealError};
 pub use key::{Dek, DekId, Kek, KeyBytes, KeyId};
-pub use keyring::{BadKeyFile, BadKeyring, Key, Keyring};
+pub use key_file::{BadKeyFile, Keys};
+pub use keyring::{BadKeyring, Key, Keyring};

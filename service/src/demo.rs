@@ -13,13 +13,13 @@ use clinic::plan::LATE_DAYS;
 use clinic::registration::{self, NewService};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
 use clinic::{
-    Address, Client, ClinicId, LeftOver, Person, PersonId, Plan, PlanId, Principal, Role, Scope,
-    SealedPerson, Therapist, WorkingTimes, WrappedDek,
+    Address, BlindIndex, Client, ClinicId, LeftOver, Person, PersonId, Plan, PlanId, Principal,
+    Role, Scope, SealedPerson, Therapist, WorkingTimes, WrappedDek,
 };
 use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::{ClientId, GapPolicy, IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
-use store::{Decide, Request, Store, Token, Written};
+use store::{Decide, Request, Store, Written};
 use store_sqlite::SqliteStore;
 
 use crate::clock::Clock;
@@ -83,21 +83,14 @@ Ctrl-C stops the demo and removes its database.
 /// If the store refuses, which is a defect of the demo's data.
 pub async fn fill(store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<App> {
     let now = clock.now();
-    let credential = random::id(now);
-    let token = Token {
-        id: credential,
-        hash: random::hash(TOKEN),
-        clinic: ClinicId::FIRST,
-        role: Role::Admin,
-        created_at: now,
-    };
+    let vault = Arc::new(Vault::temporary()?);
+    let token = vault.token(ClinicId::FIRST, Role::Admin, TOKEN, now)?;
     store.add_token(&token).await?;
     let principal = Principal {
-        clinic: ClinicId::FIRST,
-        credential,
-        role: Role::Admin,
+        clinic: token.clinic,
+        credential: token.id,
+        role: token.role,
     };
-    let vault = Arc::new(Vault::temporary()?);
     let clinic = Filler {
         vault: &vault,
         store: store.as_ref(),
@@ -251,7 +244,7 @@ impl Filler<'_> {
         id: PersonId,
         name: &str,
         email: Option<String>,
-    ) -> anyhow::Result<(SealedPerson, WrappedDek)> {
+    ) -> anyhow::Result<(SealedPerson, WrappedDek, Vec<BlindIndex>)> {
         let person = Person::new(name.to_owned(), email)?;
         let clinic = self.principal.clinic;
         Ok(self.vault.seal_new(clinic, id, &person, self.now)?)
@@ -276,13 +269,13 @@ impl Filler<'_> {
         });
         let zone: Zone = zone.parse()?;
         let id = TherapistId(random::id(self.now));
-        let (person, dek) = self.seal(PersonId::Therapist(id), name, None)?;
+        let (person, dek, indexes) = self.seal(PersonId::Therapist(id), name, None)?;
         let therapist = Therapist {
             id,
             person: Some(person),
             times: WorkingTimes::new(WeeklyHours::new(zone, hours.collect())?),
         };
-        let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek));
+        let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek, indexes));
         self.write(Scope::New { therapist: None }, decide).await?;
         Ok(id)
     }
@@ -312,7 +305,7 @@ impl Filler<'_> {
         let id = ClientId(random::id(self.now));
         let role = name.split(',').next().unwrap_or(name).to_lowercase();
         let email = Some(format!("{role}@example.org"));
-        let (person, dek) = self.seal(PersonId::Client(id), name, email)?;
+        let (person, dek, indexes) = self.seal(PersonId::Client(id), name, email)?;
         let client = Client {
             id,
             person: Some(person),
@@ -323,7 +316,7 @@ impl Filler<'_> {
         let scope = Scope::New {
             therapist: client.therapist,
         };
-        let decide = Box::new(|view: &_| registration::register_client(view, client, dek));
+        let decide = Box::new(|view: &_| registration::register_client(view, client, dek, indexes));
         self.write(scope, decide).await?;
         Ok(id)
     }

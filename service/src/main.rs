@@ -17,10 +17,9 @@ use scheduler_core::zone::ZoneData;
 use scheduler_core::{ClientId, TherapistId};
 use standing::clock::Clock;
 use standing::database::Database;
-use standing::vault::Vault;
+use standing::vault::{self, Vault};
 use standing::worker::sink::Mailbox;
 use standing::{App, demo, doctor, random, serve, worker, zoneinfo};
-use store::Token;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -101,7 +100,7 @@ enum Command {
     /// Say which zone data plans the database.
     #[command(subcommand)]
     Zones(ZonesCommand),
-    /// Make a token, which is shown once. Only its hash is kept.
+    /// Make a token, which is shown once. Only its hash is kept, bound to the key file.
     Token(TokenArgs),
     /// Start a clinic with people and bookings in a temporary database, and look at it.
     Demo(DemoArgs),
@@ -218,6 +217,8 @@ struct TokenArgs {
     #[arg(long, env = "STANDING_CLINIC", value_name = "UUID")]
     clinic: Option<Uuid>,
     #[command(flatten)]
+    keys: KeysArgs,
+    #[command(flatten)]
     database: DatabaseArgs,
 }
 
@@ -245,12 +246,30 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     start_log(&cli)?;
+    if let Err(error) = forbid_core_dumps() {
+        tracing::warn!(%error, "a crash may leave a core dump, with keys in it");
+    }
     // Before the first zone is used, which any row may name.
     zoneinfo::install(cli.zoneinfo.as_ref()).context("--zoneinfo names no usable zone data")?;
     let runtime = tokio::runtime::Runtime::new().context("no threads to work with")?;
     let outcome = runtime.block_on(run(cli));
     runtime.shutdown_timeout(LAST_GRACE);
     outcome
+}
+
+/// Keys and names are in memory: no crash writes it to a disk, and no other process of the user reads it.
+fn forbid_core_dumps() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let none = rustix::process::Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+    }
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -312,6 +331,7 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
         vault: Arc::new(Vault::open(&args.keys.keys)?),
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
+    index_whoever_is_not(&app).await?;
     let listener = serve::bind(args.listen).await?;
     let url = serve::url(&listener)?;
     serve::say(&format!(
@@ -321,6 +341,25 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     let every = args.interval.every();
     let routes = serve::routes(app.clone());
     serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await
+}
+
+/// Makes sure that everybody is found by their address before it is asked whether an address is taken:
+/// after a restore nobody is, and after an upgrade from a version with other indexes.
+async fn index_whoever_is_not(app: &App) -> anyhow::Result<()> {
+    if !app.vault.lacks_indexes(&*app.store).await? {
+        return Ok(());
+    }
+    let (store, now) = (&*app.store, app.clock.now());
+    let done = vault::reindex(&app.vault, store, now, &mut |_| ()).await?;
+    tracing::info!(
+        people = done.people,
+        indexed = done.changed,
+        "people are indexed again"
+    );
+    for (clinic, person, why) in &done.failed {
+        tracing::error!(%clinic, %person, why, "a person cannot be found by their address");
+    }
+    Ok(())
 }
 
 async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
@@ -405,15 +444,9 @@ async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
         }
         (_, None) => bail!("say for whom: standing token therapist|client ID"),
     };
-    let now = Clock::system().now();
     let secret = random::secret();
-    let token = Token {
-        id: random::id(now),
-        hash: random::hash(&secret),
-        clinic,
-        role,
-        created_at: now,
-    };
+    let vault = Vault::open(&args.keys.keys)?;
+    let token = vault.token(clinic, role, &secret, Clock::system().now())?;
     store.add_token(&token).await?;
     store.close().await;
     writeln!(std::io::stdout(), "{secret}")?;

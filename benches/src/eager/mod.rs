@@ -146,7 +146,7 @@ impl Eager {
         let mut connection = AnyConnection::connect(&database.url).await?;
         if database.kind == Kind::Sqlite {
             // As the store has its own connections.
-            let settings = "PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON";
+            let settings = "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON";
             sqlx::raw_sql(settings).execute(&mut connection).await?;
         }
         sqlx::raw_sql(dialect.schema)

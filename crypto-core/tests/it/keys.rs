@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crypto_core::rotation::{Plan, Status, status};
 use crypto_core::{
-    BadKeyFile, BadKeyring, BlindIndex, ClinicId, Context, Dek, DekId, IndexKey, Kek, KeyId,
+    Addressee, BadKeyring, BlindIndex, ClinicId, Context, Dek, DekId, IndexKey, Kek, KeyId,
     Keyring, Purpose, RowId, Version,
 };
 use proptest::prelude::*;
@@ -247,24 +247,12 @@ proptest! {
         prop_assert_eq!(unneeded, expected.collect::<BTreeSet<_>>());
     }
 
-    /// No text makes the reader of key files panic, and none that is refused is repeated.
-    #[test]
-    fn any_key_file_is_answered(text in prop_oneof![
-        any::<String>(),
-        "([0-9]{1,11} (active|older) [0-9a-fA-F]{63,65}\n){0,4}",
-    ]) {
-        if let Err(refused) = Keyring::<Kek>::parse(&text) {
-            let said = refused.to_string();
-            prop_assert!(text.lines().filter(|line| line.len() > 20).all(|line| !said.contains(line)));
-        }
-    }
-
     /// Spellings that mean one address have one index, and normalising twice changes nothing.
     #[test]
     fn spelling_does_not_matter(local in "[a-zäöüßéİΣ.+]{1,20}", domain in "[a-zäöü]{1,20}\\.[a-z]{2,5}") {
-        let index = IndexKey::new(&key(1));
+        let index = IndexKey::new(KeyId(1), &key(1));
         let clinic = ClinicId(Uuid::nil());
-        let email = |text: &str| index.email(clinic, text).unwrap();
+        let email = |text: &str| index.email(clinic, Addressee::Client, text).unwrap();
         let address = format!("{local}@{domain}");
         let lower: String = address.chars().flat_map(char::to_lowercase).collect();
         prop_assert!(email(&address) == email(&lower));
@@ -277,9 +265,9 @@ proptest! {
     /// Any text is indexed or refused.
     #[test]
     fn any_address_is_answered(text in any::<String>()) {
-        let index = IndexKey::new(&key(1));
+        let index = IndexKey::new(KeyId(1), &key(1));
         for text in [text.clone(), format!("{text}@example.org")] {
-            if let Err(refused) = index.email(ClinicId(Uuid::nil()), &text) {
+            if let Err(refused) = index.email(ClinicId(Uuid::nil()), Addressee::Therapist, &text) {
                 prop_assert!(refused.to_string().starts_with("a text of "));
             }
         }
@@ -287,87 +275,9 @@ proptest! {
 }
 
 #[test]
-fn key_files_and_what_is_none() {
-    let (one, two) = ("0f".repeat(32), "Ab".repeat(32));
-    let text = format!("# keys\n\n 2\tactive  {two}\r\n1 older {one}\n");
-    let ring = Keyring::<Kek>::parse(&text).unwrap();
-    let ids: Vec<_> = ring.older_ids().collect();
-    assert_eq!((ring.active().id(), ids), (KeyId(2), vec![KeyId(1)]));
-    // It is the key it says.
-    let wrapped = Keyring::new(Kek::new(KeyId(1), &key(0x0f)), [])
-        .unwrap()
-        .wrap(dek_id(1, 1), &key(9), nonce(1));
-    assert!(ring.unwrap(dek_id(1, 1), &wrapped).is_ok());
-
-    for (text, expected) in [
-        (String::new(), BadKeyFile::NoActive),
-        (format!("1 older {one}"), BadKeyFile::NoActive),
-        (
-            format!("1 active {one}\n2 active {two}"),
-            BadKeyFile::SecondActive { line: 2 },
-        ),
-        (
-            format!("1 active {one}\n1 older {two}"),
-            BadKeyring::Duplicate { id: KeyId(1) }.into(),
-        ),
-        (format!("\n1 {one}"), BadKeyFile::Line { line: 2 }),
-        (format!("1 active {one} x"), BadKeyFile::Line { line: 1 }),
-        (format!("1 new {one}"), BadKeyFile::Line { line: 1 }),
-        (
-            format!("4294967296 active {one}"),
-            BadKeyFile::Line { line: 1 },
-        ),
-        (format!("-1 active {one}"), BadKeyFile::Line { line: 1 }),
-        (
-            format!("1 active {}", &one[1..]),
-            BadKeyFile::Key { line: 1 },
-        ),
-        (
-            format!("1 active {}g", &one[1..]),
-            BadKeyFile::Key { line: 1 },
-        ),
-        (format!("1 active {one}00"), BadKeyFile::Key { line: 1 }),
-    ] {
-        assert_eq!(Keyring::<Kek>::parse(&text).err(), Some(expected), "{text}");
-    }
-    let said = BadKeyFile::Key { line: 3 }.to_string();
-    assert_eq!(said, "the key in line 3 is not 64 hexadecimal digits");
-}
-
-#[test]
-fn a_key_file_has_one_key_of_blind_indexes() {
-    let (one, two) = ("0f".repeat(32), "ab".repeat(32));
-    let text = format!("# keys\n1 active {two}\n index\t{one}\r\n");
-    assert_eq!(
-        Keyring::<Kek>::parse(&text).unwrap().active().id(),
-        KeyId(1)
-    );
-    let clinic = ClinicId(Uuid::from_u128(0xc1));
-    let parsed = IndexKey::parse(&text).unwrap();
-    let email = |index: &IndexKey| index.email(clinic, "anna@example.org").unwrap();
-    assert!(email(&parsed) == email(&IndexKey::new(&key(0x0f))));
-    for (text, expected) in [
-        (String::new(), BadKeyFile::NoIndex),
-        (format!("# index {one}"), BadKeyFile::NoIndex),
-        (
-            format!("1 active {one}\nindex"),
-            BadKeyFile::Key { line: 2 },
-        ),
-        (format!("index {one} x"), BadKeyFile::Key { line: 1 }),
-        (format!("index {}", &one[1..]), BadKeyFile::Key { line: 1 }),
-        (
-            format!("index {one}\n\nindex {two}"),
-            BadKeyFile::SecondIndex { line: 3 },
-        ),
-    ] {
-        assert_eq!(IndexKey::parse(&text).err(), Some(expected), "{text}");
-    }
-}
-
-#[test]
 fn a_request_has_an_index_of_its_own_kind() {
     let clinic = ClinicId(Uuid::from_u128(0xc1));
-    let index = IndexKey::new(&key(1));
+    let index = IndexKey::new(KeyId(1), &key(1));
     let message = [b"standing/v1/request", &clinic.0.as_bytes()[..], &[7; 32]].concat();
     let made = index.request(clinic, &[7; 32]);
     assert_eq!(made.as_bytes(), &oracle::hmac(&[1; 32], &message));
@@ -375,32 +285,30 @@ fn a_request_has_an_index_of_its_own_kind() {
 }
 
 #[test]
-fn an_index_is_what_the_oracle_makes_and_differs_by_key_and_clinic() {
+fn an_index_is_what_the_oracle_makes_and_differs_by_key_clinic_and_addressee() {
     let clinic = ClinicId(Uuid::from_u128(0xc1));
-    let index = IndexKey::new(&key(1));
-    let made: BlindIndex = index.email(clinic, " Anna@Example.org ").unwrap();
-    let message = [
-        b"standing/v1/email",
-        &clinic.0.as_bytes()[..],
-        b"anna@example.org",
-    ]
-    .concat();
-    assert_eq!(made.as_bytes(), &oracle::hmac(&[1; 32], &message));
-    assert!(
-        index
-            .email(ClinicId(Uuid::nil()), "anna@example.org")
-            .unwrap()
-            != made
-    );
-    assert!(
-        IndexKey::new(&key(2))
-            .email(clinic, "anna@example.org")
-            .unwrap()
-            != made
-    );
-    let refused = index.email(clinic, "anna at example").err().unwrap();
+    let index = IndexKey::new(KeyId(1), &key(1));
+    let email = |of| -> BlindIndex { index.email(clinic, of, " Anna@Example.org ").unwrap() };
+    for (of, label) in [
+        (Addressee::Client, &b"standing/v1/client-email"[..]),
+        (Addressee::Therapist, b"standing/v1/therapist-email"),
+    ] {
+        let message = [label, &clinic.0.as_bytes()[..], b"anna@example.org"].concat();
+        assert_eq!(email(of).as_bytes(), &oracle::hmac(&[1; 32], &message));
+    }
+    let made = email(Addressee::Client);
+    assert!(email(Addressee::Therapist) != made);
+    let nowhere = ClinicId(Uuid::nil());
+    let other = IndexKey::new(KeyId(1), &key(2));
+    for (key, clinic) in [(&index, nowhere), (&other, clinic)] {
+        let index = key.email(clinic, Addressee::Client, "anna@example.org");
+        assert!(index.unwrap() != made);
+    }
+    let refused = index
+        .email(clinic, Addressee::Client, "anna at example")
+        .err();
     assert_eq!(
-        refused.to_string(),
+        refused.unwrap().to_string(),
         "a text of 15 bytes is not an e-mail address of at most 254"
     );
 }

@@ -8,6 +8,8 @@
     reason = "in a test a panic is the answer; clippy's exception does not reach shared functions"
 )]
 
+mod credential;
+mod key_file;
 mod keys;
 mod laws;
 mod oracle;

@@ -35,6 +35,15 @@ pub struct Principal {
     pub role: Role,
 }
 
+/// What is stored of a credential's secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredSecret {
+    /// The SHA-256 of the secret, which finds the row.
+    pub hash: [u8; 32],
+    /// The MAC of all that the row says. Whoever can write to the database cannot make it.
+    pub mac: [u8; 32],
+}
+
 /// What somebody is in a clinic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

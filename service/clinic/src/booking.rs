@@ -122,7 +122,9 @@ fn authorize(
             what: "therapist or client",
         });
     }
-    view.client()?;
+    if view.client()?.person.is_none() {
+        return Err(Refusal::Erased);
+    }
     view.therapist()?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use scheduler_core::{
 };
 use uuid::Uuid;
 
-use crate::access::{Action, Principal, Resource, allow};
+use crate::access::{Action, Principal, Resource, StoredSecret, allow};
 use crate::{Change, Commit, Decision, Journal, Recipient, Refusal, Subject, View};
 
 /// What a feed or file calls every appointment: whoever reads along learns nothing.
@@ -180,7 +180,7 @@ pub fn check_rules(set: &RecurrenceSet) -> Result<(), Refusal> {
 pub fn change_feed(
     view: &View,
     whose: Recipient,
-    secret: Option<[u8; 32]>,
+    secret: Option<StoredSecret>,
     principal: Principal,
 ) -> Decision {
     let (subject, resource, what) = match whose {

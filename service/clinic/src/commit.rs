@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::access::StoredSecret;
 use crate::notification::{Message, Notification, Recipient};
-use crate::people::{Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
+use crate::people::{BlindIndex, Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
 use crate::zone_data::ZoneMove;
 
@@ -37,16 +38,24 @@ pub enum Change {
         /// What is known now.
         person: SealedPerson,
     },
+    /// How a person is found, in place of how they were.
+    Indexes(PersonId, Vec<BlindIndex>),
     /// Whether a client must not be erased.
     LegalHold(ClientId, bool),
-    /// What is known of a person is gone, with all their keys.
+    /// The tokens of a person, all of them, stand for nobody any more.
+    Revoke(PersonId),
+    /// Another line of the journal: what the commit did to a series beside what its own line is about. It
+    /// counts itself as a row, the commit's line the other rows.
+    Line(Journal),
+    /// What is known of a person is gone, with how they are found and all their keys. A client's zone is
+    /// UTC from then on, and no therapist is theirs.
     Erase(PersonId),
     /// A new therapist.
     Therapist(Therapist),
     /// A therapist whose working times changed.
     WorkingTimes(Therapist),
     /// The hash of the secret that a person's feed is behind; none closes it.
-    Feed(Recipient, Option<[u8; 32]>),
+    Feed(Recipient, Option<StoredSecret>),
     /// A new client, with an empty account.
     Client(Client),
     /// A new service.

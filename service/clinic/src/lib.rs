@@ -14,6 +14,7 @@ pub mod calendar_file;
 pub mod commit;
 pub mod credit;
 pub mod eager;
+pub mod erasure;
 pub mod follow_up;
 mod free;
 pub mod funding;
@@ -37,12 +38,12 @@ pub mod working_times;
 pub mod zone_change;
 pub mod zone_data;
 
-pub use access::{Actor, ClinicId, Principal, Role};
+pub use access::{Actor, ClinicId, Principal, Role, StoredSecret};
 pub use commit::{Change, Commit, Happened, History, Journal, Subject};
 pub use notification::{Message, MessageState, Moved, Notification, NotificationKind, Recipient};
 pub use people::{
-    Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, SlotRules, Therapist,
-    WaivedBy, WrappedDek,
+    BlindIndex, Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, SlotRules,
+    Therapist, WaivedBy, WrappedDek,
 };
 pub use plan::{LeftOver, Plan, PlanId, Subscription, Term};
 pub use refusal::Refusal;

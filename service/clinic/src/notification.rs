@@ -301,6 +301,12 @@ fn leased(view: &View, lease: u32, now: DateTime<Utc>) -> Result<&Message, Refus
     }
 }
 
+/// A pending message that is not sent any more.
+pub(crate) fn voided(mut message: Message) -> Message {
+    settle(&mut message, MessageState::Void);
+    message
+}
+
 fn settle(message: &mut Message, state: MessageState) {
     message.state = state;
     message.next_due_at = None;

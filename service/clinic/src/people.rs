@@ -7,6 +7,7 @@ use scheduler_core::slots::{PolicyError, SlotPolicy};
 use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroize;
 
 use crate::working_times::WorkingTimes;
 use crate::{Refusal, Subject};
@@ -20,9 +21,19 @@ pub struct Person {
     email: Option<String>,
 }
 
+/// Wiped, as far as the strings themselves go: copies that were made of them are their makers' to wipe.
+impl Drop for Person {
+    fn drop(&mut self) {
+        self.name.zeroize();
+        self.email.zeroize();
+    }
+}
+
 impl Person {
     /// The longest name of a person or service, in bytes.
     pub const NAME_BYTES_MAX: usize = 200;
+    /// The most bytes of a person's JSON: each byte of name and address escaped as six.
+    pub const JSON_BYTES_MAX: usize = 6 * (Self::NAME_BYTES_MAX + 256) + 64;
 
     /// A person of this name, with this address. That the address is one, its blind index says.
     ///
@@ -69,8 +80,15 @@ pub struct SealedPerson {
     pub version: u64,
     /// The generation of the person's keys that it is sealed under.
     pub generation: u32,
-    /// Finds the person by their e-mail address; none without one.
-    pub email_index: Option<[u8; 32]>,
+}
+
+/// What finds a person by their e-mail address, one for each key of blind indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlindIndex {
+    /// The id of its key.
+    pub generation: u32,
+    /// The index; nothing, for a person without an address.
+    pub hash: Option<[u8; 32]>,
 }
 
 /// A key of a person's, wrapped. Without these rows nothing of the person opens.
@@ -101,6 +119,15 @@ impl PersonId {
         match self {
             Self::Therapist(id) => id.0,
             Self::Client(id) => id.0,
+        }
+    }
+
+    /// The stored name of what they are.
+    #[must_use]
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Therapist(_) => "therapist",
+            Self::Client(_) => "client",
         }
     }
 

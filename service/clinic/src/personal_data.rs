@@ -1,4 +1,4 @@
-//! What is known of a person: changed, held for the law, or erased.
+//! What is known of a person: changed, indexed, held for the law. [`erasure`](crate::erasure) ends it.
 //!
 //! The decisions see sealed values only. Nobody is ever deleted: their row stays, with ids and
 //! numbers, and what was sealed of them is nothing once their keys are gone.
@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::access::{Action, Principal, Resource, allow};
 use crate::{
-    Change, Commit, Decision, Idempotent, Journal, PersonId, Recipient, Refusal, SealedPerson, View,
+    BlindIndex, Change, Commit, Decision, Idempotent, Journal, PersonId, Refusal, SealedPerson,
+    View,
 };
 
 /// Puts what is known of a person in the place of what was. It was sealed as the version after that
@@ -19,6 +20,7 @@ pub fn change(
     view: &View,
     id: PersonId,
     person: SealedPerson,
+    indexes: Vec<BlindIndex>,
     principal: Principal,
     expected: Option<u64>,
 ) -> Decision {
@@ -36,7 +38,21 @@ pub fn change(
     let journal = Journal::new(id.subject(), person.version, "person_changed");
     Ok(Idempotent::Applied(Commit {
         journal: Some(journal),
-        changes: vec![Change::Person { id, person }],
+        changes: vec![Change::Person { id, person }, Change::Indexes(id, indexes)],
+    }))
+}
+
+/// Puts computed blind indexes in the place of a person's, if what is known of the person is still the
+/// version that they were computed from.
+///
+/// # Errors
+/// [`Refusal`] if there is no such person, or the person has changed or is erased.
+pub fn index(view: &View, id: PersonId, version: u64, indexes: Vec<BlindIndex>) -> Decision {
+    let known = known(view, id)?.ok_or(Refusal::Erased)?;
+    Refusal::check_version(Some(version), known.version)?;
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(Journal::new(id.subject(), version, "person_indexed")),
+        changes: vec![Change::Indexes(id, indexes)],
     }))
 }
 
@@ -56,29 +72,6 @@ pub fn hold(view: &View, held: bool) -> Decision {
     Ok(Idempotent::Applied(Commit {
         journal: Some(journal.with_body(json!({ "held": held }))),
         changes: vec![Change::LegalHold(client.id, held)],
-    }))
-}
-
-/// Erases a client: what is sealed of them, how they are found, and all their keys.
-///
-/// # Errors
-/// [`Refusal`] if there is no such client, or a legal hold forbids it.
-pub fn erase(view: &View) -> Decision {
-    let client = view.client()?;
-    let Some(person) = &client.person else {
-        return Ok(Idempotent::AlreadyApplied);
-    };
-    if client.legal_hold {
-        return Err(Refusal::LegalHold);
-    }
-    let id = PersonId::Client(client.id);
-    let journal = Journal::new(id.subject(), person.version + 1, "person_erased");
-    Ok(Idempotent::Applied(Commit {
-        journal: Some(journal),
-        changes: vec![
-            Change::Feed(Recipient::Client(client.id), None),
-            Change::Erase(id),
-        ],
     }))
 }
 

@@ -5,8 +5,9 @@ use scheduler_core::ServiceId;
 
 use crate::people::{NAME, NO_SHOW_AFTER_MINUTES, is_name};
 use crate::{
-    Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule, LeftOver, Plan,
-    Refusal, Service, SlotRules, Subject, Therapist, View, WaivedBy, WrappedDek,
+    BlindIndex, Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule,
+    LeftOver, PersonId, Plan, Refusal, Service, SlotRules, Subject, Therapist, View, WaivedBy,
+    WrappedDek,
 };
 
 /// The longest notice and cancellation window, in minutes: the horizon of seven days. A credit is
@@ -24,9 +25,17 @@ pub const PLAN_CREDITS_MAX: i64 = 100;
 ///
 /// # Errors
 /// None: what could be wrong with a therapist, a [`Person`](crate::Person) and the hours have refused.
-pub fn register_therapist(therapist: Therapist, dek: WrappedDek) -> Decision {
-    let subject = Subject::Therapist(therapist.id);
-    let changes = vec![Change::NewDek(dek), Change::Therapist(therapist)];
+pub fn register_therapist(
+    therapist: Therapist,
+    dek: WrappedDek,
+    indexes: Vec<BlindIndex>,
+) -> Decision {
+    let (id, subject) = (therapist.id, Subject::Therapist(therapist.id));
+    let changes = vec![
+        Change::NewDek(dek),
+        Change::Therapist(therapist),
+        Change::Indexes(PersonId::Therapist(id), indexes),
+    ];
     registered(subject, "therapist_registered", changes)
 }
 
@@ -34,15 +43,24 @@ pub fn register_therapist(therapist: Therapist, dek: WrappedDek) -> Decision {
 ///
 /// # Errors
 /// [`Refusal::NotFound`] if there is no such therapist to be assigned to, [`Refusal::EmailTaken`].
-pub fn register_client(view: &View, client: Client, dek: WrappedDek) -> Decision {
+pub fn register_client(
+    view: &View,
+    client: Client,
+    dek: WrappedDek,
+    indexes: Vec<BlindIndex>,
+) -> Decision {
     if client.therapist.is_some() {
         view.therapist()?;
     }
     if view.email_of.is_some() {
         return Err(Refusal::EmailTaken);
     }
-    let subject = Subject::Client(client.id);
-    let changes = vec![Change::NewDek(dek), Change::Client(client)];
+    let (id, subject) = (client.id, Subject::Client(client.id));
+    let changes = vec![
+        Change::NewDek(dek),
+        Change::Client(client),
+        Change::Indexes(PersonId::Client(id), indexes),
+    ];
     registered(subject, "client_registered", changes)
 }
 

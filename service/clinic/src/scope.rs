@@ -26,15 +26,23 @@ pub enum Scope {
     Registration {
         /// To whom they are to be assigned.
         therapist: Option<TherapistId>,
-        /// The blind index of their address.
-        email_index: Option<[u8; 32]>,
+        /// The blind indexes of their address; none without one.
+        email: Vec<[u8; 32]>,
     },
     /// A person: what there is of them, and which client's the e-mail address is.
     Person {
         /// Who.
         id: PersonId,
-        /// The blind index of the address they are to have.
-        email_index: Option<[u8; 32]>,
+        /// The blind indexes of the address they are to have, as a client's.
+        email: Vec<[u8; 32]>,
+    },
+    /// A client to be erased: the account, and everything of theirs that is still to come: all intents,
+    /// sessions, pending messages, and how many tokens they have.
+    Erasure {
+        /// Who.
+        client: ClientId,
+        /// From when on something is still to come.
+        now: DateTime<Utc>,
     },
     /// A new plan: the service that it is of.
     Plan {
@@ -113,6 +121,7 @@ impl Scope {
             Self::New { .. }
             | Self::Registration { .. }
             | Self::Person { .. }
+            | Self::Erasure { .. }
             | Self::Plan { .. }
             | Self::Account { .. }
             | Self::Subscription { .. }
@@ -248,6 +257,10 @@ pub struct View {
     pub waiting: Vec<Session>,
     /// The message of the scope.
     pub message: Option<Message>,
+    /// Messages to the client that are not sent yet.
+    pub pending: Vec<Message>,
+    /// How many tokens the client has.
+    pub tokens: u64,
 }
 
 impl View {
@@ -317,15 +330,20 @@ impl View {
 }
 
 impl View {
-    /// Asks the policy about the booking in view. What is not the principal's is not there.
+    /// Asks the policy about the booking in view. What is not the principal's is not there, and an erased
+    /// client's bookings stay as the erasure left them.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`].
+    /// [`Refusal::NotFound`], [`Refusal::Erased`].
     pub fn authorize(&self, principal: Principal, action: Action) -> Result<(), Refusal> {
-        if allow(principal, action, Resource::of(self.intent()?)) {
-            Ok(())
-        } else {
-            Err(not_found("intent"))
+        if !allow(principal, action, Resource::of(self.intent()?)) {
+            return Err(not_found("intent"));
+        }
+        match &self.client {
+            Some(client) if client.person.is_none() && action == Action::Book => {
+                Err(Refusal::Erased)
+            }
+            _ => Ok(()),
         }
     }
 

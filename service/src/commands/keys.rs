@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
-use clinic::ClinicId;
+use clinic::{Change, ClinicId, Commit};
 use scheduler_core::ClientId;
 use standing::clock::Clock;
-use standing::vault::{self, Checked, Erased, KeyFile, Rewrapped, Rotated, Staged, Vault};
+use standing::vault::{
+    self, Checked, Ensured, Erased, KeyFile, Reindexed, Rewrapped, Rotated, Staged, Vault,
+};
 use uuid::Uuid;
 
 use super::{DatabaseArgs, KeysArgs, instant, progress, read_lines};
@@ -24,7 +26,8 @@ pub(crate) struct VaultArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Make a key file. Keep a copy of it apart from the database and its backups.
+    /// Make a key file, or add the keys that one of an earlier version lacks. Keep a copy of it apart
+    /// from the database and its backups.
     Init(KeysArgs),
     /// Make another key the one that people's keys are wrapped with, and wrap them again. Run anew
     /// after it broke off, it goes on.
@@ -32,9 +35,14 @@ pub(crate) enum KeysCommand {
     /// Give people new keys, and seal what is theirs under them. Run anew with the same `--before`
     /// after it broke off, it goes on.
     RotateDeks(RotateDeksArgs),
-    /// Erase a client: what is known of them does not open any more, nor in backups without keys.
+    /// Compute again what people are found by: after a restore, and for another key. Run anew after it
+    /// broke off, it changes what is left.
+    Reindex(ReindexArgs),
+    /// Erase a client: what is known of them does not open any more, nor in backups without keys. Their
+    /// series, sessions to come, tokens and messages end.
     EraseClient(EraseArgs),
-    /// Check that everything opens, and say which keys nothing needs any more.
+    /// Check that everything opens and is what the journal says, and say which keys nothing needs any
+    /// more.
     Verify(VaultArgs),
 }
 
@@ -58,6 +66,16 @@ pub(crate) struct RotateDeksArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReindexArgs {
+    #[command(flatten)]
+    vault: VaultArgs,
+    /// Add another key of blind indexes to the file first. Once all machines have the file, and this
+    /// command was run again, the older key's line may go; run once more, it removes that key's indexes.
+    #[arg(long)]
+    new_key: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct EraseArgs {
     /// Whom.
     #[arg(required_unless_present = "replay")]
@@ -73,6 +91,9 @@ pub(crate) struct EraseArgs {
         value_name = "FILE"
     )]
     list: PathBuf,
+    /// Only say what is open of the client and would end.
+    #[arg(long, conflicts_with = "replay")]
+    dry_run: bool,
     /// Erase everybody on this list again: after a backup was restored.
     #[arg(long, value_name = "FILE", conflicts_with = "client")]
     replay: Option<PathBuf>,
@@ -83,17 +104,28 @@ pub(crate) struct EraseArgs {
 pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
     match command {
         KeysCommand::Init(KeysArgs { keys }) => {
-            KeyFile::init(&keys)?;
-            let keys = keys.display();
-            writeln!(
-                std::io::stdout(),
-                "{keys} holds new keys. Keep a copy apart from the database and its backups: \
-                 without it nothing that is known of people can be read."
-            )?;
+            let ensured = KeyFile::init(&keys)?;
+            let (keys, mut out) = (keys.display(), std::io::stdout());
+            match ensured {
+                Ensured::Made => writeln!(
+                    out,
+                    "{keys} holds new keys. Keep a copy apart from the database and its backups: \
+                     without it nothing that is known of people can be read."
+                )?,
+                Ensured::Completed => writeln!(
+                    out,
+                    "{keys} has the key that it lacked. Carry it to the other machines, and renew \
+                     the copy that you keep."
+                )?,
+                Ensured::Whole => {
+                    writeln!(out, "{keys} has all keys already. Nothing was changed.")?;
+                }
+            }
             Ok(())
         }
         KeysCommand::RotateKek(args) => run_rotate_kek(args).await,
         KeysCommand::RotateDeks(args) => run_rotate_deks(args).await,
+        KeysCommand::Reindex(args) => run_reindex(args).await,
         KeysCommand::EraseClient(args) => run_erase(args).await,
         KeysCommand::Verify(args) => run_verify_keys(args).await,
     }
@@ -184,6 +216,33 @@ async fn run_rotate_deks(args: RotateDeksArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn run_reindex(args: ReindexArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    if args.new_key {
+        let id = KeyFile::open(&args.vault.keys.keys)?.add_index()?;
+        writeln!(out, "key {id} of blind indexes is made")?;
+    }
+    let vault = Vault::open(&args.vault.keys.keys)?;
+    let store = args.vault.database.open().await?;
+    let mut progress = progress("people done");
+    let now = Clock::system().now();
+    let done = vault::reindex(&vault, store.as_ref(), now, &mut progress).await?;
+    store.close().await;
+    let Reindexed {
+        people,
+        changed,
+        failed,
+    } = done;
+    writeln!(out, "{people} people, {changed} of them indexed again")?;
+    for (clinic, person, why) in &failed {
+        writeln!(out, "BROKEN  clinic {clinic}, person {person}: {why}")?;
+    }
+    if !failed.is_empty() {
+        bail!("{} people cannot be found by their address", failed.len());
+    }
+    Ok(())
+}
+
 async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
     let store = args.database.open().await?;
     let at = Clock::system().now();
@@ -207,6 +266,13 @@ async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
             writeln!(out, "{client} is not in this database")?;
             continue;
         }
+        if args.dry_run {
+            say_what_would_end(
+                client,
+                vault::try_erasing(store.as_ref(), erased).await?.as_ref(),
+            )?;
+            continue;
+        }
         if vault::erase(store.as_ref(), erased, list).await? {
             writeln!(out, "{client} is erased")?;
         } else {
@@ -214,10 +280,49 @@ async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
         }
     }
     // Also for who was erased before: it may have broken off here.
-    for to_do in store.scrub().await? {
-        writeln!(out, "TO DO  {to_do}")?;
+    if !args.dry_run {
+        for to_do in store.scrub().await? {
+            writeln!(out, "TO DO  {to_do}")?;
+        }
     }
     store.close().await;
+    Ok(())
+}
+
+/// What an erasure would store, for a person to read.
+fn say_what_would_end(client: ClientId, commit: Option<&Commit>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let Some(commit) = commit else {
+        writeln!(
+            out,
+            "{client} is erased already, and nothing of theirs is open"
+        )?;
+        return Ok(());
+    };
+    writeln!(out, "{client} would be erased, and nothing is stored yet:")?;
+    for change in &commit.changes {
+        match change {
+            Change::Intent(intent) => writeln!(out, "  series {} would end", intent.series)?,
+            Change::Session(session) => {
+                let at = session.starts_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                writeln!(out, "  session {} of {at} would be cancelled", session.id)?;
+            }
+            Change::Ledger { entries, .. } => {
+                writeln!(out, "  {} held credits would be released", entries.len())?;
+            }
+            Change::Message(message) => {
+                let kind = message.notification.kind;
+                writeln!(out, "  message {} ({kind}) would not be sent", message.seq)?;
+            }
+            _ => {}
+        }
+    }
+    let tokens = commit
+        .journal
+        .as_ref()
+        .map(|journal| &journal.body["tokens"]);
+    let tokens = tokens.and_then(serde_json::Value::as_u64).unwrap_or(0);
+    writeln!(out, "  {tokens} tokens and the feed would be revoked")?;
     Ok(())
 }
 
@@ -251,7 +356,10 @@ async fn run_verify_keys(args: VaultArgs) -> anyhow::Result<()> {
         writeln!(out, "BROKEN  clinic {clinic}, person {person}: {defect}")?;
     }
     if !defects.is_empty() {
-        bail!("{} things do not open", defects.len());
+        bail!(
+            "{} things do not open, or are not what they should be",
+            defects.len()
+        );
     }
     Ok(())
 }

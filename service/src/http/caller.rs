@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::preview::{Instead, nothing, preview};
 use super::problem::Problem;
-use crate::{App, random};
+use crate::App;
 
 /// The largest body that is read: a calendar of some years.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -41,7 +41,8 @@ impl FromRequestParts<App> for Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(refused("only bearer tokens are accepted"));
         }
-        let principal = app.store.principal(random::hash(secret.trim())).await?;
+        let store = app.store.as_ref();
+        let principal = app.vault.principal(store, secret.trim()).await?;
         principal
             .map(Self)
             .ok_or_else(|| refused("this token is not known"))

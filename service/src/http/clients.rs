@@ -17,7 +17,7 @@ use super::answer::{Done, List};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
-use super::personal_data::email_index;
+use super::personal_data::email_hashes;
 use super::preview::Instead;
 use super::problem::Problem;
 use crate::people::{self, Opened};
@@ -77,11 +77,11 @@ async fn register(
     let request = command.request(&app);
     let id = ClientId(random::id(request.at));
     let person = Person::new(new.name.clone(), new.email.clone())?;
-    let email_index = email_index(&app, &command.caller, new.email.as_deref())?;
+    let email = email_hashes(&app, &command.caller, new.email.as_deref())?;
     let sealed = app
         .vault
         .seal_new(clinic, PersonId::Client(id), &person, request.at);
-    let (sealed, dek) = sealed?;
+    let (sealed, dek, indexes) = sealed?;
     let client = Client {
         id,
         person: Some(sealed),
@@ -89,11 +89,8 @@ async fn register(
         zone,
         therapist,
     };
-    let scope = Scope::Registration {
-        therapist,
-        email_index,
-    };
-    let decide = Box::new(|view: &_| registration::register_client(view, client, dek));
+    let scope = Scope::Registration { therapist, email };
+    let decide = Box::new(|view: &_| registration::register_client(view, client, dek, indexes));
     let id = |subject: &Subject| match subject {
         Subject::Client(id) => Some(*id),
         _ => None,

@@ -128,10 +128,10 @@ async fn open(
     whose: Recipient,
 ) -> Result<Done<(StatusCode, Json<FeedBody>)>, Instead> {
     let secret = random::secret();
-    let hash = random::hash(&secret);
     let request = command.request(app);
     let principal = command.caller.0;
-    let decide = Box::new(move |view: &View| change_feed(view, whose, Some(hash), principal));
+    let stored = app.vault.feed_secret(principal.clinic, whose, &secret)?;
+    let decide = Box::new(move |view: &View| change_feed(view, whose, Some(stored), principal));
     let written = command.send(app, &request, scope(whose), decide).await?;
     let is_new = matches!(written, store::Written::Committed { .. });
     let path = is_new.then(|| format!("/feeds/{secret}.ics"));
@@ -159,7 +159,7 @@ fn scope(whose: Recipient) -> Scope {
     };
     Scope::Person {
         id,
-        email_index: None,
+        email: Vec::new(),
     }
 }
 
@@ -167,7 +167,7 @@ fn scope(whose: Recipient) -> Scope {
 async fn feed(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
     let unknown = || Problem::not_found("feed");
     let secret = name.strip_suffix(".ics").ok_or_else(unknown)?;
-    let found = app.store.feed(random::hash(secret)).await?;
+    let found = app.vault.feed(app.store.as_ref(), secret).await?;
     let (clinic, whose) = found.ok_or_else(unknown)?;
     let whose = match whose {
         Recipient::Client(id) => Whose::Client(id),

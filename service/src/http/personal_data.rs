@@ -97,13 +97,19 @@ async fn look_up(
         .caller
         .may(Action::Read, Resource::Clinic, "client")?;
     let clinic = command.caller.0.clinic;
-    let index = email_index(&app, &command.caller, Some(&command.body.email))?;
-    let found = match index {
-        Some(index) => app.store.client_by_email(clinic, index).await?,
-        None => None,
-    };
+    let hashes = email_hashes(&app, &command.caller, Some(&command.body.email))?;
+    let found = app.store.client_by_email(clinic, &hashes).await?;
     let found = found.ok_or_else(|| Problem::not_found("client"))?;
-    shown(&app, &command.caller, found.id).await
+    let opened = people::client(&app, clinic, found.id).await?;
+    let (client, person) = opened.ok_or_else(|| Problem::not_found("client"))?;
+    // A row of the database says that it is them; their own address decides.
+    let address = person.as_ref().and_then(Person::email);
+    let theirs = email_hashes(&app, &command.caller, address)?;
+    if !theirs.iter().any(|hash| hashes.contains(hash)) {
+        tracing::error!(client = %client.id, "a blind index is not theirs: standing keys verify");
+        return Err(Problem::not_found("client"));
+    }
+    Ok(Json(clients::body(&(client, person))))
 }
 
 /// Forbid to erase a client, or allow it again.
@@ -120,7 +126,7 @@ async fn hold(
     let (id, held) = (ClientId(id), command.body.held);
     let scope = Scope::Person {
         id: PersonId::Client(id),
-        email_index: None,
+        email: Vec::new(),
     };
     let decide = Box::new(move |view: &_| personal_data::hold(view, held));
     let written = command
@@ -142,7 +148,7 @@ async fn change(
     let (clinic, store) = (principal.clinic, app.store.as_ref());
     let PersonBody { name, email } = &command.body;
     let person = Person::new(name.clone(), email.clone())?;
-    let email_index = email_index(app, &command.caller, email.as_deref())?;
+    let hashes = email_hashes(app, &command.caller, email.as_deref())?;
     let mut tries = 0;
     loop {
         let before = match id {
@@ -152,10 +158,12 @@ async fn change(
         let before = before.ok_or_else(|| Problem::not_found("person"))?;
         let before = before.ok_or(clinic::Refusal::Erased)?.version;
         let sealed = app.vault.seal_again(store, clinic, id, &person, before);
-        let sealed = sealed.await?;
-        let scope = Scope::Person { id, email_index };
-        let decide =
-            Box::new(move |view: &_| personal_data::change(view, id, sealed, principal, expected));
+        let (sealed, indexes) = sealed.await?;
+        let email = hashes.clone();
+        let scope = Scope::Person { id, email };
+        let decide = Box::new(move |view: &_| {
+            personal_data::change(view, id, sealed, indexes, principal, expected)
+        });
         match app.write(&command.request(app), scope, decide).await {
             // Somebody else was there first, or the key is not there any more.
             Err(
@@ -169,20 +177,23 @@ async fn change(
     }
 }
 
-/// The blind index of an address that somebody gave.
-pub(super) fn email_index(
+/// The blind indexes that a client with an address that somebody gave is found by.
+pub(super) fn email_hashes(
     app: &App,
     caller: &Caller,
     address: Option<&str>,
-) -> Result<Option<[u8; 32]>, Problem> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let index = app.vault.email_index(caller.0.clinic, address)?;
-    index.map(Some).ok_or_else(|| {
+) -> Result<Vec<[u8; 32]>, Problem> {
+    if address.is_none() {
+        return Ok(Vec::new());
+    }
+    let nobody = PersonId::Client(ClientId(uuid::Uuid::nil()));
+    let indexes = app.vault.indexes(caller.0.clinic, nobody, address)?;
+    let hashes: Vec<_> = indexes.iter().filter_map(|index| index.hash).collect();
+    if hashes.is_empty() {
         let detail = "an e-mail address of at most 254 bytes is expected";
-        Problem::unprocessable("invalid_value", "email", detail)
-    })
+        return Err(Problem::unprocessable("invalid_value", "email", detail));
+    }
+    Ok(hashes)
 }
 
 async fn shown(app: &App, caller: &Caller, id: ClientId) -> Result<Json<ClientBody>, Problem> {

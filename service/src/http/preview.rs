@@ -126,9 +126,14 @@ pub(super) async fn preview(
                 "session_id": told.session,
                 "due_at": instant(told.due_at),
             })),
-            Change::NewDek(_) | Change::Message(_) | Change::ZoneMove(_) => {}
+            Change::NewDek(_)
+            | Change::Indexes(..)
+            | Change::Line(_)
+            | Change::Message(_)
+            | Change::ZoneMove(_) => {}
             Change::Person { id, .. } | Change::Erase(id) => record("person", id.uuid()),
             Change::Feed(whose, _) => record("feed", whose.id()),
+            Change::Revoke(id) => record("token", id.uuid()),
             Change::LegalHold(client, _) => record("client", client.0),
             Change::Therapist(therapist) | Change::WorkingTimes(therapist) => {
                 record("therapist", therapist.id.0);

@@ -22,7 +22,7 @@ use super::answer::{Done, List};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
-use super::personal_data::email_index;
+use super::personal_data::email_hashes;
 use super::preview::Instead;
 use super::problem::Problem;
 use crate::people::{self, Opened};
@@ -106,17 +106,17 @@ async fn register(
     let request = command.request(&app);
     let (clinic, id) = (command.caller.0.clinic, TherapistId(random::id(request.at)));
     let person = Person::new(new.name.clone(), new.email.clone())?;
-    email_index(&app, &command.caller, new.email.as_deref())?;
+    email_hashes(&app, &command.caller, new.email.as_deref())?;
     let sealed = app
         .vault
         .seal_new(clinic, PersonId::Therapist(id), &person, request.at);
-    let (sealed, dek) = sealed?;
+    let (sealed, dek, indexes) = sealed?;
     let therapist = Therapist {
         id,
         person: Some(sealed),
         times: WorkingTimes::new(hours),
     };
-    let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek));
+    let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek, indexes));
     let id = |subject: &Subject| match subject {
         Subject::Therapist(id) => Some(*id),
         _ => None,

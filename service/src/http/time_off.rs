@@ -259,7 +259,7 @@ async fn decide<T>(
 pub(super) fn scope(therapist: Uuid) -> Scope {
     Scope::Person {
         id: PersonId::Therapist(TherapistId(therapist)),
-        email_index: None,
+        email: Vec::new(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! The key file: the KEKs, and the key of blind indexes. It never leaves the machine by our hand.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crypto_core::{BadKeyFile, IndexKey, Kek, KeyId, Keyring};
+use crypto_core::{BadKeyFile, IndexKey, KeyId, Keys};
 use zeroize::Zeroizing;
 
 use crate::random;
@@ -15,14 +15,6 @@ use crate::random;
 const LIFETIME: Duration = Duration::from_secs(60);
 /// The largest file that is read: thousands of keys.
 const BYTES_MAX: u64 = 1 << 20;
-
-/// The keys of a file.
-pub struct Keys {
-    /// What DEKs are wrapped with.
-    pub keks: Keyring<Kek>,
-    /// What e-mail addresses are found by.
-    pub index: IndexKey,
-}
 
 /// A key file, and its keys as they were when it was last read.
 pub struct KeyFile {
@@ -40,9 +32,24 @@ pub enum KeyFileError {
     /// Others than its owner may read or change it.
     #[error("the key file {} is open to others: chmod 600 it", .0.display())]
     Open(PathBuf),
-    /// It is there already.
-    #[error("there is a file {} already, and keys are never overwritten", .0.display())]
-    Exists(PathBuf),
+    /// An earlier version made it.
+    #[error(
+        "the key file {} has no key for tokens and feeds yet: `standing keys init` adds it, and \
+         changes nothing else", .0.display()
+    )]
+    Incomplete(PathBuf),
+    /// Another command is changing it, or one broke off.
+    #[error(
+        "{} is in the way: another command is changing the keys, or one broke off. If none runs, \
+         remove it (it holds keys): {} is whole without it",
+        beside.display(), path.display()
+    )]
+    LeftOver {
+        /// The key file.
+        path: PathBuf,
+        /// The file beside it that a change is written to first.
+        beside: PathBuf,
+    },
     /// It cannot be read or written.
     #[error("the key file {} cannot be used", path.display())]
     Unusable {
@@ -63,6 +70,23 @@ pub enum KeyFileError {
     /// There is no id left for another key.
     #[error("the ids of keys have run out")]
     Full,
+    /// A change of its text did not make a key of it. Nothing was written.
+    #[error("key {id} would not be in the key file")]
+    Lost {
+        /// The key.
+        id: KeyId,
+    },
+}
+
+/// What `init` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ensured {
+    /// No file: it is made.
+    Made,
+    /// A file that lacked keys: they are added.
+    Completed,
+    /// A file with all keys: nothing is changed.
+    Whole,
 }
 
 /// What became of a key file.
@@ -96,14 +120,27 @@ impl KeyFile {
         })
     }
 
-    /// Makes a file with a first KEK and a key of blind indexes, for its owner alone.
+    /// Makes a file with all keys, for its owner alone. A file that an earlier version made gets the
+    /// keys that it lacks. No key is ever overwritten.
     ///
     /// # Errors
-    /// [`KeyFileError::Exists`], or it cannot be written.
-    pub fn init(path: &Path) -> Result<(), KeyFileError> {
-        write_new(path, &new_text()).map_err(|source| match source.kind() {
-            std::io::ErrorKind::AlreadyExists => KeyFileError::Exists(path.to_owned()),
-            _ => unusable(path, source),
+    /// [`KeyFileError`] if it cannot be written, or the file that is there is no key file.
+    pub fn init(path: &Path) -> Result<Ensured, KeyFileError> {
+        match create(path).and_then(|file| write(file, &new_text())) {
+            Ok(()) => return Ok(Ensured::Made),
+            Err(source) if source.kind() == ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(unusable(path, source)),
+        }
+        if parse(path, &read(path)?).is_ok() {
+            return Ok(Ensured::Whole);
+        }
+        replace(path, |text| {
+            let text = match Keys::parse(text) {
+                Err(BadKeyFile::NoMac) => with_line(text, &["mac", &random::key_digits()]),
+                _ => Zeroizing::new(text.to_owned()),
+            };
+            parse(path, &text)?;
+            Ok((text, Ensured::Completed))
         })
     }
 
@@ -151,15 +188,33 @@ impl KeyFile {
     /// # Errors
     /// [`KeyFileError`].
     pub fn stage(&self) -> Result<Staged, KeyFileError> {
-        let keks = &self.keys()?.keks;
-        let last = keks.older_ids().chain([keks.active().id()]).max();
-        let next = last.and_then(|last| last.0.checked_add(1));
-        let id = KeyId(next.ok_or(KeyFileError::Full)?);
-        self.rewrite(|text| {
-            let key = random::key_digits();
-            Zeroizing::new(format!("{}{id} older {}\n", **text, *key))
+        let id = self.rewrite(|text, keys| {
+            let last = keys.keks.older_ids().chain([keys.keks.active().id()]).max();
+            let next = last.and_then(|last| last.0.checked_add(1));
+            let id = KeyId(next.ok_or(KeyFileError::Full)?);
+            let name = id.to_string();
+            Ok((
+                with_line(text, &[&name, "older", &random::key_digits()]),
+                id,
+            ))
         })?;
         Ok(Staged::Made(id))
+    }
+
+    /// Adds another key of blind indexes. Everybody is found by each key that they are indexed under.
+    ///
+    /// # Errors
+    /// [`KeyFileError`].
+    pub fn add_index(&self) -> Result<KeyId, KeyFileError> {
+        self.rewrite(|text, keys| {
+            let last = keys.index.last().map(IndexKey::id);
+            let next = last.and_then(|last| last.0.checked_add(1));
+            let id = KeyId(next.ok_or(KeyFileError::Full)?);
+            let name = id.to_string();
+            let text = with_line(text, &["index", &name, &random::key_digits()]);
+            let is_there = |keys: &Keys| keys.index.iter().any(|key| key.id() == id);
+            with_key(self.shown(), text, id, is_there)
+        })
     }
 
     /// Makes the newest key the active one. A new one is made if it is that already.
@@ -175,23 +230,9 @@ impl KeyFile {
                 staged @ (Staged::Made(id) | Staged::Activated(id)) => (id, staged),
             },
         };
-        self.rewrite(|text| {
-            let mut rewritten = Zeroizing::new(String::with_capacity(text.len() + 16));
-            for line in text.lines() {
-                let words: Vec<&str> = line.split_ascii_whitespace().collect();
-                match words[..] {
-                    [name, "active" | "older", key] if !name.starts_with('#') => {
-                        let state = if name.parse() == Ok(id.0) {
-                            "active"
-                        } else {
-                            "older"
-                        };
-                        rewritten.extend([name, " ", state, " ", key, "\n"]);
-                    }
-                    _ => rewritten.extend([line, "\n"]),
-                }
-            }
-            rewritten
+        self.rewrite(|text, _| {
+            let is_active = |keys: &Keys| keys.keks.active().id() == id;
+            with_key(self.shown(), with_active(text, id), id, is_active)
         })?;
         Ok(staged)
     }
@@ -199,18 +240,97 @@ impl KeyFile {
     /// Puts another text in the file's place, all of it or nothing.
     fn rewrite(
         &self,
-        change: impl FnOnce(&Zeroizing<String>) -> Zeroizing<String>,
-    ) -> Result<(), KeyFileError> {
-        let path = self.path.as_deref().unwrap_or(Path::new("in memory"));
-        let text = change(&read(path)?);
-        parse(path, &text)?;
-        let beside = path.with_extension("new");
-        let written = write_new(&beside, &text)
-            .and_then(|()| std::fs::rename(&beside, path))
-            .and_then(|()| sync_folder(path));
-        written.map_err(|source| unusable(&beside, source))?;
-        self.read_again().map(|_| ())
+        change: impl FnOnce(&str, &Keys) -> Result<(Zeroizing<String>, KeyId), KeyFileError>,
+    ) -> Result<KeyId, KeyFileError> {
+        let path = self.shown();
+        let id = replace(path, |text| change(text, &parse(path, text)?))?;
+        self.read_again()?;
+        Ok(id)
     }
+
+    fn shown(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("in memory"))
+    }
+}
+
+/// The text with a new key, if that has become a key of it.
+fn with_key(
+    path: &Path,
+    text: Zeroizing<String>,
+    id: KeyId,
+    is_there: impl FnOnce(&Keys) -> bool,
+) -> Result<(Zeroizing<String>, KeyId), KeyFileError> {
+    match is_there(&parse(path, &text)?) {
+        true => Ok((text, id)),
+        false => Err(KeyFileError::Lost { id }),
+    }
+}
+
+/// Puts what `change` makes of a file's text in its place, all of it or nothing. The file beside it
+/// is made first, so that of two commands one waits for nobody and is refused.
+fn replace<R>(
+    path: &Path,
+    change: impl FnOnce(&str) -> Result<(Zeroizing<String>, R), KeyFileError>,
+) -> Result<R, KeyFileError> {
+    let beside = path.with_extension("new");
+    let file = create(&beside).map_err(|source| match source.kind() {
+        ErrorKind::AlreadyExists => KeyFileError::LeftOver {
+            path: path.to_owned(),
+            beside: beside.clone(),
+        },
+        _ => unusable(&beside, source),
+    })?;
+    let replaced = read(path)
+        .and_then(|text| change(&text))
+        .and_then(|(text, what)| {
+            let written = write(file, &text)
+                .and_then(|()| std::fs::rename(&beside, path))
+                .and_then(|()| sync_folder(path));
+            written.map_err(|source| unusable(&beside, source))?;
+            Ok(what)
+        });
+    if replaced.is_err() {
+        let _gone_already = std::fs::remove_file(&beside);
+    }
+    replaced
+}
+
+/// A text with one more line of these words, in one allocation.
+fn with_line(text: &str, words: &[&str]) -> Zeroizing<String> {
+    let more: usize = words.iter().map(|word| word.len() + 1).sum();
+    let mut longer = Zeroizing::new(String::with_capacity(text.len() + 1 + more));
+    longer.push_str(text);
+    // The last line may have no end, and be a comment.
+    if !text.is_empty() && !text.ends_with('\n') {
+        longer.push('\n');
+    }
+    for (number, word) in words.iter().enumerate() {
+        let between = if number == 0 { "" } else { " " };
+        longer.extend([between, word]);
+    }
+    longer.push('\n');
+    longer
+}
+
+/// A text in which this key is the active one.
+fn with_active(text: &str, id: KeyId) -> Zeroizing<String> {
+    // No state is longer than the other by more than a letter, and each line has one end.
+    let mut rewritten = Zeroizing::new(String::with_capacity(text.len() * 2 + 2));
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words[..] {
+            [name, "active" | "older", key] if !name.starts_with('#') => {
+                let state = if name.parse() == Ok(id.0) {
+                    "active"
+                } else {
+                    "older"
+                };
+                rewritten.extend([name, " ", state, " ", key, "\n"]);
+            }
+            _ => rewritten.extend([line, "\n"]),
+        }
+    }
+    rewritten
 }
 
 fn unusable(path: &Path, source: std::io::Error) -> KeyFileError {
@@ -221,19 +341,18 @@ fn unusable(path: &Path, source: std::io::Error) -> KeyFileError {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Keys, KeyFileError> {
-    let malformed = |source| KeyFileError::Malformed {
-        path: path.to_owned(),
-        source,
-    };
-    Ok(Keys {
-        keks: Keyring::<Kek>::parse(text).map_err(malformed)?,
-        index: IndexKey::parse(text).map_err(malformed)?,
+    Keys::parse(text).map_err(|source| match source {
+        BadKeyFile::NoMac => KeyFileError::Incomplete(path.to_owned()),
+        _ => KeyFileError::Malformed {
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     let file = File::open(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
+        ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
         _ => unusable(path, source),
     })?;
     // Of what was opened, not of what may stand there by then.
@@ -260,13 +379,17 @@ fn is_open_to_others(_: &std::fs::Metadata) -> bool {
     false
 }
 
-/// A file that was not there before, which only its owner reads, on the disk when this returns.
-fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+/// A file that was not there before, which only its owner reads.
+fn create(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    options.open(path)
+}
+
+/// Writes a text that is on the disk when this returns.
+fn write(mut file: File, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -279,12 +402,9 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 }
 
 fn new_text() -> Zeroizing<String> {
-    Zeroizing::new(format!(
-        "# The keys of a Standing service. Whoever has this file and the database reads everything;\n\
-         # whoever loses it reads nothing. Keep a copy apart from the database's backups.\n\
-         index {}\n\
-         1 active {}\n",
-        *random::key_digits(),
-        *random::key_digits()
-    ))
+    let about = "# The keys of a Standing service. Whoever has this file and the database reads everything;\n\
+                 # whoever loses it reads nothing. Keep a copy apart from the database's backups.\n";
+    let text = with_line(about, &["index", "1", &random::key_digits()]);
+    let text = with_line(&text, &["mac", &random::key_digits()]);
+    with_line(&text, &["1", "active", &random::key_digits()])
 }

@@ -1,12 +1,12 @@
-//! Exchanging keys, erasing people, and looking whether everything opens. Each can be broken off and
-//! begun again, and runs while the service works.
+//! Exchanging keys, and erasing people. Each can be broken off and begun again, and runs while the
+//! service works.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use clinic::{ClinicId, PersonId, Scope, SealedPerson, WrappedDek, personal_data};
+use clinic::{ClinicId, Commit, PersonId, Scope, SealedPerson, WrappedDek, erasure};
 use crypto_core::rotation::{Plan, Status, status};
 use crypto_core::{KeyId, Purpose, Version};
 use scheduler_core::{ClientId, TherapistId};
@@ -48,23 +48,6 @@ pub struct Rotated {
     pub dropped: u64,
     /// Whose values do not open: they are left as they are.
     pub failed: Vec<(ClinicId, Uuid)>,
-}
-
-/// What was found in all that is sealed.
-#[derive(Debug, Default)]
-pub struct Checked {
-    /// How many people have keys.
-    pub people: u64,
-    /// How many of their keys unwrap.
-    pub keys: u64,
-    /// How many values open.
-    pub values: u64,
-    /// How many keys are wrapped under an older KEK.
-    pub stale: u64,
-    /// The KEKs that wrap nothing in this database.
-    pub unneeded: Vec<KeyId>,
-    /// What does not open: whose, and why.
-    pub defects: Vec<(ClinicId, Uuid, String)>,
 }
 
 /// A line of the list of who was erased, which is replayed after a backup was restored.
@@ -131,7 +114,10 @@ async fn rewrap(
 }
 
 /// What is wrapped with which KEK.
-async fn plan(vault: &Vault, store: &dyn Store) -> Result<Plan<(ClinicId, Uuid)>, VaultError> {
+pub(super) async fn plan(
+    vault: &Vault,
+    store: &dyn Store,
+) -> Result<Plan<(ClinicId, Uuid)>, VaultError> {
     let mut rows = Vec::new();
     for (clinic, owner) in owners(store).await? {
         let deks = store.deks(clinic, &[owner]).await?;
@@ -230,7 +216,6 @@ async fn reseal(
             envelope: again.map_err(|_| VaultError::Unopenable { of: id.uuid() })?,
             version: next.0,
             generation,
-            email_index: sealed.email_index,
         };
         if store.reseal(clinic, id, &again).await? {
             return Ok(true);
@@ -240,66 +225,28 @@ async fn reseal(
     Err(VaultError::Gone { of: id.uuid() })
 }
 
-/// Opens everything that is sealed.
+/// Tries to erase a client, and returns what would be stored; `None` if they were erased before.
 ///
 /// # Errors
-/// [`VaultError`], other than that something does not open: that is what is looked for.
-pub async fn verify(
-    vault: &Vault,
-    store: &dyn Store,
-    progress: Progress<'_>,
-) -> Result<Checked, VaultError> {
-    let mut checked = Checked::default();
-    for (clinic, owner) in owners(store).await? {
-        for dek in store.deks(clinic, &[owner]).await? {
-            match vault.unwrap_one(clinic, &dek) {
-                Ok(_) => checked.keys += 1,
-                Err(error) => checked.defects.push((clinic, owner, error.to_string())),
-            }
-        }
-        checked.people += 1;
-        progress(checked.people);
+/// [`VaultError`]; [`clinic::Refusal`] within, if there is no such client, or a legal hold forbids it.
+pub async fn try_erasing(store: &dyn Store, erased: Erased) -> Result<Option<Commit>, VaultError> {
+    match write_erasure(store, erased, true).await? {
+        Written::DryRun(commit) => Ok(Some(*commit)),
+        _ => Ok(None),
     }
-    for clinic in store.clinics().await? {
-        for (id, sealed) in people(store, clinic).await? {
-            match vault.open_person(store, clinic, id, sealed).await {
-                Ok(Some(_)) => checked.values += 1,
-                Ok(None) => {}
-                Err(error @ VaultError::Store(_)) => return Err(error),
-                Err(error) => {
-                    let defect = (clinic, id.uuid(), error.to_string());
-                    if !checked.defects.contains(&defect) {
-                        checked.defects.push(defect);
-                    }
-                }
-            }
-        }
-    }
-    let plan = plan(vault, store).await?;
-    checked.stale = u64::try_from(plan.stale.len()).unwrap_or(u64::MAX);
-    checked.unneeded = plan.unneeded(&vault.keys()?.keks);
-    Ok(checked)
 }
 
 /// Erases a client: looks whether it may be done, writes it on the list, does it. False if they were
 /// erased before. Their keys vanish from the database's files with [`Store::scrub`].
 ///
 /// # Errors
-/// [`VaultError`]; [`clinic::Refusal`] within, if there is no such client, or a legal hold forbids it.
+/// As [`try_erasing`].
 pub async fn erase(
     store: &dyn Store,
     erased: Erased,
     list: Option<&Path>,
 ) -> Result<bool, VaultError> {
-    let Erased { clinic, client, at } = erased;
-    let scope = || Scope::Person {
-        id: PersonId::Client(client),
-        email_index: None,
-    };
-    let mut request = Request::of_console(clinic, at);
-    request.dry_run = true;
-    let tried = store.write(&request, scope(), Box::new(personal_data::erase));
-    if tried.await? == Written::Unchanged {
+    if try_erasing(store, erased).await?.is_none() {
         return Ok(false);
     }
     // On the list first: who is erased and not on it would be back after a restore.
@@ -310,22 +257,41 @@ pub async fn erase(
         });
         noted?;
     }
-    request.dry_run = false;
-    store
-        .write(&request, scope(), Box::new(personal_data::erase))
-        .await?;
+    write_erasure(store, erased, false).await?;
     Ok(true)
+}
+
+async fn write_erasure(
+    store: &dyn Store,
+    erased: Erased,
+    dry_run: bool,
+) -> Result<Written, VaultError> {
+    let Erased { clinic, client, at } = erased;
+    let request = Request {
+        dry_run,
+        ..Request::of_console(clinic, at)
+    };
+    let scope = Scope::Erasure { client, now: at };
+    let decide = Box::new(move |view: &_| erasure::erase(view, at));
+    Ok(store.write(&request, scope, decide).await?)
 }
 
 fn note(list: &Path, erased: &Erased) -> std::io::Result<()> {
     let line = serde_json::to_string(erased)? + "\n";
-    let mut file = OpenOptions::new().create(true).append(true).open(list)?;
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(list)?;
+    // One that an earlier version made may be open to others: it says who was erased, and when.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     file.write_all(line.as_bytes())?;
     file.sync_all()
 }
 
 /// Whoever has keys, in all clinics.
-async fn owners(store: &dyn Store) -> Result<Vec<(ClinicId, Uuid)>, VaultError> {
+pub(super) async fn owners(store: &dyn Store) -> Result<Vec<(ClinicId, Uuid)>, VaultError> {
     let mut all = Vec::new();
     for clinic in store.clinics().await? {
         let mut after = None;
@@ -343,12 +309,16 @@ async fn owners(store: &dyn Store) -> Result<Vec<(ClinicId, Uuid)>, VaultError> 
     Ok(all)
 }
 
-/// What is sealed of the people of a clinic.
-async fn people(
-    store: &dyn Store,
-    clinic: ClinicId,
-) -> Result<Vec<(PersonId, Option<SealedPerson>)>, VaultError> {
-    let mut all: Vec<(PersonId, Option<SealedPerson>)> = Vec::new();
+/// A person's row.
+pub(super) struct Row {
+    pub(super) id: PersonId,
+    pub(super) sealed: Option<SealedPerson>,
+    pub(super) held: bool,
+}
+
+/// The people of a clinic.
+pub(super) async fn people(store: &dyn Store, clinic: ClinicId) -> Result<Vec<Row>, VaultError> {
+    let mut all = Vec::new();
     let mut after = None;
     loop {
         let page = Page {
@@ -358,8 +328,11 @@ async fn people(
         let clients = store.clients(clinic, page).await?;
         let Some(last) = clients.last() else { break };
         after = Some(last.id.0);
-        let clients = clients.into_iter();
-        all.extend(clients.map(|row| (PersonId::Client(row.id), row.person)));
+        all.extend(clients.into_iter().map(|row| Row {
+            id: PersonId::Client(row.id),
+            sealed: row.person,
+            held: row.legal_hold,
+        }));
     }
     let mut after = None;
     loop {
@@ -370,8 +343,11 @@ async fn people(
         let therapists = store.therapists(clinic, page).await?;
         let Some(last) = therapists.last() else { break };
         after = Some(last.id.0);
-        let therapists = therapists.into_iter();
-        all.extend(therapists.map(|row| (PersonId::Therapist(row.id), row.person)));
+        all.extend(therapists.into_iter().map(|row| Row {
+            id: PersonId::Therapist(row.id),
+            sealed: row.person,
+            held: false,
+        }));
     }
     Ok(all)
 }

@@ -1,28 +1,35 @@
 //! What is known of people, sealed on its way into the database and opened on its way out.
 //!
-//! The key file holds the KEKs and the key of blind indexes. Each person has keys of their own, their
+//! The key file holds the KEKs, the keys of blind indexes and the key of credentials' MACs. Each person has keys of their own, their
 //! DEKs, which stand wrapped in the database; unwrapped they live in memory for a minute at most.
 //! `crypto-core` does the sealing; here is where keys and nonces come from, and where a value stands.
 
+mod credentials;
+mod indexing;
 mod key_file;
 mod maintenance;
 mod rings;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use clinic::{ClinicId, Person, PersonId, SealedPerson, WrappedDek};
+use clinic::{BlindIndex, ClinicId, Person, PersonId, SealedPerson, WrappedDek};
 use crypto_core::{
-    Context, Dek, DekId, Envelope, Field, KeyId, Keyring, OpenError, Owner, Purpose, RowId, Version,
+    Addressee, Context, Dek, DekId, Envelope, Field, IndexKey, KeyId, Keyring, Keys, OpenError,
+    Owner, Purpose, RowId, Version,
 };
 use store::{Store, StoreError};
 use zeroize::Zeroizing;
 
-pub use key_file::{KeyFile, KeyFileError, Keys, Staged};
+pub use indexing::{Reindexed, reindex};
+pub use key_file::{Ensured, KeyFile, KeyFileError, Staged};
 pub use maintenance::{
-    Checked, Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek, verify,
+    Erased, Progress, Rewrapped, Rotated, erase, rotate_deks, rotate_kek, try_erasing,
 };
+
+pub use verify::{Checked, verify};
 
 use crate::random;
 use rings::Rings;
@@ -110,29 +117,47 @@ impl Vault {
         Ok(self.key_file()?.keys()?)
     }
 
-    /// The blind index of an e-mail address.
+    /// The blind indexes of a person with this e-mail address, or with none: one under each key. A text
+    /// that is no address has the indexes of none.
     ///
     /// # Errors
-    /// `Ok(None)` if the text is no address.
-    pub fn email_index(
+    /// [`VaultError`].
+    pub fn indexes(
         &self,
         clinic: ClinicId,
-        address: &str,
-    ) -> Result<Option<[u8; 32]>, VaultError> {
-        let index = self.keys()?.index.email(in_crypto(clinic), address);
-        Ok(index.ok().map(|index| *index.as_bytes()))
+        id: PersonId,
+        address: Option<&str>,
+    ) -> Result<Vec<BlindIndex>, VaultError> {
+        let of = match id {
+            PersonId::Therapist(_) => Addressee::Therapist,
+            PersonId::Client(_) => Addressee::Client,
+        };
+        let keys = self.keys()?;
+        let under = |key: &IndexKey| {
+            let index = address.map(|address| key.email(in_crypto(clinic), of, address));
+            BlindIndex {
+                generation: key.id().0,
+                hash: index.and_then(Result::ok).map(|index| *index.as_bytes()),
+            }
+        };
+        Ok(keys.index.iter().map(under).collect())
     }
 
-    /// A digest that stands for a request in the journal, and that nobody can guess requests by.
+    /// A digest that stands for a request in the journal, and that nobody can guess requests by who has
+    /// not the newest key of blind indexes. It goes with that key.
     ///
     /// # Errors
     /// [`VaultError`].
     pub fn blind(&self, clinic: ClinicId, request: &[u8; 32]) -> Result<[u8; 32], VaultError> {
-        let blinded = self.keys()?.index.request(in_crypto(clinic), request);
-        Ok(*blinded.as_bytes())
+        let keys = self.keys()?;
+        let newest = keys
+            .index
+            .last()
+            .expect("a key file has a key of blind indexes");
+        Ok(*newest.request(in_crypto(clinic), request).as_bytes())
     }
 
-    /// Seals what is known of somebody new, under their first key.
+    /// Seals what is known of somebody new, under their first key, and makes what finds them.
     ///
     /// # Errors
     /// [`VaultError`].
@@ -142,14 +167,14 @@ impl Vault {
         id: PersonId,
         person: &Person,
         now: DateTime<Utc>,
-    ) -> Result<(SealedPerson, WrappedDek), VaultError> {
+    ) -> Result<(SealedPerson, WrappedDek, Vec<BlindIndex>), VaultError> {
         let (dek, wrapped) = self.new_dek(clinic, id.uuid(), KeyId(1), now)?;
         let ring = Keyring::new(dek, []).expect("one key is a ring");
-        let sealed = self.seal(&ring, clinic, id, person, Version(1))?;
-        Ok((sealed, wrapped))
+        let sealed = seal(&ring, clinic, id, person, Version(1))?;
+        Ok((sealed, wrapped, self.indexes(clinic, id, person.email())?))
     }
 
-    /// Seals what is known of somebody, in place of a version that was read.
+    /// Seals what is known of somebody, in place of a version that was read, and makes what finds them.
     ///
     /// # Errors
     /// [`VaultError`].
@@ -160,9 +185,10 @@ impl Vault {
         id: PersonId,
         person: &Person,
         version: u64,
-    ) -> Result<SealedPerson, VaultError> {
+    ) -> Result<(SealedPerson, Vec<BlindIndex>), VaultError> {
         let ring = self.ring(store, clinic, id.uuid()).await?;
-        self.seal(&ring, clinic, id, person, Version(version + 1))
+        let sealed = seal(&ring, clinic, id, person, Version(version + 1))?;
+        Ok((sealed, self.indexes(clinic, id, person.email())?))
     }
 
     /// Opens what is sealed of a person. If its key was exchanged meanwhile, the row is read again.
@@ -297,30 +323,26 @@ impl Vault {
         row.wrapped = self.keys()?.keks.wrap(id, &bytes, random::nonce());
         Ok((Dek::new(id, &bytes), row))
     }
+}
 
-    fn seal(
-        &self,
-        ring: &Keyring<Dek>,
-        clinic: ClinicId,
-        id: PersonId,
-        person: &Person,
-        version: Version,
-    ) -> Result<SealedPerson, VaultError> {
-        let plaintext = serde_json::to_vec(person).map(Zeroizing::new);
-        let plaintext = plaintext.map_err(|_| VaultError::Unopenable { of: id.uuid() })?;
-        let place = place(clinic, id, version);
-        let envelope = ring.seal(&place, Purpose::Person, &plaintext, random::nonce())?;
-        let email_index = match person.email() {
-            Some(address) => self.email_index(clinic, address)?,
-            None => None,
-        };
-        Ok(SealedPerson {
-            envelope,
-            version: version.0,
-            generation: ring.active().id().generation.0,
-            email_index,
-        })
-    }
+fn seal(
+    ring: &Keyring<Dek>,
+    clinic: ClinicId,
+    id: PersonId,
+    person: &Person,
+    version: Version,
+) -> Result<SealedPerson, VaultError> {
+    // With room for all of it, so that no shorter copy is left behind.
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(Person::JSON_BYTES_MAX));
+    let written = serde_json::to_writer(&mut *plaintext, person);
+    written.map_err(|_| VaultError::Unopenable { of: id.uuid() })?;
+    let place = place(clinic, id, version);
+    let envelope = ring.seal(&place, Purpose::Person, &plaintext, random::nonce())?;
+    Ok(SealedPerson {
+        envelope,
+        version: version.0,
+        generation: ring.active().id().generation.0,
+    })
 }
 
 /// What is stored of a person now.

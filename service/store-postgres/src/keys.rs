@@ -1,12 +1,13 @@
-//! The wrapped keys that people's values are sealed under.
+//! The wrapped keys that people's values are sealed under, and the blind indexes that find people: what
+//! backups leave out.
 
-use clinic::{ClinicId, WrappedDek};
+use clinic::{BlindIndex, ClinicId, PersonId, WrappedDek};
 use sqlx::postgres::PgConnection;
 use store::rows;
-use store::{PAGE_MAX, Page, StoreError};
+use store::{PAGE_MAX, Page, PersonLine, StoreError};
 use uuid::Uuid;
 
-use crate::rows::{Instant, all, execute};
+use crate::rows::{Instant, all, execute, optional};
 
 /// The keys of these people, by owner and generation.
 pub(crate) async fn deks(
@@ -120,14 +121,110 @@ pub(crate) async fn drop_unused(
     }
 }
 
-/// Removes all of a person's keys: nothing of theirs opens any more.
+/// Removes all of a person's keys and indexes: nothing of theirs opens any more, and nothing finds them.
 pub(crate) async fn erase(
     db: &mut PgConnection,
     clinic: ClinicId,
-    owner: Uuid,
+    id: PersonId,
 ) -> Result<u64, StoreError> {
     let query = sqlx::query("DELETE FROM dek WHERE clinic_id = $1 AND owner_id = $2")
         .bind(clinic.0)
-        .bind(owner);
-    execute(db, query).await
+        .bind(id.uuid());
+    let keys = execute(db, query).await?;
+    Ok(keys + set_indexes(db, clinic, id, &[]).await?)
+}
+
+/// How a person is found, by the ids of the keys.
+pub(crate) async fn indexes(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<Vec<BlindIndex>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM blind_index WHERE clinic_id = $1 AND role = $2 AND person_id = $3
+         ORDER BY generation",
+    )
+    .bind(clinic.0)
+    .bind(id.role())
+    .bind(id.uuid());
+    all(db, query, rows::blind_index).await
+}
+
+/// Whether somebody is known who has no index of this generation.
+pub(crate) async fn lacks_index(
+    db: &mut PgConnection,
+    generation: u32,
+) -> Result<bool, StoreError> {
+    for sql in [
+        "SELECT 1 AS lacks FROM client WHERE sealed IS NOT NULL AND NOT EXISTS (
+             SELECT 1 FROM blind_index AS b WHERE b.clinic_id = client.clinic_id
+             AND b.role = 'client' AND b.person_id = client.id AND b.generation = $1) LIMIT 1",
+        "SELECT 1 AS lacks FROM therapist WHERE sealed IS NOT NULL AND NOT EXISTS (
+             SELECT 1 FROM blind_index AS b WHERE b.clinic_id = therapist.clinic_id
+             AND b.role = 'therapist' AND b.person_id = therapist.id AND b.generation = $1) LIMIT 1",
+    ] {
+        let query = sqlx::query(sql).bind(i64::from(generation));
+        if optional(db, query, |_| Ok(())).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Puts a person's indexes in the place of those there are.
+pub(crate) async fn set_indexes(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: PersonId,
+    indexes: &[BlindIndex],
+) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    for stored in self::indexes(db, clinic, id).await? {
+        let stays = |one: &BlindIndex| one.generation == stored.generation;
+        if !indexes.iter().any(stays) {
+            let query = sqlx::query(
+                "DELETE FROM blind_index
+                 WHERE clinic_id = $1 AND role = $2 AND person_id = $3 AND generation = $4",
+            )
+            .bind(clinic.0)
+            .bind(id.role())
+            .bind(id.uuid())
+            .bind(i64::from(stored.generation));
+            rows += execute(db, query).await?;
+        }
+    }
+    for BlindIndex { generation, hash } in indexes {
+        let query = sqlx::query(
+            "INSERT INTO blind_index (clinic_id, role, person_id, generation, hash)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (clinic_id, role, person_id, generation) DO UPDATE SET hash = excluded.hash",
+        )
+        .bind(clinic.0)
+        .bind(id.role())
+        .bind(id.uuid())
+        .bind(i64::from(*generation))
+        .bind(hash.as_ref().map(<[u8; 32]>::as_slice));
+        rows += execute(db, query).await?;
+    }
+    Ok(rows)
+}
+
+/// The lines of the journal about what is known of people, in order.
+pub(crate) async fn person_lines(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<PersonLine>, StoreError> {
+    // As `PersonLine::KINDS` has them.
+    let query = sqlx::query(
+        "SELECT seq, subject_id, kind, version, body FROM journal
+         WHERE clinic_id = $1 AND seq > $2 AND kind IN ('client_registered',
+           'therapist_registered', 'person_changed', 'legal_hold_changed', 'person_erased')
+         ORDER BY seq LIMIT $3",
+    )
+    .bind(clinic.0)
+    .bind(rows::integer(after))
+    .bind(i64::from(limit));
+    all(db, query, rows::person_line).await
 }

@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
@@ -41,8 +41,8 @@ use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
-    Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, PersonLine, Request, Store,
+    StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
 
@@ -238,22 +238,25 @@ async fn wait_for_older_readers(connection: &mut sqlx::PgConnection) -> Result<(
     Ok(())
 }
 
-/// How often it is tried to get the table of keys for a moment.
+/// How often it is tried to get a table for a moment.
 const VACUUMS_MAX: u32 = 5;
 
-/// Writes the table of keys anew without what was deleted, and lets the log go that still has it.
+/// Writes the tables of keys and indexes anew without what was deleted, and lets the log go that still
+/// has it.
 async fn scrub(pool: &PgPool) -> Result<Vec<&'static str>, StoreError> {
     let mut connection = locks::acquire(pool).await?;
     wait_for_older_readers(&mut connection).await?;
-    let mut vacuumed = Ok(());
-    for _ in 0..VACUUMS_MAX {
-        let vacuum = sqlx::raw_sql("VACUUM FULL dek").execute(&mut *connection);
-        vacuumed = vacuum.await.map(|_| ()).map_err(rows::failed);
-        if vacuumed.is_ok() {
-            break;
+    for vacuum in ["VACUUM FULL dek", "VACUUM FULL blind_index"] {
+        let mut vacuumed = Ok(());
+        for _ in 0..VACUUMS_MAX {
+            let vacuum = sqlx::raw_sql(vacuum).execute(&mut *connection);
+            vacuumed = vacuum.await.map(|_| ()).map_err(rows::failed);
+            if vacuumed.is_ok() {
+                break;
+            }
         }
+        vacuumed?;
     }
-    vacuumed?;
     let mut left = Vec::new();
     for sql in ["SELECT pg_switch_wal()", "CHECKPOINT", "CHECKPOINT"] {
         if sqlx::raw_sql(sql).execute(&mut *connection).await.is_err() {
@@ -332,8 +335,8 @@ impl Store for PostgresStore {
         read!(self, db => people::add_token(db, token))
     }
 
-    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
-        read!(self, db => people::principal(db, token_hash))
+    async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError> {
+        read!(self, db => people::token(db, hash))
     }
 
     async fn therapist(
@@ -355,9 +358,9 @@ impl Store for PostgresStore {
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError> {
-        read!(self, db => people::client_by_email(db, clinic, email_index))
+        read!(self, db => people::client_by_email(db, clinic, indexes))
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -405,7 +408,7 @@ impl Store for PostgresStore {
         read!(self, db => schedule::intents(db, clinic, whose, page))
     }
 
-    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError> {
         read!(self, db => people::feed(db, hash))
     }
 
@@ -541,6 +544,23 @@ impl Store for PostgresStore {
             Err(StoreError::Constraint { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError> {
+        read!(self, db => keys::indexes(db, clinic, id))
+    }
+
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
+        read!(self, db => keys::lacks_index(db, generation))
+    }
+
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError> {
+        read!(self, db => keys::person_lines(db, clinic, after, limit))
     }
 
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {

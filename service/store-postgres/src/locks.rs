@@ -287,6 +287,7 @@ pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties
             all
         }
         Scope::Person { id, .. } => vec![id.uuid()],
+        Scope::Erasure { client, .. } => vec![client.0],
         Scope::Registration { .. } | Scope::New { .. } | Scope::Plan { .. } | Scope::Message(_) => {
             Vec::new()
         }

@@ -1,6 +1,6 @@
 //! Messages: written with what they tell, leased and settled by the worker.
 
-use clinic::{ClinicId, Message, MessageState, Notification};
+use clinic::{ClinicId, Message, MessageState, Notification, Recipient};
 use sqlx::postgres::PgConnection;
 use store::rows::{self, integer};
 use store::{PAGE_MAX, Request, StoreError};
@@ -46,6 +46,23 @@ pub(crate) async fn messages(
         .bind(clinic.0)
         .bind(integer(after))
         .bind(i64::from(limit.min(PAGE_MAX)));
+    all(db, query, rows::message).await
+}
+
+/// The messages to somebody that are not sent yet, which nobody else changes until the transaction's end.
+pub(crate) async fn pending_to(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    recipient: Recipient,
+) -> Result<Vec<Message>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM outbox WHERE clinic_id = $1 AND recipient_id = $2 AND recipient_role = $3
+         AND state = 'pending' ORDER BY seq
+         FOR UPDATE",
+    )
+    .bind(clinic.0)
+    .bind(recipient.id())
+    .bind(recipient.role());
     all(db, query, rows::message).await
 }
 

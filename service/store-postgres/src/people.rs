@@ -1,11 +1,13 @@
 //! Therapists, clients, services, and the credentials that stand for people.
 
-use clinic::{Client, ClinicId, PersonId, Principal, Recipient, SealedPerson, Service, Therapist};
+use clinic::{
+    Client, ClinicId, PersonId, Recipient, SealedPerson, Service, StoredSecret, Therapist,
+};
 use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::postgres::PgConnection;
 use store::rows::{self, Columns, integer, json, times_json};
-use store::{Page, StoreError, Token};
+use store::{Feed, Page, StoreError, Token};
 use uuid::Uuid;
 
 use crate::rows::{Document, Instant, Row, all, execute, execute_on_one, failed, optional};
@@ -13,25 +15,56 @@ use crate::rows::{Document, Instant, Row, all, execute, execute_on_one, failed, 
 pub(crate) async fn add_token(db: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     let (role, subject) = rows::role_columns(token.role);
     let insert = sqlx::query(
-        "INSERT INTO token (id, clinic_id, hash, role, subject_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(token.id)
     .bind(token.clinic.0)
-    .bind(token.hash.as_slice())
+    .bind(token.secret.hash.as_slice())
+    .bind(token.secret.mac.as_slice())
     .bind(role)
     .bind(subject)
     .bind(Instant(token.created_at));
     execute(db, insert).await.map(|_| ())
 }
 
-pub(crate) async fn principal(
+pub(crate) async fn token(
     db: &mut PgConnection,
-    token_hash: [u8; 32],
-) -> Result<Option<Principal>, StoreError> {
-    let query = sqlx::query("SELECT id, clinic_id, role, subject_id FROM token WHERE hash = $1")
-        .bind(token_hash.as_slice());
-    optional(db, query, rows::principal).await
+    hash: [u8; 32],
+) -> Result<Option<Token>, StoreError> {
+    let query = sqlx::query("SELECT * FROM token WHERE hash = $1").bind(hash.as_slice());
+    optional(db, query, rows::token).await
+}
+
+/// How many tokens somebody has.
+pub(crate) async fn tokens_of(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "SELECT count(*) AS tokens FROM token
+         WHERE clinic_id = $1 AND role = $2 AND subject_id = $3",
+    )
+    .bind(clinic.0)
+    .bind(id.role())
+    .bind(id.uuid());
+    let count = optional(db, query, |row| rows::number(row, "tokens")).await?;
+    rows::some("tokens", count)
+}
+
+/// Somebody's tokens stand for nobody any more.
+pub(crate) async fn revoke(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let query =
+        sqlx::query("DELETE FROM token WHERE clinic_id = $1 AND role = $2 AND subject_id = $3")
+            .bind(clinic.0)
+            .bind(id.role())
+            .bind(id.uuid());
+    execute(db, query).await
 }
 
 /// Puts somebody's feed behind another secret, or closes it.
@@ -39,21 +72,25 @@ pub(crate) async fn set_feed(
     db: &mut PgConnection,
     clinic: ClinicId,
     whose: Recipient,
-    hash: Option<&[u8; 32]>,
+    secret: Option<&StoredSecret>,
 ) -> Result<u64, StoreError> {
-    let query = match hash {
+    let query = match secret {
         Some(_) => sqlx::query(
-            "INSERT INTO feed (clinic_id, subject_role, subject_id, hash)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (clinic_id, subject_role, subject_id) DO UPDATE SET hash = excluded.hash",
+            "INSERT INTO feed (clinic_id, subject_role, subject_id, hash, mac)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (clinic_id, subject_role, subject_id) DO UPDATE
+             SET hash = excluded.hash, mac = excluded.mac",
         ),
         None => sqlx::query(
             "DELETE FROM feed WHERE clinic_id = $1 AND subject_role = $2 AND subject_id = $3",
         ),
     };
     let query = query.bind(clinic.0).bind(whose.role()).bind(whose.id());
-    match hash {
-        Some(hash) => execute(db, query.bind(hash.as_slice())).await,
+    match secret {
+        Some(StoredSecret { hash, mac }) => {
+            let query = query.bind(hash.as_slice()).bind(mac.as_slice());
+            execute(db, query).await
+        }
         None => execute(db, query).await,
     }
 }
@@ -62,14 +99,17 @@ pub(crate) async fn set_feed(
 pub(crate) async fn feed(
     db: &mut PgConnection,
     hash: [u8; 32],
-) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+) -> Result<Option<Feed>, StoreError> {
     let query = sqlx::query("SELECT * FROM feed WHERE hash = $1").bind(hash.as_slice());
     optional(db, query, rows::feed).await
 }
 
-/// The clinics that anybody has a credential for.
+/// The clinics that have people or credentials.
 pub(crate) async fn clinics(db: &mut PgConnection) -> Result<Vec<ClinicId>, StoreError> {
-    let query = sqlx::query("SELECT DISTINCT clinic_id FROM token ORDER BY clinic_id");
+    let query = sqlx::query(
+        "SELECT clinic_id FROM token UNION SELECT clinic_id FROM therapist
+         UNION SELECT clinic_id FROM client ORDER BY clinic_id",
+    );
     all(db, query, |row| rows::id(row, "clinic_id").map(ClinicId)).await
 }
 
@@ -139,17 +179,17 @@ pub(crate) async fn parties(
     service: ServiceId,
 ) -> Result<Parties, StoreError> {
     let query = sqlx::query(
-        "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation, email_index,
+        "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation,
            zone, times, times_version, NULL::boolean AS legal_hold, NULL::uuid AS therapist_id,
            NULL AS name, NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
            NULL::integer AS notice_minutes, NULL::json AS cancellation, NULL::json AS slots
          FROM therapist WHERE clinic_id = $1 AND id = $2
          UNION ALL
-         SELECT 'client', id, sealed, sealed_version, dek_generation, email_index, zone, NULL,
+         SELECT 'client', id, sealed, sealed_version, dek_generation, zone, NULL,
            NULL, legal_hold, therapist_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL
          FROM client WHERE clinic_id = $1 AND id = $3
          UNION ALL
-         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
+         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
            price_minor, currency, notice_minutes, cancellation, slots
          FROM service WHERE clinic_id = $1 AND id = $4",
     )
@@ -184,8 +224,6 @@ fn sealed(person: Option<&SealedPerson>) -> Sealed<'_> {
         envelope: person.map(|person| person.envelope.as_slice()),
         version: person.map(|person| integer(person.version)),
         generation: person.map(|person| i64::from(person.generation)),
-        email_index: person
-            .and_then(|person| person.email_index.as_ref().map(<[u8; 32]>::as_slice)),
     }
 }
 
@@ -193,7 +231,6 @@ struct Sealed<'a> {
     envelope: Option<&'a [u8]>,
     version: Option<i64>,
     generation: Option<i64>,
-    email_index: Option<&'a [u8]>,
 }
 
 pub(crate) async fn insert_therapist(
@@ -203,15 +240,14 @@ pub(crate) async fn insert_therapist(
 ) -> Result<u64, StoreError> {
     let known = sealed(therapist.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         zone, times, times_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation,
+         zone, times, times_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(clinic.0)
     .bind(therapist.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(therapist.times.zone().name())
     .bind(Document(times_json(&therapist.times)?))
     .bind(integer(therapist.times.version));
@@ -241,15 +277,14 @@ pub(crate) async fn insert_client(
 ) -> Result<u64, StoreError> {
     let known = sealed(client.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         legal_hold, zone, therapist_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation,
+         legal_hold, zone, therapist_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(clinic.0)
     .bind(client.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(client.legal_hold)
     .bind(client.zone.name())
     .bind(client.therapist.map(|id| id.0));
@@ -274,12 +309,12 @@ pub(crate) async fn set_person(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = $1, sealed_version = $2, dek_generation = $3,
-             email_index = $4 WHERE clinic_id = $5 AND id = $6 AND sealed_version = $2 - 1"
+            "UPDATE therapist SET sealed = $1, sealed_version = $2, dek_generation = $3
+             WHERE clinic_id = $4 AND id = $5 AND sealed_version = $2 - 1"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = $1, sealed_version = $2, dek_generation = $3,
-             email_index = $4 WHERE clinic_id = $5 AND id = $6 AND sealed_version = $2 - 1"
+            "UPDATE client SET sealed = $1, sealed_version = $2, dek_generation = $3
+             WHERE clinic_id = $4 AND id = $5 AND sealed_version = $2 - 1"
         }
     };
     let known = sealed(Some(person));
@@ -287,7 +322,6 @@ pub(crate) async fn set_person(
         .bind(known.envelope)
         .bind(known.version)
         .bind(known.generation)
-        .bind(known.email_index)
         .bind(clinic.0)
         .bind(id.uuid());
     match execute(db, query).await? {
@@ -319,26 +353,34 @@ pub(crate) async fn erase(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = $1 AND id = $2"
+            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL
+             WHERE clinic_id = $1 AND id = $2"
         }
         PersonId::Client(_) => {
             "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = $1 AND id = $2"
+             zone = 'UTC', therapist_id = NULL WHERE clinic_id = $1 AND id = $2"
         }
     };
     let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());
     execute_on_one(db, query).await
 }
 
+/// The client with any of these blind indexes.
 pub(crate) async fn client_by_email(
     db: &mut PgConnection,
     clinic: ClinicId,
-    email_index: [u8; 32],
+    indexes: &[[u8; 32]],
 ) -> Result<Option<Client>, StoreError> {
-    let query = sqlx::query("SELECT * FROM client WHERE clinic_id = $1 AND email_index = $2")
-        .bind(clinic.0)
-        .bind(email_index.to_vec());
+    if indexes.is_empty() {
+        return Ok(None);
+    }
+    let query = sqlx::query(
+        "SELECT client.* FROM client JOIN blind_index AS found
+           ON found.clinic_id = client.clinic_id AND found.person_id = client.id
+         WHERE found.clinic_id = $1 AND found.role = 'client' AND found.hash = ANY($2) LIMIT 1",
+    )
+    .bind(clinic.0)
+    .bind(indexes.iter().map(<[u8; 32]>::as_slice).collect::<Vec<_>>());
     optional(db, query, rows::client).await
 }
 

@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Principal, Recipient, Scope,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
@@ -42,8 +42,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Metered, OpenError, Page, Request, Store, StoreError,
-    Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, PersonLine, Request, Store,
+    StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
 
@@ -91,6 +91,10 @@ impl SqliteStore {
             Err(OpenError::OlderSchema { found, .. }) => Ok(Some(found)),
             Err(refused) => Err(refused),
         };
+        own(path).map_err(|source| OpenError::Open {
+            database: shown.clone(),
+            source: Box::new(source),
+        })?;
         let mut before = older().await?;
         while let Some(version) = before {
             let writer = connect(options(path).create_if_missing(true), 1, &shown).await?;
@@ -128,11 +132,42 @@ impl SqliteStore {
     }
 }
 
+/// Makes the file and what SQLite keeps beside it their owner's alone. SQLite gives new files beside it
+/// the permissions of the file.
+#[cfg(unix)]
+fn own(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut options = std::fs::OpenOptions::new();
+    let made = options.write(true).create_new(true).mode(0o600).open(path);
+    if made.is_ok() {
+        return Ok(());
+    }
+    for beside in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(beside);
+        let Ok(about) = std::fs::metadata(&file) else {
+            continue; // opening the database says what is wrong with it
+        };
+        let mut permissions = about.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(permissions.mode() & !0o077);
+            std::fs::set_permissions(&file, permissions)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn own(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        // What was answered is on the disk: after a loss of power, too.
+        .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         // What is deleted is overwritten: a wrapped key must not stay in a free page.
@@ -281,8 +316,8 @@ impl Store for SqliteStore {
         people::add_token(&mut *self.writer().await?, token).await
     }
 
-    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
-        people::principal(&mut *self.reader().await?, token_hash).await
+    async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError> {
+        people::token(&mut *self.reader().await?, hash).await
     }
 
     async fn therapist(
@@ -304,9 +339,9 @@ impl Store for SqliteStore {
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError> {
-        people::client_by_email(&mut *self.reader().await?, clinic, email_index).await
+        people::client_by_email(&mut *self.reader().await?, clinic, indexes).await
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -354,7 +389,7 @@ impl Store for SqliteStore {
         schedule::intents(&mut *self.reader().await?, clinic, whose, page).await
     }
 
-    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError> {
         people::feed(&mut *self.reader().await?, hash).await
     }
 
@@ -490,6 +525,23 @@ impl Store for SqliteStore {
         }
     }
 
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError> {
+        keys::indexes(&mut *self.reader().await?, clinic, id).await
+    }
+
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
+        keys::lacks_index(&mut *self.reader().await?, generation).await
+    }
+
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError> {
+        keys::person_lines(&mut *self.reader().await?, clinic, after, limit).await
+    }
+
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError> {
         scrub(&self.writer).await
     }
@@ -522,5 +574,22 @@ impl Store for SqliteStore {
 
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError> {
         write::meter(&mut *self.reader().await?, clinic).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clinic.db");
+        SqliteStore::migrate(&file).await.unwrap();
+        let store = SqliteStore::open(&file).await.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        let level = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer);
+        let level: i64 = level.await.unwrap();
+        assert_eq!(level, 2, "FULL");
     }
 }

@@ -1,6 +1,6 @@
 //! Messages: written with what they tell, leased and settled by the worker.
 
-use clinic::{ClinicId, Message, MessageState, Notification};
+use clinic::{ClinicId, Message, MessageState, Notification, Recipient};
 use sqlx::sqlite::SqliteConnection;
 use store::rows::{self, integer};
 use store::{PAGE_MAX, Request, StoreError};
@@ -32,6 +32,22 @@ pub(crate) async fn messages(
         .bind(state.name())
         .bind(integer(after))
         .bind(limit.min(PAGE_MAX));
+    all(db, query, rows::message).await
+}
+
+/// The messages to somebody that are not sent yet, which nobody else changes until the transaction's end.
+pub(crate) async fn pending_to(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    recipient: Recipient,
+) -> Result<Vec<Message>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM outbox WHERE clinic_id = ? AND recipient_id = ? AND recipient_role = ?
+         AND state = 'pending' ORDER BY seq",
+    )
+    .bind(clinic.0)
+    .bind(recipient.id())
+    .bind(recipient.role());
     all(db, query, rows::message).await
 }
 

@@ -1,11 +1,13 @@
 //! Therapists, clients, services, and the credentials that stand for people.
 
-use clinic::{Client, ClinicId, PersonId, Principal, Recipient, SealedPerson, Service, Therapist};
+use clinic::{
+    Client, ClinicId, PersonId, Recipient, SealedPerson, Service, StoredSecret, Therapist,
+};
 use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId};
 use sqlx::sqlite::SqliteConnection;
 use store::rows::{self, integer, json, times_json};
-use store::{Page, StoreError, Token};
+use store::{Feed, Page, StoreError, Token};
 use uuid::Uuid;
 
 use crate::rows::{Row, all, execute, execute_on_one, micros, optional};
@@ -13,25 +15,56 @@ use crate::rows::{Row, all, execute, execute_on_one, micros, optional};
 pub(crate) async fn add_token(db: &mut SqliteConnection, token: &Token) -> Result<(), StoreError> {
     let (role, subject) = rows::role_columns(token.role);
     let insert = sqlx::query(
-        "INSERT INTO token (id, clinic_id, hash, role, subject_id, created_at)
-         VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(token.id)
     .bind(token.clinic.0)
-    .bind(token.hash.as_slice())
+    .bind(token.secret.hash.as_slice())
+    .bind(token.secret.mac.as_slice())
     .bind(role)
     .bind(subject)
     .bind(micros(token.created_at));
     execute(db, insert).await.map(|_| ())
 }
 
-pub(crate) async fn principal(
+pub(crate) async fn token(
     db: &mut SqliteConnection,
-    token_hash: [u8; 32],
-) -> Result<Option<Principal>, StoreError> {
-    let query = sqlx::query("SELECT id, clinic_id, role, subject_id FROM token WHERE hash = ?")
-        .bind(token_hash.as_slice());
-    optional(db, query, rows::principal).await
+    hash: [u8; 32],
+) -> Result<Option<Token>, StoreError> {
+    let query = sqlx::query("SELECT * FROM token WHERE hash = ?").bind(hash.as_slice());
+    optional(db, query, rows::token).await
+}
+
+/// How many tokens somebody has.
+pub(crate) async fn tokens_of(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "SELECT count(*) AS tokens FROM token
+         WHERE clinic_id = ? AND role = ? AND subject_id = ?",
+    )
+    .bind(clinic.0)
+    .bind(id.role())
+    .bind(id.uuid());
+    let count = optional(db, query, |row| rows::number(row, "tokens")).await?;
+    rows::some("tokens", count)
+}
+
+/// Somebody's tokens stand for nobody any more.
+pub(crate) async fn revoke(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<u64, StoreError> {
+    let query =
+        sqlx::query("DELETE FROM token WHERE clinic_id = ? AND role = ? AND subject_id = ?")
+            .bind(clinic.0)
+            .bind(id.role())
+            .bind(id.uuid());
+    execute(db, query).await
 }
 
 /// Puts somebody's feed behind another secret, or closes it.
@@ -39,21 +72,25 @@ pub(crate) async fn set_feed(
     db: &mut SqliteConnection,
     clinic: ClinicId,
     whose: Recipient,
-    hash: Option<&[u8; 32]>,
+    secret: Option<&StoredSecret>,
 ) -> Result<u64, StoreError> {
-    let query = match hash {
+    let query = match secret {
         Some(_) => sqlx::query(
-            "INSERT INTO feed (clinic_id, subject_role, subject_id, hash)
-             VALUES (?, ?, ?, ?)
-             ON CONFLICT (clinic_id, subject_role, subject_id) DO UPDATE SET hash = excluded.hash",
+            "INSERT INTO feed (clinic_id, subject_role, subject_id, hash, mac)
+             VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (clinic_id, subject_role, subject_id) DO UPDATE
+             SET hash = excluded.hash, mac = excluded.mac",
         ),
         None => sqlx::query(
             "DELETE FROM feed WHERE clinic_id = ? AND subject_role = ? AND subject_id = ?",
         ),
     };
     let query = query.bind(clinic.0).bind(whose.role()).bind(whose.id());
-    match hash {
-        Some(hash) => execute(db, query.bind(hash.as_slice())).await,
+    match secret {
+        Some(StoredSecret { hash, mac }) => {
+            let query = query.bind(hash.as_slice()).bind(mac.as_slice());
+            execute(db, query).await
+        }
         None => execute(db, query).await,
     }
 }
@@ -62,14 +99,17 @@ pub(crate) async fn set_feed(
 pub(crate) async fn feed(
     db: &mut SqliteConnection,
     hash: [u8; 32],
-) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+) -> Result<Option<Feed>, StoreError> {
     let query = sqlx::query("SELECT * FROM feed WHERE hash = ?").bind(hash.as_slice());
     optional(db, query, rows::feed).await
 }
 
-/// The clinics that anybody has a credential for.
+/// The clinics that have people or credentials.
 pub(crate) async fn clinics(db: &mut SqliteConnection) -> Result<Vec<ClinicId>, StoreError> {
-    let query = sqlx::query("SELECT DISTINCT clinic_id FROM token ORDER BY clinic_id");
+    let query = sqlx::query(
+        "SELECT clinic_id FROM token UNION SELECT clinic_id FROM therapist
+         UNION SELECT clinic_id FROM client ORDER BY clinic_id",
+    );
     all(db, query, |row| rows::id(row, "clinic_id").map(ClinicId)).await
 }
 
@@ -142,8 +182,6 @@ fn sealed(person: Option<&SealedPerson>) -> Sealed<'_> {
         envelope: person.map(|person| person.envelope.as_slice()),
         version: person.map(|person| integer(person.version)),
         generation: person.map(|person| i64::from(person.generation)),
-        email_index: person
-            .and_then(|person| person.email_index.as_ref().map(<[u8; 32]>::as_slice)),
     }
 }
 
@@ -151,7 +189,6 @@ struct Sealed<'a> {
     envelope: Option<&'a [u8]>,
     version: Option<i64>,
     generation: Option<i64>,
-    email_index: Option<&'a [u8]>,
 }
 
 pub(crate) async fn insert_therapist(
@@ -161,15 +198,14 @@ pub(crate) async fn insert_therapist(
 ) -> Result<u64, StoreError> {
     let known = sealed(therapist.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         zone, times, times_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO therapist (clinic_id, id, sealed, sealed_version, dek_generation,
+         zone, times, times_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(therapist.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(therapist.times.zone().name())
     .bind(times_json(&therapist.times)?)
     .bind(integer(therapist.times.version));
@@ -199,15 +235,14 @@ pub(crate) async fn insert_client(
 ) -> Result<u64, StoreError> {
     let known = sealed(client.person.as_ref());
     let query = sqlx::query(
-        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-         legal_hold, zone, therapist_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation,
+         legal_hold, zone, therapist_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(client.id.0)
     .bind(known.envelope)
     .bind(known.version)
     .bind(known.generation)
-    .bind(known.email_index)
     .bind(client.legal_hold)
     .bind(client.zone.name())
     .bind(client.therapist.map(|id| id.0));
@@ -232,12 +267,12 @@ pub(crate) async fn set_person(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = ?, sealed_version = ?, dek_generation = ?,
-             email_index = ? WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
+            "UPDATE therapist SET sealed = ?, sealed_version = ?, dek_generation = ?
+             WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = ?, sealed_version = ?, dek_generation = ?,
-             email_index = ? WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
+            "UPDATE client SET sealed = ?, sealed_version = ?, dek_generation = ?
+             WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
         }
     };
     let known = sealed(Some(person));
@@ -245,7 +280,6 @@ pub(crate) async fn set_person(
         .bind(known.envelope)
         .bind(known.version)
         .bind(known.generation)
-        .bind(known.email_index)
         .bind(clinic.0)
         .bind(id.uuid())
         .bind(known.version);
@@ -278,27 +312,37 @@ pub(crate) async fn erase(
 ) -> Result<u64, StoreError> {
     let sql = match id {
         PersonId::Therapist(_) => {
-            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = ? AND id = ?"
+            "UPDATE therapist SET sealed = NULL, sealed_version = NULL, dek_generation = NULL
+             WHERE clinic_id = ? AND id = ?"
         }
         PersonId::Client(_) => {
             "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             email_index = NULL WHERE clinic_id = ? AND id = ?"
+             zone = 'UTC', therapist_id = NULL WHERE clinic_id = ? AND id = ?"
         }
     };
     let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());
     execute_on_one(db, query).await
 }
 
+/// The client with any of these blind indexes.
 pub(crate) async fn client_by_email(
     db: &mut SqliteConnection,
     clinic: ClinicId,
-    email_index: [u8; 32],
+    indexes: &[[u8; 32]],
 ) -> Result<Option<Client>, StoreError> {
-    let query = sqlx::query("SELECT * FROM client WHERE clinic_id = ? AND email_index = ?")
+    for index in indexes {
+        let query = sqlx::query(
+            "SELECT client.* FROM client JOIN blind_index AS found
+               ON found.clinic_id = client.clinic_id AND found.person_id = client.id
+             WHERE found.clinic_id = ? AND found.role = 'client' AND found.hash = ?",
+        )
         .bind(clinic.0)
-        .bind(email_index.to_vec());
-    optional(db, query, rows::client).await
+        .bind(index.as_slice());
+        if let Some(found) = optional(db, query, rows::client).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The row of a clinic with this id.

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use clinic::credit::session_keys;
-use clinic::{Address, ClinicId, Message, PersonId, Scope, View};
+use clinic::{Address, ClinicId, Message, PersonId, Recipient, Scope, View};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use scheduler_core::{ClientId, LocalDateTime, ServiceId, TherapistId, Window};
 use sqlx::sqlite::SqliteConnection;
-use store::{StoreError, Whose};
+use store::{PAGE_MAX, Page, StoreError, Which, Whose};
+use uuid::Uuid;
 
 use crate::rows::micros;
 use crate::{ledger, outbox, people, plans, schedule};
@@ -64,20 +66,17 @@ pub(crate) async fn load(
             }
             Ok(view)
         }
-        Scope::Registration {
-            therapist,
-            email_index,
-        } => Ok(View {
+        Scope::Registration { therapist, email } => Ok(View {
             therapist: match therapist {
                 Some(id) => people::therapist(db, clinic, *id).await?,
                 None => None,
             },
-            email_of: email_of(db, clinic, *email_index).await?,
+            email_of: email_of(db, clinic, email).await?,
             ..View::default()
         }),
-        Scope::Person { id, email_index } => {
+        Scope::Person { id, email } => {
             let mut view = View {
-                email_of: email_of(db, clinic, *email_index).await?,
+                email_of: email_of(db, clinic, email).await?,
                 ..View::default()
             };
             match id {
@@ -88,6 +87,7 @@ pub(crate) async fn load(
             }
             Ok(view)
         }
+        Scope::Erasure { client, now } => erasure(db, clinic, *client, *now).await,
         Scope::Plan { service } => Ok(View {
             service: people::service(db, clinic, *service).await?,
             ..View::default()
@@ -134,11 +134,42 @@ pub(crate) async fn load(
 async fn email_of(
     db: &mut SqliteConnection,
     clinic: ClinicId,
-    index: Option<[u8; 32]>,
+    indexes: &[[u8; 32]],
 ) -> Result<Option<ClientId>, StoreError> {
-    let Some(index) = index else { return Ok(None) };
-    let found = people::client_by_email(db, clinic, index).await?;
+    let found = people::client_by_email(db, clinic, indexes).await?;
     Ok(found.map(|client| client.id))
+}
+
+/// What is seen of a client who is to be erased.
+async fn erasure(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: ClientId,
+    now: DateTime<Utc>,
+) -> Result<View, StoreError> {
+    let mut view = account(db, clinic, client).await?;
+    let whose = Whose::Client(client);
+    let page = |after: Option<Uuid>| Page {
+        after,
+        limit: PAGE_MAX,
+    };
+    let mut after = None;
+    loop {
+        let intents = schedule::intents(db, clinic, whose, page(after)).await?;
+        let Some(last) = intents.last() else { break };
+        after = Some(last.id.0);
+        view.intents.extend(intents);
+    }
+    let (which, mut after) = (Which::ToCome { now }, None);
+    loop {
+        let sessions = schedule::page(db, clinic, whose, which, page(after)).await?;
+        let Some(last) = sessions.last() else { break };
+        after = Some(last.id.0);
+        view.sessions.extend(sessions);
+    }
+    view.pending = outbox::pending_to(db, clinic, Recipient::Client(client)).await?;
+    view.tokens = people::tokens_of(db, clinic, PersonId::Client(client)).await?;
+    Ok(view)
 }
 
 /// What is seen of an account, whatever is done to it.

@@ -98,14 +98,24 @@ async fn apply(
     match change {
         Change::NewDek(dek) => keys::insert(db, clinic, dek).await,
         Change::Person { id, person } => people::set_person(db, clinic, *id, person).await,
+        Change::Indexes(id, indexes) => keys::set_indexes(db, clinic, *id, indexes).await,
         Change::LegalHold(client, held) => people::hold(db, clinic, *client, *held).await,
+        Change::Revoke(id) => people::revoke(db, clinic, *id).await,
+        Change::Line(line) => {
+            // The key of the request is the commit's own line's.
+            let request = Request {
+                idempotency: None,
+                ..request.clone()
+            };
+            journal(db, &request, line, 1).await.map(|()| 0)
+        }
         Change::Erase(id) => {
             let person = people::erase(db, clinic, *id).await?;
-            Ok(person + keys::erase(db, clinic, id.uuid()).await?)
+            Ok(person + keys::erase(db, clinic, *id).await?)
         }
         Change::Therapist(therapist) => people::insert_therapist(db, clinic, therapist).await,
         Change::WorkingTimes(therapist) => people::update_times(db, clinic, therapist).await,
-        Change::Feed(whose, hash) => people::set_feed(db, clinic, *whose, hash.as_ref()).await,
+        Change::Feed(whose, secret) => people::set_feed(db, clinic, *whose, secret.as_ref()).await,
         Change::Client(client) => people::insert_client(db, clinic, client).await,
         Change::Service(service) => {
             let query = sqlx::query(

@@ -36,9 +36,9 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Actor, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan, PlanId,
-    Principal, Recipient, Role, Scope, SealedPerson, Service, Subject, Subscription, Therapist,
-    View, WrappedDek,
+    Actor, BlindIndex, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan,
+    PlanId, Principal, Recipient, Role, Scope, SealedPerson, Service, StoredSecret, Subject,
+    Subscription, Therapist, View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
@@ -86,12 +86,12 @@ pub trait Store: Send + Sync {
     /// Waits for what is under way, and lets the database go.
     async fn close(&self);
 
-    /// The clinics that anybody has a credential for.
+    /// The clinics that have people or credentials.
     async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError>;
     /// Adds a credential.
     async fn add_token(&self, token: &Token) -> Result<(), StoreError>;
-    /// Whom a credential stands for, by its hash.
-    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError>;
+    /// The token with this hash of a secret. Nothing it says counts before its MAC is checked.
+    async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError>;
 
     /// A therapist.
     async fn therapist(
@@ -103,11 +103,11 @@ pub trait Store: Send + Sync {
     async fn therapists(&self, clinic: ClinicId, page: Page) -> Result<Vec<Therapist>, StoreError>;
     /// A client.
     async fn client(&self, clinic: ClinicId, id: ClientId) -> Result<Option<Client>, StoreError>;
-    /// The client with this e-mail address, by its blind index.
+    /// The client with this e-mail address, by any of its blind indexes.
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError>;
     /// Clients by id.
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError>;
@@ -137,8 +137,8 @@ pub trait Store: Send + Sync {
         whose: Whose,
         page: Page,
     ) -> Result<Vec<Intent>, StoreError>;
-    /// Whose feed is behind a secret, by its hash.
-    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError>;
+    /// The feed with this hash of a secret. Nothing it says counts before its MAC is checked.
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError>;
     /// The segments of a series, by id.
     async fn segments(&self, clinic: ClinicId, series: IntentId)
     -> Result<Vec<Intent>, StoreError>;
@@ -227,6 +227,18 @@ pub trait Store: Send + Sync {
         id: PersonId,
         person: &SealedPerson,
     ) -> Result<bool, StoreError>;
+    /// How a person is found, by the ids of the keys.
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError>;
+    /// Whether somebody is known who has no blind index of this generation. Everybody lacks one after a
+    /// restore of a backup, which has none.
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError>;
+    /// The lines of the journal about what is known of people, after a number, in order.
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError>;
     /// Makes what was deleted vanish from the database's files, as far as the service may. What is
     /// left to do for whoever keeps the database is told.
     async fn scrub(&self) -> Result<Vec<&'static str>, StoreError>;
@@ -368,14 +380,51 @@ pub struct Claimed {
 pub struct Token {
     /// Its own id.
     pub id: Uuid,
-    /// SHA-256 of the secret.
-    pub hash: [u8; 32],
+    /// What is stored of its secret.
+    pub secret: StoredSecret,
     /// Where it is valid.
     pub clinic: ClinicId,
     /// For whom.
     pub role: Role,
     /// Since when.
     pub created_at: DateTime<Utc>,
+}
+
+/// A line of the journal about what is known of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonLine {
+    /// Its number.
+    pub seq: u64,
+    /// Whom it is about.
+    pub of: Uuid,
+    /// What happened, like `person_changed`.
+    pub kind: String,
+    /// The version of what is known after it.
+    pub version: u64,
+    /// Whether they must not be erased from then on, if it says so.
+    pub held: Option<bool>,
+}
+
+impl PersonLine {
+    /// The kinds of lines that there are.
+    pub const KINDS: [&str; 5] = [
+        "client_registered",
+        "therapist_registered",
+        "person_changed",
+        "legal_hold_changed",
+        "person_erased",
+    ];
+}
+
+/// A calendar behind a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feed {
+    /// Where it is valid.
+    pub clinic: ClinicId,
+    /// Whose appointments it shows.
+    pub whose: Recipient,
+    /// What is stored of its secret.
+    pub secret: StoredSecret,
 }
 
 /// The work of a job that is due.

@@ -199,14 +199,12 @@ async fn a_clinic_does_not_see_another() {
     let intent = clinic.book(&parties, "2026-03-03T10:00:00", None).await;
     let now = clinic.app.clock.now();
     let secret = standing::random::secret();
-    let token = store::Token {
-        id: standing::random::id(now),
-        hash: standing::random::hash(&secret),
-        clinic: clinic::ClinicId(standing::random::id(now)),
-        role: clinic::Role::Admin,
-        created_at: now,
-    };
-    clinic.app.store.add_token(&token).await.unwrap();
+    let other = clinic::ClinicId(standing::random::id(now));
+    let token = clinic
+        .app
+        .vault
+        .token(other, clinic::Role::Admin, &secret, now);
+    clinic.app.store.add_token(&token.unwrap()).await.unwrap();
     for path in [
         format!("/intents/{intent}"),
         format!("/clients/{}", parties.client),

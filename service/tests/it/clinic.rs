@@ -15,7 +15,6 @@ use standing::vault::{KeyFile, Vault};
 use standing::worker::sink::Sink;
 use standing::worker::{self, Report};
 use standing::{App, random, serve};
-use store::Token;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -87,14 +86,8 @@ impl Clinic {
     pub(crate) async fn token(&self, role: Role) -> String {
         let now = self.app.clock.now();
         let secret = random::secret();
-        let token = Token {
-            id: random::id(now),
-            hash: random::hash(&secret),
-            clinic: ClinicId::FIRST,
-            role,
-            created_at: now,
-        };
-        self.app.store.add_token(&token).await.unwrap();
+        let token = self.app.vault.token(ClinicId::FIRST, role, &secret, now);
+        self.app.store.add_token(&token.unwrap()).await.unwrap();
         secret
     }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use axum::http::StatusCode;
+use clinic::{ClinicId, PersonId};
+use scheduler_core::{ClientId, TherapistId};
 use serde_json::{Value, json};
 use standing::database::Database as Location;
 
@@ -43,24 +45,7 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     }
 
     // The binary does it, with the service at work on the same database.
-    let standing = |arguments: &[&str]| {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_standing"));
-        run.args(["--log", "error", "keys"])
-            .args(arguments)
-            .arg("--database");
-        match &clinic.database {
-            Location::Sqlite(path) => run.arg(path),
-            Location::Postgres(url) => run.arg(url),
-        };
-        run.current_dir(folder)
-            .env("STANDING_KEYS", key_file(&clinic));
-        let output = run.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (
-            text(output.stdout) + &text(output.stderr),
-            output.status.success(),
-        )
-    };
+    let standing = |arguments: &[&str]| standing(&clinic, arguments);
     clinic
         .post(
             &format!("/clients/{id}/legal-hold"),
@@ -109,6 +94,12 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     assert!(contains(&dump, kept.as_bytes()) || contains(&dump, uuid(&kept).as_bytes()));
 
     // After a restore the list erases whoever was.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let about = std::fs::metadata(folder.join("standing.erased")).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o600);
+    }
     let list = std::fs::read_to_string(folder.join("standing.erased")).unwrap();
     assert_eq!(list.lines().count(), 1);
     let (said, content) = standing(&["erase-client", "--replay", "standing.erased"]);
@@ -120,12 +111,32 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     );
 }
 
+/// Runs `standing keys` on the clinic's database and key file: what it says, and whether it succeeds.
+pub(crate) fn standing(clinic: &Clinic, arguments: &[&str]) -> (String, bool) {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_standing"));
+    run.args(["--log", "error", "keys"])
+        .args(arguments)
+        .arg("--database");
+    match &clinic.database {
+        Location::Sqlite(path) => run.arg(path),
+        Location::Postgres(url) => run.arg(url),
+    };
+    run.current_dir(clinic.folder.path())
+        .env("STANDING_KEYS", key_file(clinic));
+    let output = run.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        text(output.stdout) + &text(output.stderr),
+        output.status.success(),
+    )
+}
+
 fn uuid(text: &str) -> uuid::Uuid {
     text.parse().unwrap()
 }
 
 /// A dump by the commands that the README gives.
-async fn dump_without_keys(clinic: &Clinic) -> Vec<u8> {
+pub(crate) async fn dump_without_keys(clinic: &Clinic) -> Vec<u8> {
     match &clinic.database {
         Location::Sqlite(_) => {
             let copy = clinic.folder.path().join("copy.db");
@@ -133,8 +144,8 @@ async fn dump_without_keys(clinic: &Clinic) -> Vec<u8> {
             let into = format!("VACUUM INTO '{}'", copy.display());
             database.execute(&into).await.unwrap();
             let mut database = Database::at(&Location::Sqlite(copy.clone())).await;
-            let without =
-                "PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON; DELETE FROM dek; VACUUM";
+            let without = "PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON; DELETE FROM dek;
+                 DELETE FROM blind_index; VACUUM";
             database.execute(without).await.unwrap();
             std::fs::read(copy).unwrap()
         }
@@ -147,7 +158,11 @@ async fn dump_without_keys(clinic: &Clinic) -> Vec<u8> {
             let program = program.filter(|program| program.exists());
             let program = program.unwrap_or_else(|| PathBuf::from("pg_dump"));
             let dump = Command::new(program)
-                .args(["--exclude-table-data=dek", url])
+                .args([
+                    "--exclude-table-data=dek",
+                    "--exclude-table-data=blind_index",
+                    url,
+                ])
                 .output()
                 .unwrap();
             assert!(
@@ -190,4 +205,84 @@ fn files_holding(folder: &Path, needle: &[u8]) -> usize {
         }
     });
     holds.sum()
+}
+
+/// Whoever has a backup as the README makes it, and the key file, cannot tell who was erased from who was
+/// never there. Nor who is there: a backup has no index at all.
+#[tokio::test]
+async fn a_backup_and_the_key_file_do_not_say_who_was_a_client() {
+    let clinic = open().await;
+    let [erased, known, never] =
+        ["erased", "known", "never"].map(|name| format!("{name}@example.org"));
+    let id = register(&clinic, NAME, Some(&erased)).await;
+    register(&clinic, "Known", Some(&known)).await;
+    // Changed once, so that an older version was there too.
+    let path = format!("/clients/{id}/person");
+    clinic
+        .post(&path, json!({ "name": NAME, "email": "other@example.org" }))
+        .await;
+    clinic
+        .post(&path, json!({ "name": NAME, "email": erased }))
+        .await;
+    let file = standing::vault::KeyFile::open(&key_file(&clinic)).unwrap();
+    file.add_index().unwrap();
+    let vault = standing::vault::Vault::open(&key_file(&clinic)).unwrap();
+    let (store, now) = (clinic.app.store.as_ref(), clinic.app.clock.now());
+    let done = standing::vault::reindex(&vault, store, now, &mut |_| ())
+        .await
+        .unwrap();
+    assert_eq!((done.changed, done.failed), (2, Vec::new()));
+
+    // Everything that an address becomes under the keys of the file, as bytes and as text.
+    let traces = |address: &str| {
+        let of = [
+            PersonId::Client(ClientId(uuid::Uuid::nil())),
+            PersonId::Therapist(TherapistId(uuid::Uuid::nil())),
+        ];
+        let indexes = of.map(|id| vault.indexes(ClinicId::FIRST, id, Some(address)).unwrap());
+        let hashes: Vec<_> = indexes.concat().iter().filter_map(|one| one.hash).collect();
+        assert_eq!(hashes.len(), 4, "two keys, two roles");
+        let hex = hashes.iter().map(|hash| {
+            let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            hex.into_bytes()
+        });
+        let bytes = hashes.iter().map(|hash| hash.to_vec());
+        bytes
+            .chain(hex)
+            .chain([address.as_bytes().to_vec()])
+            .collect::<Vec<_>>()
+    };
+    let whole = Database::open(&clinic)
+        .await
+        .dump()
+        .await
+        .join("\n")
+        .to_lowercase();
+    let is_in = |haystack: &[u8], address: &str| {
+        traces(address)
+            .iter()
+            .any(|trace| contains(haystack, trace))
+    };
+    assert!(is_in(whole.as_bytes(), &erased) && is_in(whole.as_bytes(), &known));
+    assert!(
+        !is_in(whole.as_bytes(), &never),
+        "else the search proves nothing"
+    );
+
+    let before = dump_without_keys(&clinic).await;
+    let erase = standing::vault::Erased {
+        clinic: ClinicId::FIRST,
+        client: ClientId(uuid(&id)),
+        at: now,
+    };
+    assert!(standing::vault::erase(store, erase, None).await.unwrap());
+    if let Location::Sqlite(_) = clinic.database {
+        std::fs::remove_file(clinic.folder.path().join("copy.db")).unwrap();
+    }
+    let after = dump_without_keys(&clinic).await;
+    for dump in [before, after] {
+        for address in [&erased, &known, &never] {
+            assert!(!is_in(&dump, address), "{address}");
+        }
+    }
 }

@@ -92,6 +92,7 @@ impl Practice {
             Location::Sqlite(path) => command.arg(path),
             Location::Postgres(url) => command.arg(url),
         };
+        command.env("STANDING_KEYS", self.folder.path().join("standing.keys"));
         let output = command.arg("--zoneinfo").arg(zones).output().unwrap();
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
     }

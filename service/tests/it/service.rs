@@ -44,6 +44,30 @@ async fn with_due_work() -> Clinic {
     clinic
 }
 
+/// A crash writes no keys to a disk.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_service_leaves_no_core_dump() {
+    let clinic = with_due_work().await;
+    let mailbox = clinic.folder.path().join("mail");
+    let run = Run {
+        database: &clinic.database,
+        clock: "2026-03-02T09:00:00Z",
+        mailbox: &mailbox,
+    };
+    let service = run.start("serve", &["--no-worker"]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let words: Vec<&str> = core.unwrap().split_ascii_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{limits}");
+    // What is not dumpable is root's: of any other user's processes none may look into its memory.
+    use std::os::unix::fs::MetadataExt;
+    let memory = std::fs::metadata(format!("/proc/{}/mem", service.id())).unwrap();
+    assert_eq!(memory.uid(), 0);
+}
+
 #[tokio::test]
 async fn api_and_worker_are_split() {
     let clinic = with_due_work().await;

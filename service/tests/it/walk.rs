@@ -99,7 +99,7 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
     );
     let (code, out, errors) = run(&["migrate", "--database", database]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(out.contains("schema version 2"), "{out}");
+    assert!(out.contains("schema version 4"), "{out}");
     let (code, out, errors) = run(&["doctor", "--database", database]);
     assert_eq!(code, Some(0), "{out}{errors}");
     assert!(
@@ -158,7 +158,25 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
             "{args:?}: {errors}"
         );
     }
-    let (code, out, errors) = run(&["token", "admin", "--database", database]);
+    let keys = folder.path().join("clinic.keys");
+    let keys = keys.to_str().unwrap();
+    let token = ["token", "admin", "--database", database, "--keys", keys];
+    let (code, _, errors) = run(&token);
+    assert!(
+        code != Some(0) && errors.contains("standing keys init"),
+        "{errors}"
+    );
+    let init = ["keys", "init", "--keys", keys];
+    assert_eq!(run(&init).0, Some(0));
+    // Run again, as for an upgrade, it changes nothing.
+    let made = std::fs::read(keys).unwrap();
+    let (code, out, errors) = run(&init);
+    assert!(
+        code == Some(0) && out.contains("all keys already"),
+        "{out}{errors}"
+    );
+    assert_eq!(std::fs::read(keys).unwrap(), made);
+    let (code, out, errors) = run(&token);
     assert_eq!(code, Some(0), "{errors}");
     assert!(
         out.starts_with("standing_") && out.trim().len() == 73,

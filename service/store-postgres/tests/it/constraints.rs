@@ -88,9 +88,12 @@ async fn journal_and_ledger_are_append_only() {
 #[tokio::test]
 async fn a_hash_is_32_bytes_and_what_is_referred_to_exists() {
     let (store, plain) = open(2).await;
-    let short = "INSERT INTO token VALUES (gen_random_uuid(), gen_random_uuid(), '\\x00', 'admin',
-                 NULL, now())";
+    let short = "INSERT INTO token (id, clinic_id, hash, mac, role, created_at) VALUES
+                 (gen_random_uuid(), gen_random_uuid(), '\\x00', sha256(''), 'admin', now())";
     assert!(refused(&plain, short).await.contains("token_hash_check"));
+    let short = "INSERT INTO token (id, clinic_id, hash, mac, role, created_at) VALUES
+                 (gen_random_uuid(), gen_random_uuid(), sha256(''), '\\x00', 'admin', now())";
+    assert!(refused(&plain, short).await.contains("token_mac_check"));
     let orphan = intent(1, therapist_id(0), client_id(0), now());
     let outcome = put(&store, vec![Change::NewIntent(orphan)]).await;
     assert!(

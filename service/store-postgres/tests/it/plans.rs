@@ -136,7 +136,7 @@ async fn read(store: &PostgresStore, n: u128) {
     };
     let (therapist, client) = (therapist_id(n), client_id(n));
     let week = Window::new(now(), now() + TimeDelta::days(7)).unwrap();
-    assert_eq!(store.principal([0; 32]).await.unwrap(), None);
+    assert_eq!(store.token([0; 32]).await.unwrap(), None);
     assert!(store.client(CLINIC, client).await.unwrap().is_some());
     store.clients(CLINIC, page).await.unwrap();
     store.therapists(CLINIC, page).await.unwrap();

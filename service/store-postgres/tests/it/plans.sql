@@ -38,21 +38,25 @@ SELECT clinic(), ident(268435456, n), 'UTC', '{"v": 1, "data": {"hours": []}}', 
 -- Every person has a key and something sealed under it; to the database they are bytes.
 INSERT INTO dek SELECT clinic(), ident(536870912, n), 1, sha256(n::text::bytea), noon()
 FROM generate_series(0, 249999) AS n;
-INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index, legal_hold,
-    zone, therapist_id)
-SELECT clinic(), ident(536870912, n), sha256(n::text::bytea), 1, 1, sha256(n::text::bytea), false,
-    'UTC', ident(268435456, n % 2000)
+INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, legal_hold, zone,
+    therapist_id)
+SELECT clinic(), ident(536870912, n), sha256(n::text::bytea), 1, 1, false, 'UTC',
+    ident(268435456, n % 2000)
+FROM generate_series(0, 249999) AS n;
+INSERT INTO blind_index
+SELECT clinic(), 'client', ident(536870912, n), 1, sha256(n::text::bytea)
 FROM generate_series(0, 249999) AS n;
 
 INSERT INTO subscription
 SELECT clinic(), ident(536870912, n), '{"v": 1, "data": []}', 1 FROM generate_series(0, 249999) AS n;
 
-INSERT INTO feed
-SELECT clinic(), 'client', ident(536870912, n), sha256(n::text::bytea)
+INSERT INTO feed (clinic_id, subject_role, subject_id, hash, mac)
+SELECT clinic(), 'client', ident(536870912, n), sha256(n::text::bytea), sha256('mac')
 FROM generate_series(0, 249999) AS n;
 
-INSERT INTO token
-SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), 'client', ident(536870912, n), noon()
+INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at)
+SELECT ident(2415919104, n), clinic(), sha256(n::text::bytea), sha256('mac'), 'client',
+    ident(536870912, n), noon()
 FROM generate_series(0, 49999) AS n;
 
 -- A tenth to come, the others over. A hundred each are to be reminded of, to be funded, and to be

@@ -29,7 +29,7 @@ async fn a_schema_that_is_missing_older_or_newer_is_refused() {
 
     std::fs::write(&file, "").unwrap();
     match SqliteStore::open(&file).await {
-        Err(OpenError::OlderSchema { found, known, .. }) => assert_eq!((found, known), (0, 2)),
+        Err(OpenError::OlderSchema { found, known, .. }) => assert_eq!((found, known), (0, 4)),
         other => panic!("{other:?}"),
     }
     SqliteStore::migrate(&file).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_schema_that_is_missing_older_or_newer_is_refused() {
         SqliteStore::migrate(&file).await,
     ] {
         match refused {
-            Err(OpenError::NewerSchema { found, known, .. }) => assert_eq!((found, known), (99, 2)),
+            Err(OpenError::NewerSchema { found, known, .. }) => assert_eq!((found, known), (99, 4)),
             other => panic!("{other:?}"),
         }
     }
@@ -112,6 +112,30 @@ async fn tables_are_strict_and_the_journal_of_the_file_is_a_wal() {
                  AND type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx_%'";
     let loose: Vec<String> = sqlx::query_scalar(loose).fetch_all(&beside).await.unwrap();
     assert_eq!(loose, [""; 0]);
+}
+
+/// The database and what is beside it are their owner's alone; one that an earlier version made becomes so.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_its_owner_s_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let modes = || {
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let mode = |file: std::fs::DirEntry| file.metadata().unwrap().permissions().mode() & 0o777;
+        files.map(|file| mode(file.unwrap())).collect::<Vec<_>>()
+    };
+    let file = folder.path().join("clinic.db");
+    SqliteStore::migrate(&file).await.unwrap();
+    let clinic = Fixture::open(Arc::new(SqliteStore::open(&file).await.unwrap())).await;
+    assert_eq!(modes(), [0o600; 3], "database, log and index of the log");
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    SqliteStore::migrate(&file).await.unwrap();
+    assert_eq!(modes(), [0o600; 3]);
+    clinic.store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

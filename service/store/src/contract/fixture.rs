@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::{
-    Cancellation, Change, Client, ClinicId, Commit, Decision, Idempotent, Journal, LateRule,
-    MessageState, Principal, Role, Scope, SealedPerson, Service, Subject, Therapist, WaivedBy,
-    WrappedDek,
+    BlindIndex, Cancellation, Change, Client, ClinicId, Commit, Decision, Idempotent, Journal,
+    LateRule, MessageState, PersonId, Principal, Role, Scope, SealedPerson, Service, StoredSecret,
+    Subject, Therapist, WaivedBy, WrappedDek,
 };
 use ledger_core::{Command, Credits, Evidence, Key, Money, Source};
 use scheduler_core::availability::WeeklyHours;
@@ -58,13 +58,28 @@ pub(super) fn dek(owner: Uuid, generation: u32) -> WrappedDek {
 }
 
 pub(super) fn sealed(owner: Uuid, version: u64, generation: u32) -> SealedPerson {
-    let mut email_index = [7; 32];
-    email_index[..16].copy_from_slice(owner.as_bytes());
     SealedPerson {
         envelope: format!("\0{owner} {version}\u{1F300}").into_bytes(),
         version,
         generation,
-        email_index: Some(email_index),
+    }
+}
+
+/// How somebody is found under a key of blind indexes.
+pub(super) fn blind(owner: Uuid, generation: u32) -> BlindIndex {
+    let mut hash = [u8::try_from(generation).unwrap(); 32];
+    hash[..16].copy_from_slice(owner.as_bytes());
+    BlindIndex {
+        generation,
+        hash: Some(hash),
+    }
+}
+
+/// What is stored of a secret, by its number.
+pub(super) fn stored(number: u8) -> StoredSecret {
+    StoredSecret {
+        hash: [number; 32],
+        mac: [number ^ 0xff; 32],
     }
 }
 
@@ -92,7 +107,7 @@ impl Fixture {
         };
         let token = Token {
             id: principal.credential,
-            hash: [u8::try_from(first % 251).unwrap(); 32],
+            secret: stored(u8::try_from(first % 251).unwrap()),
             clinic,
             role: Role::Admin,
             created_at: now(),
@@ -113,6 +128,8 @@ impl Fixture {
                 person: Some(sealed(therapist.0, 1, 1)),
                 times: clinic::WorkingTimes::new(WeeklyHours::new(Zone::UTC, Vec::new()).unwrap()),
             }));
+            let id = PersonId::Therapist(therapist);
+            people.push(Change::Indexes(id, vec![blind(therapist.0, 1)]));
         }
         for client in fixture.clients {
             people.push(Change::NewDek(dek(client.0, 1)));
@@ -123,6 +140,8 @@ impl Fixture {
                 zone: "America/New_York".parse().unwrap(),
                 therapist: Some(fixture.therapists[0]),
             }));
+            let id = PersonId::Client(client);
+            people.push(Change::Indexes(id, vec![blind(client.0, 1)]));
         }
         fixture.commit(people).await.unwrap();
         fixture

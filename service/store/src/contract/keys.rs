@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use clinic::{Change, ClinicId, PersonId, WrappedDek};
+use clinic::{
+    BlindIndex, Change, ClinicId, Commit, Idempotent, Journal, Notification, NotificationKind,
+    PersonId, Recipient, Role, Scope, Subject, View, WrappedDek,
+};
+use scheduler_core::intent::Event;
+use scheduler_core::{TherapistId, Zone};
 
-use super::fixture::{ALL, Fixture, dek, id, sealed};
-use crate::{Page, Store, StoreError};
+use super::fixture::{ALL, Fixture, blind, dek, id, now, sealed, stored};
+use crate::{Page, PersonLine, Store, StoreError, Token};
 
 /// Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
 pub async fn a_key_stays_while_something_is_sealed_under_it(store: Arc<dyn Store>) {
@@ -107,13 +112,11 @@ pub async fn who_is_erased_keeps_a_row_and_nothing_in_it(store: Arc<dyn Store>) 
     let clinic = Fixture::open(store).await;
     let (of, store) = (clinic.principal.clinic, &clinic.store);
     let client = clinic.clients[0];
-    let index = sealed(client.0, 1, 1).email_index.unwrap();
-    let found = async || store.client_by_email(of, index).await.unwrap();
+    let index = [blind(client.0, 1).hash.unwrap()];
+    let found = async || store.client_by_email(of, &index).await.unwrap();
     assert_eq!(found().await.map(|client| client.id), Some(client));
-    assert_eq!(
-        store.client_by_email(ClinicId(id(1)), index).await.unwrap(),
-        None
-    );
+    let elsewhere = store.client_by_email(ClinicId(id(1)), &index).await;
+    assert_eq!(elsewhere.unwrap(), None);
     store.add_dek(of, &dek(client.0, 2)).await.unwrap();
     clinic
         .commit(vec![Change::LegalHold(client, true)])
@@ -123,8 +126,12 @@ pub async fn who_is_erased_keeps_a_row_and_nothing_in_it(store: Arc<dyn Store>) 
 
     let erase = Change::Erase(PersonId::Client(client));
     let written = clinic.commit(vec![erase]).await.unwrap();
-    // The client, two keys, the journal.
-    assert!(matches!(written, crate::Written::Committed { rows: 4, .. }));
+    // The client, two keys, an index, the journal.
+    assert!(matches!(written, crate::Written::Committed { rows: 5, .. }));
+    assert_eq!(
+        store.indexes(of, PersonId::Client(client)).await.unwrap(),
+        []
+    );
     assert_eq!(store.deks(of, &[client.0]).await.unwrap(), []);
     assert_eq!(found().await, None);
     let erased = store.client(of, client).await.unwrap().unwrap();
@@ -136,4 +143,202 @@ pub async fn who_is_erased_keeps_a_row_and_nothing_in_it(store: Arc<dyn Store>) 
     assert!(!late.unwrap());
     store.scrub().await.unwrap();
     assert_eq!(store.client(of, client).await.unwrap(), Some(erased));
+}
+
+/// A person is found by each of their indexes, and an address is one client's, and one therapist's.
+pub async fn a_person_is_found_by_their_indexes_and_nobody_else_has_them(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let [one, other] = clinic.clients.map(PersonId::Client);
+    let therapist = PersonId::Therapist(clinic.therapists[0]);
+    let index = |generation| blind(one.uuid(), generation);
+    let hashes =
+        |all: &[BlindIndex]| -> Vec<[u8; 32]> { all.iter().filter_map(|one| one.hash).collect() };
+    let set = async |id, indexes: &[BlindIndex]| {
+        let written = clinic
+            .commit(vec![Change::Indexes(id, indexes.to_vec())])
+            .await;
+        written.map(|written| match written {
+            crate::Written::Committed { rows, .. } => rows - 1, // the journal's
+            other => panic!("{other:?}"),
+        })
+    };
+    let found = async |indexes: &[BlindIndex]| {
+        let found = store.client_by_email(of, &hashes(indexes)).await.unwrap();
+        found.map(|client| PersonId::Client(client.id))
+    };
+    assert_eq!(found(&[]).await, None);
+    assert!(!store.lacks_index(1).await.unwrap() && store.lacks_index(2).await.unwrap());
+
+    // A second key: found by either, and by both.
+    let both = [index(1), index(2)];
+    assert_eq!(set(one, &both).await.unwrap(), 2);
+    assert_eq!(store.indexes(of, one).await.unwrap(), both);
+    for asked in [&both[..1], &both[1..], &both] {
+        assert_eq!(found(asked).await, Some(one));
+    }
+    // Without the first: one row stays as it is, one goes.
+    assert_eq!(set(one, &both[1..]).await.unwrap(), 2);
+    assert_eq!(
+        (found(&both[..1]).await, found(&both[1..]).await),
+        (None, Some(one))
+    );
+    // A person without an address is indexed too, so that it shows who is not.
+    let none = BlindIndex {
+        generation: 2,
+        hash: None,
+    };
+    for id in [other, therapist, PersonId::Therapist(clinic.therapists[1])] {
+        assert!(store.lacks_index(2).await.unwrap());
+        set(id, &[none]).await.unwrap();
+        assert_eq!(store.indexes(of, id).await.unwrap(), [none]);
+    }
+    assert!(!store.lacks_index(2).await.unwrap() && store.lacks_index(1).await.unwrap());
+
+    // Nobody else of the same role has it.
+    let taken = set(other, &both[1..]).await;
+    assert!(
+        matches!(taken, Err(StoreError::Constraint { .. })),
+        "{taken:?}"
+    );
+    assert_eq!(store.indexes(of, other).await.unwrap(), [none]);
+    set(therapist, &both[1..]).await.unwrap();
+    assert_eq!(found(&both[1..]).await, Some(one));
+    assert_eq!(set(one, &[]).await.unwrap(), 1);
+    assert_eq!(found(&both[1..]).await, None, "a therapist is no client");
+}
+
+/// What the journal says of people is read in order, page by page, and nothing else of it.
+pub async fn the_journal_tells_what_became_of_people(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let subjects = [
+        Subject::Client(clinic.clients[0]),
+        Subject::Therapist(clinic.therapists[0]),
+    ];
+    let mut expected = Vec::new();
+    for (version, kind) in (1..).zip(PersonLine::KINDS) {
+        for (subject, of) in subjects
+            .iter()
+            .zip([clinic.clients[0].0, clinic.therapists[0].0])
+        {
+            let held = (kind == "legal_hold_changed").then_some(version % 2 == 0);
+            for kind in [kind, "feed_opened"] {
+                let journal = Journal::new(subject.clone(), version, kind);
+                let commit = Commit {
+                    journal: Some(journal.with_body(serde_json::json!({ "held": held }))),
+                    changes: Vec::new(),
+                };
+                let scope = Scope::New { therapist: None };
+                let decide = Box::new(|_: &_| Ok(Idempotent::Applied(commit)));
+                store.write(&clinic.request(), scope, decide).await.unwrap();
+            }
+            expected.push((of, kind.to_owned(), version, held));
+        }
+    }
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.person_lines(of, after, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 3 && page.iter().all(|line| line.seq > after));
+        after = last.seq;
+        found.extend(
+            page.into_iter()
+                .map(|line| (line.of, line.kind, line.version, line.held)),
+        );
+    }
+    assert_eq!(found, expected);
+    assert_eq!(store.person_lines(ClinicId(id(1)), 0, 9).await.unwrap(), []);
+}
+
+/// Who erases a client sees everything of theirs that is still to come, and nothing of anybody else's. Their
+/// tokens go, and a series that ends with them has its history.
+pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store, client) = (clinic.principal.clinic, &clinic.store, clinic.clients[0]);
+    let (intent, mut others) = (clinic.intent(100), clinic.intent(101));
+    (others.client, others.therapist) = (clinic.clients[1], clinic.therapists[1]);
+    let (over, to_come) = (clinic.session(&intent, -600), clinic.session(&intent, 60));
+    let of_other = clinic.session(&others, 60);
+    let told = |session: &_| {
+        let told = Notification::to_client(NotificationKind::Scheduled, session, now());
+        Change::Notify(told)
+    };
+    let to_therapist = Notification::to_therapist(NotificationKind::Scheduled, &to_come, now());
+    let rows = vec![
+        Change::NewIntent(intent.clone()),
+        Change::NewIntent(others.clone()),
+        Change::NewSession(over),
+        Change::NewSession(to_come.clone()),
+        Change::NewSession(of_other.clone()),
+        told(&to_come),
+        told(&of_other),
+        Change::Notify(to_therapist),
+    ];
+    clinic.commit(rows).await.unwrap();
+    for (number, role) in (50..).zip([
+        Role::Client(client),
+        Role::Client(client),
+        Role::Client(clinic.clients[1]),
+        Role::Therapist(TherapistId(client.0)),
+    ]) {
+        let token = Token {
+            id: id(u128::from(number)),
+            secret: stored(number),
+            clinic: of,
+            role,
+            created_at: now(),
+        };
+        store.add_token(&token).await.unwrap();
+    }
+    let scope = || Scope::Erasure { client, now: now() };
+    let ended = Event::Ended {
+        from: intent.set.start(),
+    };
+    let line =
+        Journal::new(Subject::Intent(intent.id), 2, "series_ended").of(&intent, ended.clone());
+    let decide = Box::new(|view: &View| {
+        assert_eq!(view.client.as_ref().map(|row| row.id), Some(client));
+        assert!(view.account.is_some());
+        assert_eq!(view.intents, std::slice::from_ref(&intent));
+        assert_eq!(view.sessions, std::slice::from_ref(&to_come));
+        let pending = view
+            .pending
+            .iter()
+            .map(|message| message.notification.recipient);
+        assert!(pending.eq([Recipient::Client(client)]));
+        assert_eq!(view.tokens, 2);
+        Ok(Idempotent::Applied(Commit {
+            journal: Some(Journal::new(Subject::Client(client), 2, "person_erased")),
+            changes: vec![
+                Change::Revoke(PersonId::Client(client)),
+                Change::Line(line),
+                Change::Erase(PersonId::Client(client)),
+            ],
+        }))
+    });
+    let written = store
+        .write(&clinic.request(), scope(), decide)
+        .await
+        .unwrap();
+    // Two tokens, client, key and index, and the commit's line; the other one counts itself.
+    assert!(
+        matches!(written, crate::Written::Committed { rows: 6, .. }),
+        "{written:?}"
+    );
+    for (number, is_there) in (50..).zip([false, false, true, true]) {
+        assert_eq!(store.token([number; 32]).await.unwrap().is_some(), is_there);
+    }
+    let history = store.history(of, intent.id).await.unwrap();
+    assert!(history.iter().map(|record| &record.event).eq([&ended]));
+    let erased = store.client(of, client).await.unwrap().unwrap();
+    assert_eq!((erased.zone, erased.therapist), (Zone::UTC, None));
+    let decide = Box::new(|view: &View| {
+        assert_eq!(view.tokens, 0);
+        Ok(Idempotent::AlreadyApplied)
+    });
+    store
+        .write(&clinic.request(), scope(), decide)
+        .await
+        .unwrap();
 }

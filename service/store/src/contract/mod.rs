@@ -58,6 +58,9 @@ macro_rules! contract_suite {
             a_key_stays_while_something_is_sealed_under_it
             a_key_is_wrapped_again_where_it_is_what_it_was
             who_is_erased_keeps_a_row_and_nothing_in_it
+            a_person_is_found_by_their_indexes_and_nobody_else_has_them
+            the_journal_tells_what_became_of_people
+            an_erasure_sees_what_goes_on_and_ends_it
             a_series_is_kept_with_its_history
             what_a_pause_keeps_is_in_the_way
             working_times_come_back_as_they_went

@@ -13,7 +13,7 @@ use scheduler_core::session::{CaseReason, Party, Session, SessionState};
 use scheduler_core::{ClientId, GapPolicy, IntentId, TherapistId, Window};
 use uuid::Uuid;
 
-use super::fixture::{ALL, Fixture, committing, id, now, sealed};
+use super::fixture::{ALL, Fixture, committing, id, now, sealed, stored};
 use crate::{Page, Store, Token, Which, Whose};
 
 /// To the microsecond, with every variant of every column.
@@ -349,17 +349,16 @@ pub async fn tokens_stand_for_principals(store: Arc<dyn Store>) {
     for (number, role) in (10..).zip(roles) {
         let token = Token {
             id: id(u128::from(number)),
-            hash: [number; 32],
+            secret: stored(number),
             clinic: clinic.principal.clinic,
             role,
             created_at: now(),
         };
         clinic.store.add_token(&token).await.unwrap();
-        let principal = clinic.store.principal([number; 32]).await.unwrap().unwrap();
-        assert_eq!((principal.credential, principal.role), (token.id, role));
-        assert_eq!(principal.clinic, token.clinic);
+        let found = clinic.store.token([number; 32]).await.unwrap();
+        assert_eq!(found, Some(token));
     }
-    assert_eq!(clinic.store.principal([0xff; 32]).await.unwrap(), None);
+    assert_eq!(clinic.store.token([0xff; 32]).await.unwrap(), None);
 }
 
 /// A decision on an occurrence sees its intent, its session, the parties, the account, and what is

@@ -11,8 +11,8 @@ use scheduler_core::intent::{Event, IntentState};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, Pause, PausedSlot, Window};
 
-use super::fixture::{Fixture, id, now};
-use crate::{Store, StoreError};
+use super::fixture::{Fixture, id, now, stored};
+use crate::{Feed, Store, StoreError};
 
 /// What a split writes: the old segment ends, another opens, a session goes along, and the history
 /// tells it.
@@ -191,25 +191,29 @@ pub async fn a_feed_is_found_by_its_last_secret_only(store: Arc<dyn Store>) {
     let clinic = Fixture::open(store).await;
     let whose = Recipient::Client(clinic.clients[0]);
     let other = Recipient::Therapist(clinic.therapists[0]);
-    let (of, feed) = (clinic.principal.clinic, |hash| {
-        clinic.store.feed([hash; 32])
-    });
-    let set = |whose, hash: Option<u8>| {
-        clinic.commit(vec![Change::Feed(whose, hash.map(|hash| [hash; 32]))])
+    let of = clinic.principal.clinic;
+    let feed = async |hash| clinic.store.feed([hash; 32]).await.unwrap();
+    let shows = |whose, hash| {
+        Some(Feed {
+            clinic: of,
+            whose,
+            secret: stored(hash),
+        })
     };
+    let set = |whose, hash: Option<u8>| clinic.commit(vec![Change::Feed(whose, hash.map(stored))]);
     set(whose, Some(1)).await.unwrap();
     set(other, Some(2)).await.unwrap();
-    assert_eq!(feed(1).await.unwrap(), Some((of, whose)));
-    assert_eq!(feed(2).await.unwrap(), Some((of, other)));
+    assert_eq!(feed(1).await, shows(whose, 1));
+    assert_eq!(feed(2).await, shows(other, 2));
     set(whose, Some(3)).await.unwrap();
-    assert_eq!(feed(1).await.unwrap(), None);
-    assert_eq!(feed(3).await.unwrap(), Some((of, whose)));
+    assert_eq!(feed(1).await, None);
+    assert_eq!(feed(3).await, shows(whose, 3));
     let taken = set(whose, Some(2)).await;
     assert!(
         matches!(taken, Err(StoreError::Constraint { .. })),
         "{taken:?}"
     );
     set(whose, None).await.unwrap();
-    assert_eq!(feed(3).await.unwrap(), None);
-    assert_eq!(feed(2).await.unwrap(), Some((of, other)));
+    assert_eq!(feed(3).await, None);
+    assert_eq!(feed(2).await, shows(other, 2));
 }

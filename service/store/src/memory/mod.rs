@@ -16,8 +16,8 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId, Plan, PlanId,
-    Principal, Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId,
+    Plan, PlanId, Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
@@ -30,8 +30,8 @@ use uuid::Uuid;
 
 use self::tables::Tables;
 use crate::{
-    Backlog, Calendar, Claimed, Decide, Metered, PAGE_MAX, Page, Request, Store, StoreError, Token,
-    Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Metered, PAGE_MAX, Page, PersonLine, Request, Store,
+    StoreError, Token, Which, Whose, Written,
 };
 
 /// A clinic in memory.
@@ -139,6 +139,8 @@ impl Store for MemoryStore {
     async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError> {
         let tables = self.tables();
         let mut clinics: Vec<Uuid> = tables.tokens.iter().map(|token| token.clinic.0).collect();
+        clinics.extend(tables.therapists.keys().map(|(clinic, _)| clinic));
+        clinics.extend(tables.clients.keys().map(|(clinic, _)| clinic));
         clinics.sort();
         clinics.dedup();
         Ok(clinics.into_iter().map(ClinicId).collect())
@@ -149,14 +151,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn principal(&self, token_hash: [u8; 32]) -> Result<Option<Principal>, StoreError> {
+    async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError> {
         let tables = self.tables();
-        let token = tables.tokens.iter().find(|token| token.hash == token_hash);
-        Ok(token.map(|token| Principal {
-            clinic: token.clinic,
-            credential: token.id,
-            role: token.role,
-        }))
+        let mut tokens = tables.tokens.iter();
+        Ok(tokens.find(|token| token.secret.hash == hash).cloned())
     }
 
     async fn therapist(
@@ -183,9 +181,9 @@ impl Store for MemoryStore {
     async fn client_by_email(
         &self,
         clinic: ClinicId,
-        email_index: [u8; 32],
+        indexes: &[[u8; 32]],
     ) -> Result<Option<Client>, StoreError> {
-        Ok(self.tables().client_by_email(clinic, email_index).cloned())
+        Ok(self.tables().client_by_email(clinic, indexes).cloned())
     }
 
     async fn clients(&self, clinic: ClinicId, page: Page) -> Result<Vec<Client>, StoreError> {
@@ -238,11 +236,15 @@ impl Store for MemoryStore {
         Ok(tables::page(&tables.intents, clinic, page, of))
     }
 
-    async fn feed(&self, hash: [u8; 32]) -> Result<Option<(ClinicId, Recipient)>, StoreError> {
+    async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError> {
         let tables = self.tables();
-        let found = tables.feeds.iter().find(|(_, known)| **known == hash);
-        Ok(found.and_then(|((clinic, role, id), _)| {
-            Some((ClinicId(*clinic), Recipient::of_role(role, *id)?))
+        let found = tables.feeds.iter().find(|(_, known)| known.hash == hash);
+        Ok(found.and_then(|((clinic, role, id), secret)| {
+            Some(Feed {
+                clinic: ClinicId(*clinic),
+                whose: Recipient::of_role(role, *id)?,
+                secret: *secret,
+            })
         }))
     }
 
@@ -386,6 +388,39 @@ impl Store for MemoryStore {
             of == clinic.0 && owners.contains(&owner)
         });
         Ok(deks.map(|(_, dek)| dek.clone()).collect())
+    }
+
+    async fn indexes(&self, clinic: ClinicId, id: PersonId) -> Result<Vec<BlindIndex>, StoreError> {
+        let tables = self.tables();
+        Ok(tables
+            .indexes
+            .get(&(clinic.0, id))
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    async fn lacks_index(&self, generation: u32) -> Result<bool, StoreError> {
+        let tables = self.tables();
+        let lacks = |clinic: &Uuid, id: PersonId| {
+            let indexes = tables.indexes.get(&(*clinic, id));
+            !indexes.is_some_and(|all| all.iter().any(|one| one.generation == generation))
+        };
+        let mut clients = tables.clients.iter();
+        let mut therapists = tables.therapists.iter();
+        Ok(clients.any(|((clinic, _), row)| {
+            row.person.is_some() && lacks(clinic, PersonId::Client(row.id))
+        }) || therapists.any(|((clinic, _), row)| {
+            row.person.is_some() && lacks(clinic, PersonId::Therapist(row.id))
+        }))
+    }
+
+    async fn person_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<PersonLine>, StoreError> {
+        Ok(self.tables().person_lines(clinic, after, limit))
     }
 
     async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {

@@ -2,7 +2,7 @@
 
 use clinic::credit::session_keys;
 use clinic::scope::Job;
-use clinic::{Address, ClinicId, Scope, View};
+use clinic::{Address, ClinicId, Recipient, Role, Scope, View};
 use ledger_core::Key;
 use scheduler_core::calendar::near;
 use scheduler_core::intent::Intent;
@@ -55,22 +55,38 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
                 view
             }
         },
-        Scope::Registration {
-            therapist,
-            email_index,
-        } => View {
+        Scope::Registration { therapist, email } => View {
             therapist: therapist.and_then(|id| tables.therapists.get(&(clinic.0, id.0)).cloned()),
-            email_of: email_of(tables, clinic, *email_index),
+            email_of: email_of(tables, clinic, email),
             ..View::default()
         },
-        Scope::Person { id, email_index } => {
+        Scope::Person { id, email } => {
             let key = (clinic.0, id.uuid());
             View {
                 therapist: tables.therapists.get(&key).cloned(),
                 client: tables.clients.get(&key).cloned(),
-                email_of: email_of(tables, clinic, *email_index),
+                email_of: email_of(tables, clinic, email),
                 ..View::default()
             }
+        }
+        Scope::Erasure { client, now } => {
+            let mut view = account(tables, clinic, *client);
+            let intents = tables.intents_of(clinic);
+            view.intents = intents
+                .filter(|one| one.client == *client)
+                .cloned()
+                .collect();
+            let sessions = tables
+                .sessions_of(clinic)
+                .filter(|one| one.client == *client);
+            let to_come = sessions.filter(|one| one.starts_at > *now && !one.state.is_final());
+            view.sessions = to_come.cloned().collect();
+            view.pending = tables.pending_to(clinic, Recipient::Client(*client));
+            let role = Role::Client(*client);
+            let tokens = tables.tokens.iter();
+            let tokens = tokens.filter(|token| token.clinic == clinic && token.role == role);
+            view.tokens = u64::try_from(tokens.count()).unwrap_or(u64::MAX);
+            view
         }
         Scope::Plan { service } => View {
             service: tables.services.get(&(clinic.0, service.0)).cloned(),
@@ -128,8 +144,8 @@ pub(super) fn claimed(tables: &Tables, clinic: ClinicId, job: Job, id: u128) -> 
     }
 }
 
-fn email_of(tables: &Tables, clinic: ClinicId, index: Option<[u8; 32]>) -> Option<ClientId> {
-    let found = tables.client_by_email(clinic, index?);
+fn email_of(tables: &Tables, clinic: ClinicId, indexes: &[[u8; 32]]) -> Option<ClientId> {
+    let found = tables.client_by_email(clinic, indexes);
     found.map(|client| client.id)
 }
 

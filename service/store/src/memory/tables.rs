@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
-    Actor, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
-    Notification, PersonId, Plan, SealedPerson, Service, Subject, Subscription, Therapist,
-    WrappedDek,
+    Actor, BlindIndex, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
+    Notification, PersonId, Plan, Recipient, Role, SealedPerson, Service, StoredSecret, Subject,
+    Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::{Cause, Intent, Record};
 use scheduler_core::session::Session;
-use scheduler_core::{IntentId, LocalDateTime};
+use scheduler_core::{IntentId, LocalDateTime, Zone};
 use uuid::Uuid;
 
-use crate::{Idempotency, Metered, PAGE_MAX, Page, Request, StoreError, Token};
+use crate::{Idempotency, Metered, PAGE_MAX, Page, PersonLine, Request, StoreError, Token};
 
 /// By clinic and id.
 pub(super) type Table<T> = BTreeMap<(Uuid, Uuid), T>;
@@ -25,13 +25,15 @@ pub(super) struct Tables {
     pub(super) tokens: Vec<Token>,
     /// By clinic, owner and generation.
     pub(super) deks: BTreeMap<(Uuid, Uuid, u32), WrappedDek>,
+    /// By clinic and person.
+    pub(super) indexes: BTreeMap<(Uuid, PersonId), Vec<BlindIndex>>,
     pub(super) therapists: Table<Therapist>,
     pub(super) clients: Table<Client>,
     pub(super) services: Table<Service>,
     pub(super) plans: Table<Plan>,
     pub(super) subscriptions: Table<Subscription>,
     /// By clinic, role and id.
-    pub(super) feeds: BTreeMap<(Uuid, &'static str, Uuid), [u8; 32]>,
+    pub(super) feeds: BTreeMap<(Uuid, &'static str, Uuid), StoredSecret>,
     pub(super) intents: Table<Intent>,
     pub(super) sessions: Table<Session>,
     pub(super) accounts: Table<Account>,
@@ -125,6 +127,28 @@ impl Tables {
         row.map(|row| &row.message)
     }
 
+    /// The lines of the journal about what is known of people, in order.
+    pub(super) fn person_lines(&self, clinic: ClinicId, after: u64, limit: u32) -> Vec<PersonLine> {
+        let lines = (1_u64..).zip(&self.journal).filter_map(|(seq, line)| {
+            let of = match line.journal.subject {
+                Subject::Client(id) => id.0,
+                Subject::Therapist(id) => id.0,
+                _ => return None,
+            };
+            let is_one = PersonLine::KINDS.contains(&line.journal.kind);
+            (is_one && line.clinic == clinic && seq > after).then(|| PersonLine {
+                seq,
+                of,
+                kind: line.journal.kind.to_owned(),
+                version: line.journal.version,
+                held: line.journal.body["held"].as_bool(),
+            })
+        });
+        lines
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect()
+    }
+
     /// What happened to a series, in order.
     pub(super) fn history(&self, clinic: ClinicId, series: IntentId) -> Vec<Record> {
         let lines = self.journal.iter().filter(|line| line.clinic == clinic);
@@ -144,6 +168,14 @@ impl Tables {
             Some(history.events.iter().map(record).collect::<Vec<_>>())
         });
         records.flatten().collect()
+    }
+
+    pub(super) fn pending_to(&self, clinic: ClinicId, recipient: Recipient) -> Vec<Message> {
+        let rows = self.outbox.iter().filter(|row| row.clinic == clinic);
+        let messages = rows.map(|row| &row.message).filter(|message| {
+            message.notification.recipient == recipient && message.state == MessageState::Pending
+        });
+        messages.cloned().collect()
     }
 
     /// What the same request was about, if it was stored before.
@@ -204,14 +236,44 @@ impl Tables {
         match change {
             Change::NewDek(dek) => self.add_dek(clinic, dek).map(|()| 1),
             Change::Person { id, person } => self.set_person(clinic, *id, person).map(|()| 1),
+            Change::Indexes(id, indexes) => self.set_indexes(clinic, *id, indexes),
             Change::LegalHold(client, held) => {
                 let row = self.clients.get_mut(&(clinic.0, client.0));
                 row.ok_or_else(missing)?.legal_hold = *held;
                 Ok(1)
             }
+            Change::Revoke(id) => {
+                let before = self.tokens.len();
+                self.tokens.retain(|token| {
+                    let whose = match token.role {
+                        Role::Therapist(id) => Some(PersonId::Therapist(id)),
+                        Role::Client(id) => Some(PersonId::Client(id)),
+                        Role::Admin | Role::Operator => None,
+                    };
+                    token.clinic != clinic || whose != Some(*id)
+                });
+                Ok(u64::try_from(before - self.tokens.len()).unwrap_or(u64::MAX))
+            }
+            Change::Line(journal) => {
+                self.journal.push(Line {
+                    clinic,
+                    at: request.at,
+                    actor: request.actor,
+                    idempotency: None,
+                    journal: journal.clone(),
+                    rows: 1,
+                });
+                Ok(0)
+            }
             Change::Erase(id) => {
+                if let PersonId::Client(id) = id
+                    && let Some(client) = self.clients.get_mut(&(clinic.0, id.0))
+                {
+                    (client.zone, client.therapist) = (Zone::UTC, None);
+                }
                 *self.person(clinic, *id).ok_or_else(missing)? = None;
-                let before = self.deks.len();
+                let indexes = self.indexes.remove(&(clinic.0, *id)).unwrap_or_default();
+                let before = self.deks.len() + indexes.len();
                 self.deks
                     .retain(|key, _| (key.0, key.1) != (clinic.0, id.uuid()));
                 Ok(1 + u64::try_from(before - self.deks.len()).unwrap_or(u64::MAX))
@@ -224,15 +286,15 @@ impl Tables {
             Change::WorkingTimes(therapist) => {
                 replace(&mut self.therapists, clinic, therapist.id.0, therapist)
             }
-            Change::Feed(whose, hash) => {
+            Change::Feed(whose, secret) => {
                 let key = (clinic.0, whose.role(), whose.id());
-                match hash {
-                    Some(hash) => {
+                match secret {
+                    Some(secret) => {
                         let mut others = self.feeds.iter().filter(|(other, _)| **other != key);
-                        if others.any(|(_, taken)| taken == hash) {
+                        if others.any(|(_, taken)| taken.hash == secret.hash) {
                             return Err(refused("feed_hash"));
                         }
-                        self.feeds.insert(key, *hash);
+                        self.feeds.insert(key, *secret);
                         Ok(1)
                     }
                     None => Ok(u64::from(self.feeds.remove(&key).is_some())),
@@ -283,12 +345,22 @@ impl Tables {
         }
     }
 
-    pub(super) fn client_by_email(&self, clinic: ClinicId, index: [u8; 32]) -> Option<&Client> {
-        let found = self.clients.iter().find(|(key, client)| {
-            let person = client.person.as_ref();
-            key.0 == clinic.0 && person.and_then(|known| known.email_index) == Some(index)
+    pub(super) fn client_by_email(
+        &self,
+        clinic: ClinicId,
+        indexes: &[[u8; 32]],
+    ) -> Option<&Client> {
+        let mut found = self.indexes.iter().filter_map(|((of, id), all)| {
+            let is_found = all
+                .iter()
+                .filter_map(|one| one.hash)
+                .any(|hash| indexes.contains(&hash));
+            match id {
+                PersonId::Client(id) if *of == clinic.0 && is_found => Some(id.0),
+                _ => None,
+            }
         });
-        found.map(|(_, client)| client)
+        self.clients.get(&(clinic.0, found.next()?))
     }
 
     pub(super) fn add_dek(&mut self, clinic: ClinicId, dek: &WrappedDek) -> Result<(), StoreError> {
@@ -333,8 +405,7 @@ impl Tables {
         Ok(())
     }
 
-    /// A person is sealed under a key that is there, and an address is one client's, or one
-    /// therapist's.
+    /// A person is sealed under a key that is there.
     fn check_person(
         &self,
         clinic: ClinicId,
@@ -346,26 +417,35 @@ impl Tables {
         if !self.deks.contains_key(&key) {
             return Err(refused("person_dek"));
         }
-        let is_taken = |(key, other): (&(Uuid, Uuid), Option<&SealedPerson>)| {
-            let index = other.and_then(|other| other.email_index);
-            key.0 == clinic.0 && key.1 != id.uuid() && index == person.email_index
-        };
-        let taken = match id {
-            PersonId::Therapist(_) => {
-                let rows = self.therapists.iter();
-                rows.map(|(key, row)| (key, row.person.as_ref()))
-                    .any(is_taken)
-            }
-            PersonId::Client(_) => {
-                let rows = self.clients.iter();
-                rows.map(|(key, row)| (key, row.person.as_ref()))
-                    .any(is_taken)
-            }
-        };
-        if person.email_index.is_some() && taken {
-            return Err(refused("email"));
-        }
         Ok(())
+    }
+
+    /// An address is one client's, and one therapist's.
+    fn set_indexes(
+        &mut self,
+        clinic: ClinicId,
+        id: PersonId,
+        indexes: &[BlindIndex],
+    ) -> Result<u64, StoreError> {
+        let of = |id: &PersonId| id.role();
+        let mut others = self.indexes.iter().filter(|((other, whose), _)| {
+            *other == clinic.0 && *whose != id && of(whose) == of(&id)
+        });
+        let hashes: Vec<_> = indexes.iter().filter_map(|one| one.hash).collect();
+        if others.any(|(_, all)| {
+            all.iter()
+                .filter_map(|one| one.hash)
+                .any(|hash| hashes.contains(&hash))
+        }) {
+            return Err(refused("blind_index_of_address"));
+        }
+        let before = self
+            .indexes
+            .insert((clinic.0, id), indexes.to_vec())
+            .unwrap_or_default();
+        let stays = |one: &&BlindIndex| indexes.iter().any(|new| new.generation == one.generation);
+        let gone = before.len() - before.iter().filter(stays).count();
+        Ok(u64::try_from(indexes.len() + gone).unwrap_or(u64::MAX))
     }
 
     /// An occurrence has one session, and live sessions of one person do not overlap.

@@ -5,9 +5,9 @@
 
 use chrono::{DateTime, Utc};
 use clinic::{
-    Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Principal, Recipient,
-    Role, SealedPerson, Service, Subject, Subscription, Term, Therapist, WorkingTimes, WrappedDek,
-    working_times::StoredTimes,
+    BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Recipient,
+    Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
+    WorkingTimes, WrappedDek, working_times::StoredTimes,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{Feed, PersonLine, StoreError, Token};
 
 mod schedule;
 
@@ -212,7 +212,7 @@ pub(crate) fn versioned<T: DeserializeOwned>(
 ///
 /// # Errors
 /// [`StoreError::Corrupt`], as for all rows.
-pub fn principal(row: &impl Columns) -> Result<Principal, StoreError> {
+pub fn token(row: &impl Columns) -> Result<Token, StoreError> {
     let role = match (text(row, "role")?, row.id("subject_id")?) {
         ("admin", None) => Role::Admin,
         ("operator", None) => Role::Operator,
@@ -220,10 +220,20 @@ pub fn principal(row: &impl Columns) -> Result<Principal, StoreError> {
         ("client", Some(id)) => Role::Client(ClientId(id)),
         (role, _) => return Err(StoreError::corrupt("role", role.to_owned())),
     };
-    Ok(Principal {
+    Ok(Token {
+        id: id(row, "id")?,
+        secret: secret(row)?,
         clinic: ClinicId(id(row, "clinic_id")?),
-        credential: id(row, "id")?,
         role,
+        created_at: instant(row, "created_at")?,
+    })
+}
+
+fn secret(row: &impl Columns) -> Result<StoredSecret, StoreError> {
+    let column = |name| digest(name, some(name, row.bytes(name)?)?);
+    Ok(StoredSecret {
+        hash: column("hash")?,
+        mac: column("mac")?,
     })
 }
 
@@ -231,12 +241,13 @@ pub fn principal(row: &impl Columns) -> Result<Principal, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Corrupt`].
-pub fn feed(row: &impl Columns) -> Result<(ClinicId, Recipient), StoreError> {
+pub fn feed(row: &impl Columns) -> Result<Feed, StoreError> {
     let whose = Recipient::of_role(text(row, "subject_role")?, id(row, "subject_id")?);
-    Ok((
-        ClinicId(id(row, "clinic_id")?),
-        some("subject_role", whose)?,
-    ))
+    Ok(Feed {
+        clinic: ClinicId(id(row, "clinic_id")?),
+        whose: some("subject_role", whose)?,
+        secret: secret(row)?,
+    })
 }
 
 /// A row of `therapist`.
@@ -259,16 +270,40 @@ fn person(row: &impl Columns) -> Result<Option<SealedPerson>, StoreError> {
     let Some(envelope) = row.bytes("sealed")? else {
         return Ok(None);
     };
-    let email_index = match row.bytes("email_index")? {
-        None => None,
-        Some(bytes) => Some(digest("email_index", bytes)?),
-    };
     Ok(Some(SealedPerson {
         envelope: envelope.to_vec(),
         version: number(row, "sealed_version")?,
         generation: number(row, "dek_generation")?,
-        email_index,
     }))
+}
+
+/// A row of `blind_index`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn blind_index(row: &impl Columns) -> Result<BlindIndex, StoreError> {
+    Ok(BlindIndex {
+        generation: number(row, "generation")?,
+        hash: match row.bytes("hash")? {
+            Some(hash) => Some(digest("hash", hash)?),
+            None => None,
+        },
+    })
+}
+
+/// A row of `journal` about what is known of a person.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn person_line(row: &impl Columns) -> Result<PersonLine, StoreError> {
+    let body: serde_json::Value = row.json("body")?;
+    Ok(PersonLine {
+        seq: number(row, "seq")?,
+        of: id(row, "subject_id")?,
+        kind: text(row, "kind")?.to_owned(),
+        version: number(row, "version")?,
+        held: body["held"].as_bool(),
+    })
 }
 
 /// A row of `dek`.
