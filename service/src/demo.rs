@@ -47,6 +47,7 @@ pub async fn run(listen: SocketAddr, every: Duration, clock: Clock) -> anyhow::R
     let file = folder.path().join("standing.db");
     SqliteStore::migrate(&file).await?;
     let store = Arc::new(SqliteStore::open(&file).await?);
+    store.take_own_clock().await?;
     let app = App {
         stop: serve::stop_on_signal(),
         ..fill(store, clock).await?

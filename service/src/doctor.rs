@@ -100,9 +100,19 @@ fn finding(check: &'static str, seen: String, wrong: bool, to_do: &'static str) 
 
 async fn skew(store: &dyn Store, now: DateTime<Utc>) -> Result<Finding, StoreError> {
     let ahead = store.now().await? - now;
-    let seen = format!("the database is {} ms ahead", ahead.num_milliseconds());
-    let to_do = "Set the clocks of both machines by NTP: leases and reminders go by this one's.";
-    Ok(finding("clock", seen, ahead.abs() > SKEW_MAX, to_do))
+    let mut seen = format!("the database is {} ms ahead", ahead.num_milliseconds());
+    let mut wrong = ahead.abs() > SKEW_MAX;
+    if let Some(last) = store.last_written().await?
+        && last - now > SKEW_MAX
+    {
+        wrong = true;
+        seen.push_str(&format!(
+            ", and its last commit is of {last}, which is to come"
+        ));
+    }
+    let to_do =
+        "Set the clocks of both machines by NTP: credits, leases and reminders go by this one's.";
+    Ok(finding("clock", seen, wrong, to_do))
 }
 
 /// Whether this program computes with the newest release at hand.

@@ -100,6 +100,7 @@ impl App {
             more.store(eager::more_rows(view, &decision, at), Ordering::Relaxed);
             decision
         });
+        self.report_jump();
         let sender = self.senders.free(self.clock.now());
         let request = Request {
             lease_until: sender.as_ref().map(|sender| sender.lease_until),
@@ -107,6 +108,7 @@ impl App {
             ..request.clone()
         };
         let mut written = self.store.write(&request, scope, decide).await;
+        self.report_skew(&written);
         if let Err(StoreError::OtherZoneData { .. }) = written {
             // The next write succeeds if the recorded data agrees with this process's.
             let _looked = self.zones.look(&*self.store, request.at).await;
@@ -117,5 +119,22 @@ impl App {
         self.metrics
             .command(by, &written, more.load(Ordering::Relaxed));
         written
+    }
+
+    /// Counts and logs what was refused for this process's clock.
+    pub(crate) fn report_skew<T>(&self, outcome: &Result<T, StoreError>) {
+        if let Err(error @ StoreError::ClockSkew { .. }) = outcome {
+            self.metrics.clock_skew();
+            tracing::error!(%error, "nothing is written until the clocks agree");
+        }
+    }
+
+    /// Counts and logs a jump of the machine's clock. Credits, reminders and leases go by it.
+    pub(crate) fn report_jump(&self) {
+        if let Some(jump) = self.clock.jump() {
+            self.metrics.clock_jump();
+            let seconds = jump.num_milliseconds() as f64 / 1000.0;
+            tracing::error!(seconds, "the machine's clock was moved");
+        }
     }
 }

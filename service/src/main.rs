@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clinic::{ClinicId, Role};
 use scheduler_core::zone::ZoneData;
 use scheduler_core::{ClientId, TherapistId};
-use standing::clock::Clock;
+use standing::clock::{Clock, JUMP_MIN};
 use standing::database::Database;
 use standing::vault::{self, Vault};
 use standing::worker::sink::Mailbox;
@@ -309,7 +309,14 @@ async fn app(
     clock: &ClockArgs,
 ) -> anyhow::Result<App> {
     let store = database.open().await?;
+    if clock.clock.is_some() && !store.take_own_clock().await? {
+        bail!(
+            "--clock works only on a database that began under a clock of its own; this one keeps the \
+             machine's time"
+        );
+    }
     let mut app = App::new(store, clock.clock());
+    say_if_behind(&app).await;
     // If the database does not answer in time, the first write or tick asks again.
     if let Err(error) = app.zones.join(&*app.store, app.clock.now()).await {
         tracing::warn!(%error, "the zone data that plans the database cannot be read yet");
@@ -319,6 +326,17 @@ async fn app(
         app.sink = Arc::new(mailbox.with_context(|| format!("no mailbox in {folder:?}"))?);
     }
     Ok(app)
+}
+
+/// Logs a clock that is behind the last commit: the machine's clock was set back while nothing ran.
+async fn say_if_behind(app: &App) {
+    if let Ok(Some(last)) = app.store.last_written().await {
+        let behind = last - app.clock.now();
+        if behind >= JUMP_MIN {
+            let seconds = behind.num_seconds();
+            tracing::error!(seconds, "the clock is behind the last commit");
+        }
+    }
 }
 
 async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {

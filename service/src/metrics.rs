@@ -38,6 +38,8 @@ pub struct Metrics {
     zone_data_settled: Gauge,
     zone_moves: Family<Came, Counter>,
     zone_messages: Counter,
+    clock_skews: Counter,
+    clock_jumps: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -101,6 +103,8 @@ impl Metrics {
             zone_data_settled: Gauge::default(),
             zone_moves: Family::default(),
             zone_messages: Counter::default(),
+            clock_skews: Counter::default(),
+            clock_jumps: Counter::default(),
         };
         metrics.register();
         metrics.register_zone_data();
@@ -115,8 +119,28 @@ impl Metrics {
         metrics
     }
 
+    /// A write was refused because this process's clock is away from the database's.
+    pub fn clock_skew(&self) {
+        self.clock_skews.inc();
+    }
+
+    /// The machine's clock has jumped.
+    pub fn clock_jump(&self) {
+        self.clock_jumps.inc();
+    }
+
     fn register(&mut self) {
         let Self { registry, .. } = self;
+        registry.register(
+            "clock_skews",
+            "Writes that were refused because this process's clock is away from the database's",
+            self.clock_skews.clone(),
+        );
+        registry.register(
+            "clock_jumps",
+            "Times that the machine's clock was moved by more than 2 seconds",
+            self.clock_jumps.clone(),
+        );
         registry.register(
             "due",
             "Rows that were due when the job's last tick began",

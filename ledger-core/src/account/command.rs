@@ -152,6 +152,14 @@ pub enum Command {
         /// the lot's end.
         until: Option<DateTime<Utc>>,
     },
+    /// Take an extension back: what made it was undone. What it has moved stays where it is; if nothing
+    /// of it is left, there is nothing to do.
+    Unextend {
+        /// The lot.
+        lot: LotId,
+        /// The id of the command that made it.
+        id: Uuid,
+    },
     /// Pass a hold on to another booking, with its credit and its slot, whenever the credit expires.
     Rebook {
         /// The hold to end.
@@ -162,15 +170,12 @@ pub enum Command {
     /// Hold a credit again that a release had set free, whenever it expires: the release was undone.
     ///
     /// Takes a credit of the lot that the hold had been on: one that is available, else one that has
-    /// expired; else one that is available in a lot that credits of that lot moved to. What the release
-    /// had brought beside it, an extension of the lot, is taken back.
+    /// expired; else one that is available in a lot that credits of that lot moved to.
     Restore {
         /// The hold to begin.
         hold: HoldId,
         /// The hold that was released.
         of: HoldId,
-        /// The id of the extension that was made for the credit when it was released, if one was.
-        extension: Option<Uuid>,
         /// What is booked.
         service: ServiceId,
         /// When the slot starts.
@@ -254,6 +259,7 @@ impl Command {
                 id, lot, reason, ..
             } => Key::transfer(*lot, *reason, *id),
             Command::Extend { id, lot, .. } => Key::extend(*lot, *id),
+            Command::Unextend { lot, id } => Key::extend(*lot, *id).then_back(),
             Command::Rebook { into: hold, .. } | Command::Restore { hold, .. } => Key::hold(*hold),
             Command::Adjust { id, .. } => Key::adjust(*id),
             Command::Reverse { entry, .. } => Key::reversed(entry),
@@ -274,7 +280,7 @@ impl Command {
             Command::Clawback { .. } => "clawback",
             Command::Reinstate { .. } => "reinstate",
             Command::Transfer { .. } => "transfer",
-            Command::Extend { .. } => "extend",
+            Command::Extend { .. } | Command::Unextend { .. } => "extend",
             Command::Rebook { .. } | Command::Restore { .. } => "hold",
             Command::Adjust { .. } => "adjust",
             Command::Reverse { .. } => "reverse",
@@ -309,8 +315,8 @@ impl Command {
     }
 
     /// The request that an entry answers: its body without what the state decided, which is the
-    /// lot's number, the allocation, and the slot that a reschedule left. None for a repayment and
-    /// for an extension that is taken back, which nobody asks for.
+    /// lot's number, the allocation, and the slot that a reschedule left. None for a repayment,
+    /// which nobody asks for.
     pub(super) fn of(entry: &Entry) -> Option<Command> {
         let lot_id = |number: &LotNumber| LotId {
             account: entry.account,
@@ -402,7 +408,10 @@ impl Command {
                 amount,
                 until,
             },
-            Body::Extend { .. } => return None,
+            Body::Extend { lot, id, .. } => Command::Unextend {
+                lot: lot_id(&lot),
+                id,
+            },
             Body::Adjust {
                 id,
                 service,

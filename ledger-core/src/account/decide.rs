@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::account::command::Command;
-use crate::account::draft::{Draft, draft, is_due, new_lot};
+use crate::account::draft::{Draft, draft, is_due, is_extended, new_lot};
 use crate::account::error::Error;
 use crate::account::evolve::evolve;
 use crate::account::state::{Account, Pair, Second};
@@ -90,6 +90,7 @@ pub fn decide(
     let is_due = match command {
         Command::Expire { lot } if applied => is_due(account, lot, now).unwrap_or(false),
         Command::Expire { lot } => is_due(account, lot, now)?,
+        Command::Unextend { lot, id } => !applied && is_extended(account, lot, id)?,
         _ => !applied,
     };
     if !is_due {
@@ -152,6 +153,7 @@ fn is_about_ends(command: &Command) -> bool {
         | Command::Reinstate { .. }
         | Command::Transfer { .. }
         | Command::Extend { .. }
+        | Command::Unextend { .. }
         | Command::Rebook { .. }
         | Command::Restore { .. }
         | Command::Adjust { .. }

@@ -153,6 +153,20 @@ pub(super) fn draft(
                 until,
             }
         }
+        Command::Unextend { lot, id } => {
+            let from = find_lot(account, lot)?;
+            let extension = from.extensions.iter().find(|one| one.id == id);
+            let Some(extension) = extension else {
+                return Ok(Draft::of(Vec::new()));
+            };
+            Body::Extend {
+                id,
+                reason: extension.reason,
+                lot: from.number,
+                amount: Credits::ZERO,
+                until: extension.until,
+            }
+        }
         Command::Rebook { hold, into } => {
             let open = held(account, hold)?;
             refuse_open(account.hold_of(into), into)?;
@@ -169,12 +183,10 @@ pub(super) fn draft(
         Command::Restore {
             hold,
             of,
-            extension,
             service,
             slot_start,
         } => {
-            let mut entries = restore(account, seen, (hold, of), service, slot_start)?;
-            entries.extend(extension.and_then(|id| unextend(account, seen, of, id)));
+            let entries = restore(account, seen, (hold, of), service, slot_start)?;
             return Ok(Draft::of(entries));
         }
         Command::Adjust {
@@ -317,24 +329,6 @@ fn restore(
     let last = moved.max_by_key(|lot| lot.number);
     let last = last.ok_or_else(|| no_credit(account, service, slot_start))?;
     Ok(vec![again(last.number)])
-}
-
-/// Takes back the extension that was made when a hold was released, if it is still there.
-fn unextend(account: &Account, seen: &[Entry], of: HoldId, id: Uuid) -> Option<(Key, Body)> {
-    let released = find_entry(account, seen, &Key::release(of)).ok()?;
-    let lot = account.lot(released.body.allocation().first()?.lot)?;
-    let extension = lot.extensions.iter().find(|one| one.id == id)?;
-    let body = Body::Extend {
-        id,
-        reason: extension.reason,
-        lot: lot.number,
-        amount: Credits::ZERO,
-        until: extension.until,
-    };
-    Some((
-        Key::extend(account.lot_id(lot.number), id).then_back(),
-        body,
-    ))
 }
 
 /// An extension must end after its lot does, and must not be over.
@@ -507,6 +501,12 @@ fn find_lot(account: &Account, lot: LotId) -> Result<&Lot, Error> {
         account: account.id(),
         lot,
     })
+}
+
+/// Whether anything is left of an extension.
+pub(super) fn is_extended(account: &Account, lot: LotId, id: Uuid) -> Result<bool, Error> {
+    let lot = find_lot(account, lot)?;
+    Ok(lot.extensions.iter().any(|one| one.id == id))
 }
 
 /// Whether a lot whose end has come has anything left to expire.

@@ -78,13 +78,13 @@ impl fmt::Display for Command {
                 write!(f, "extend {amount} credits of lot {lot} as {reason} {id} ")?;
                 end(f, *until)
             }
+            Command::Unextend { lot, id } => write!(f, "take back extension {id} of lot {lot}"),
             Command::Rebook { hold, into } => write!(f, "rebook hold {hold} as {into}"),
             Command::Restore {
                 hold,
                 of,
                 service,
                 slot_start,
-                ..
             } => {
                 write!(f, "restore hold {of} as {hold} ")?;
                 write!(f, "of service {service} at {slot_start:?}")

@@ -87,12 +87,13 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         6 => transfer(),
         5 => extend(),
         3 => (holds(), holds()).prop_map(|(hold, into)| Command::Rebook { hold, into }),
-        4 => (holds(), holds(), 0..4u128, services(), instants()).prop_map(
-            |(hold, of, id, service, slot_start)| {
-                let extension = Some(Uuid::from_u128(id)).filter(|_| id > 0);
-                Command::Restore { hold, of, extension, service, slot_start }
-            }
-        ),
+        2 => (lots(), 0..4u128).prop_map(|(lot, id)| Command::Unextend {
+            lot,
+            id: Uuid::from_u128(id),
+        }),
+        4 => (holds(), holds(), services(), instants()).prop_map(|(hold, of, service, slot_start)| {
+            Command::Restore { hold, of, service, slot_start }
+        }),
         2 => adjust(),
         8 => (entries(), 0..2u128).prop_map(|(entry, actor)| Command::Reverse {
             entry,

@@ -68,6 +68,14 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
             return Ok(lines);
         }
     }
+    if let Command::Unextend { lot, id } = command
+        && lot_of(&reading, *lot)?
+            .extensions
+            .iter()
+            .all(|one| one.id != *id)
+    {
+        return Ok(lines);
+    }
     let waits = match command {
         Command::Rebook { .. } | Command::Restore { .. } => false,
         other => ["grant", "hold", "use", "forfeit", "rescheduled"].contains(&other.kind()),
@@ -577,6 +585,11 @@ fn own(
             }
             one(vec![])
         }
+        Command::Unextend { lot, id } => {
+            let lot = lot_of(reading, *lot)?;
+            assert!(lot.extensions.iter().any(|one| one.id == *id));
+            one(vec![])
+        }
         Command::Rebook { hold, into } => {
             let open = reading
                 .open
@@ -594,11 +607,7 @@ fn own(
             Ok((vec![release, again], Vec::new()))
         }
         Command::Restore {
-            hold,
-            of,
-            extension,
-            service,
-            ..
+            hold, of, service, ..
         } => {
             if reading.open.keys().any(|open| open.booking == hold.booking) {
                 return refused("hold open");
@@ -609,19 +618,6 @@ fn own(
             let number = released_from(entries, *of).ok_or(Verdict::Refused("not released"))?;
             let lot = &reading.lots[&number];
             let held = |lot: u32| vec![(lot, "available", "held", 1)];
-            let back = extension.filter(|id| lot.extensions.iter().any(|one| one.id == *id));
-            let back = back.map(|id| {
-                line(
-                    "extend",
-                    lot_key(number, &format!("extend/{id}/back")),
-                    vec![],
-                )
-            });
-            let one = |moves| {
-                let mut lines = vec![line(kind, key.clone(), moves)];
-                lines.extend(back.clone());
-                Ok((lines, Vec::new()))
-            };
             if lot.service == *service && lot.at("available") > 0 {
                 return one(held(number));
             }
@@ -632,9 +628,7 @@ fn own(
                     (next, "outside", "available", 1),
                 ];
                 let revived = line("transfer", format!("{key}/restore"), moves);
-                let mut lines = vec![revived, line("hold", key.clone(), held(next))];
-                lines.extend(back.clone());
-                return Ok((lines, Vec::new()));
+                return Ok((vec![revived, line("hold", key, held(next))], Vec::new()));
             }
             let family = reading.lots.iter().filter(|(n, other)| {
                 let free = other.at("available") > 0 && other.service == *service;

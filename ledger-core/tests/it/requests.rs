@@ -239,6 +239,7 @@ pub(crate) fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict
         ) => (a, r) == (actor, reason),
         (Command::Use { .. }, Body::Use { .. })
         | (Command::Expire { .. }, Body::Expire { .. })
+        | (Command::Unextend { .. }, Body::Extend { .. })
         | (Command::Reinstate { .. }, Body::Reinstate { .. }) => true,
         _ => false,
     };

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    Account, Command, Credits, Entry, Error, ForfeitReason, HoldId, Key, LotNumber, ReasonCode,
-    ReleaseReason, TransferReason,
+    Account, Body, Command, Credits, Entry, Error, ForfeitReason, HoldId, Key, LotNumber,
+    ReasonCode, ReleaseReason, TransferReason,
 };
 use scheduler_core::session::{Event, Party, Session};
 use uuid::Uuid;
@@ -80,7 +80,6 @@ impl Posting {
         let command = Command::Restore {
             hold: hold_of(session),
             of: hold_of(before),
-            extension: Some(grace_of(hold_of(before))),
             service: ledger_core::ServiceId(session.service.0),
             slot_start: session.starts_at,
         };
@@ -92,6 +91,27 @@ impl Posting {
             Err(refusal) => Err(refusal),
             Ok(posted) => Ok((posted.unwrap_or(self), true)),
         }
+    }
+
+    /// Takes back the grace that calling a session off had brought. `entries` hold the release.
+    pub(crate) fn without_grace(
+        self,
+        entries: &[Entry],
+        called_off: &Session,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Refusal> {
+        let hold = hold_of(called_off);
+        let released = entries.iter().find(|entry| entry.key == Key::release(hold));
+        let part = released.and_then(|entry| entry.body.allocation().first());
+        let Some(part) = part else {
+            return Ok(self);
+        };
+        let back = Command::Unextend {
+            lot: self.account.lot_id(part.lot),
+            id: grace_of(hold),
+        };
+        let shortened = self.clone().post(&[], &back, now)?;
+        Ok(shortened.unwrap_or(self))
     }
 
     /// Passes the credit that is held for one session on to another; `None` if none is held for it.
@@ -153,8 +173,8 @@ impl Posting {
         Ok(extended.unwrap_or(self))
     }
 
-    /// Lets a credit that the clinic set free be used until `until` at least. If a debt took it, or it
-    /// has moved on already, there is none.
+    /// Lets a credit that the clinic set free be used until `until` at least. If a debt took it, there
+    /// is none.
     fn grace(
         self,
         hold: HoldId,
@@ -162,6 +182,16 @@ impl Posting {
         until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Self, Refusal> {
+        // It may have gone over into the next month at once, if its lot's end has come.
+        let moved = self
+            .entries
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.body {
+                Body::Transfer { from, lot: new, .. } if *from == lot => Some(*new),
+                _ => None,
+            });
+        let lot = moved.unwrap_or(lot);
         let free = self.account.lot(lot).map(|lot| lot.balance.available);
         if !free.is_some_and(Credits::is_positive) {
             return Ok(self);

@@ -351,6 +351,7 @@ fn fund_reopened(
                 continue;
             };
             let waits = session::evolve(heir.clone(), &event);
+            let passed = passed.without_grace(&view.entries, &called_off, now)?;
             let (next, held) = passed.hold(&waits, now)?;
             posting = next;
             let after = if held { fund(waits, now)? } else { waits };
@@ -362,7 +363,7 @@ fn fund_reopened(
             funded = true;
         } else {
             let (next, held) = posting.restore(&view.entries, &called_off, &to, now)?;
-            posting = next;
+            posting = next.without_grace(&view.entries, &called_off, now)?;
             funded |= held;
         }
         if let Some(one) = changed.iter_mut().find(|one| one.after.id == to.id)

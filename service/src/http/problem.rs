@@ -172,6 +172,13 @@ impl From<StoreError> for Problem {
                  another process may answer",
             )
             .with("planned", planned),
+            StoreError::ClockSkew { writer, database } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "clock_skew",
+                "this process's clock is away from the database's: try again, another process may answer",
+            )
+            .with("ours", instant(writer))
+            .with("database", instant(database)),
             StoreError::Busy => Self::unavailable(),
             StoreError::Unavailable(source) => {
                 tracing::error!(%source, "the database is not available");

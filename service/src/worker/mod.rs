@@ -73,6 +73,7 @@ impl Work {
 
     /// Does what is due of it, once. What plans waits for the zone data.
     async fn tick(self, app: &App) -> Report {
+        app.report_jump();
         let Some(job) = self.job() else {
             return zone_data::drain(app).await;
         };

@@ -37,11 +37,10 @@ pub(super) async fn drain(app: &App, job: Job, decide: Decide) -> Report {
 
 /// Goes through what is due once, and tells how many rows were somebody else's.
 async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
-    let now = app.clock.now();
     let mut busy = 0;
     let mut claim = Claim {
         job,
-        now,
+        now: app.clock.now(),
         after: None,
         lease_until: None,
         zone_data: None,
@@ -51,6 +50,8 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
         claim.zone_data = Some(if state.ours { state.planned } else { 0 });
     }
     while !app.stop.is_requested() {
+        let now = app.clock.now();
+        claim.now = now;
         let sender = app.senders.free(app.clock.now());
         claim.lease_until = sender.as_ref().map(|sender| sender.lease_until);
         let more = AtomicI64::new(0);
@@ -65,6 +66,9 @@ async fn pass(app: &App, job: Job, decide: Decide, report: &mut Report) -> u64 {
             // Another process has taken over in the midst: the next tick looks.
             Err(StoreError::OtherZoneData { .. }) => break,
             Err(error) => {
+                let refused: Result<(), StoreError> = Err(error);
+                app.report_skew(&refused);
+                let Err(error) = refused else { break };
                 error!(job = job.name(), %error, "nothing can be claimed");
                 report.failed += 1;
                 break;

@@ -9,6 +9,7 @@ use store::rows::{self, Columns, integer};
 use store::{Backlog, Claimed, Decide, Request, StoreError};
 use uuid::Uuid;
 
+use crate::clock::{Clock, Read};
 use crate::locks::{Transaction, ZoneData, acquire, try_lock};
 use crate::rows::{Instant, Row, failed, optional};
 use crate::write::{decided, finish};
@@ -16,11 +17,12 @@ use crate::{schedule, scope};
 
 pub(crate) async fn claim(
     pool: &PgPool,
+    clock: (&Clock, Read),
     claim: &Claim,
     decide: Decide<'_>,
 ) -> Result<Option<Claimed>, StoreError> {
     let zone_data = claim.zone_data.map(ZoneData::settled);
-    let mut tx = Transaction::begin(acquire(pool).await?, &[], zone_data).await?;
+    let mut tx = Transaction::begin(acquire(pool).await?, &[], zone_data, Some(clock)).await?;
     let found = async {
         let row = next_due(&mut tx, claim).await?;
         row.map(|row| {

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod claims;
+mod clock;
 mod keys;
 mod ledger;
 mod locks;
@@ -46,6 +47,7 @@ use store::{
 };
 use uuid::Uuid;
 
+use crate::clock::{Clock, Read};
 use crate::locks::{Gates, Reading, within};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -79,6 +81,7 @@ const APPLICATION_NAME: &str = "standing";
 pub struct PostgresStore {
     pool: PgPool,
     gates: Gates,
+    clock: Clock,
 }
 
 impl PostgresStore {
@@ -101,10 +104,16 @@ impl PostgresStore {
         // A connection by itself says at once what is wrong; the pool would try until its patience ends.
         let mut first = connect(&options, &shown).await?;
         check_schema(&mut first, &shown).await?;
+        let clock = Clock::load(&mut first).await;
+        let clock = clock.map_err(|source| OpenError::Open {
+            database: shown,
+            source: Box::new(source),
+        })?;
         let _closed = first.close().await;
         Ok(Self {
             pool: pool(options, connections),
             gates: Gates::new(),
+            clock,
         })
     }
 
@@ -301,7 +310,8 @@ impl Store for PostgresStore {
         scope: Scope,
         decide: Decide<'_>,
     ) -> Result<Written, StoreError> {
-        write::write(&self.pool, &self.gates, request, scope, decide).await
+        let at = Read::just_now(request.at);
+        write::write(self, at, request, scope, decide).await
     }
 
     async fn claim(
@@ -309,7 +319,8 @@ impl Store for PostgresStore {
         claim: &Claim,
         decide: Decide<'_>,
     ) -> Result<Option<Claimed>, StoreError> {
-        within(claims::claim(&self.pool, claim, decide)).await
+        let at = Read::just_now(claim.now);
+        within(claims::claim(&self.pool, (&self.clock, at), claim, decide)).await
     }
 
     async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError> {
@@ -321,6 +332,20 @@ impl Store for PostgresStore {
         let read = |row: &_| store::rows::instant(row, "now");
         let now = read!(self, db => rows::optional(db, sqlx::query(sql), read))?;
         store::rows::some("now", now)
+    }
+
+    async fn take_own_clock(&self) -> Result<bool, StoreError> {
+        within(async {
+            let mut connection = locks::acquire(&self.pool).await?;
+            self.clock.take_own(&mut connection).await
+        })
+        .await
+    }
+
+    async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
+        let read = |row: &_| store::rows::instant(row, "at");
+        read!(self, db => rows::optional(db, sqlx::query(sql), read))
     }
 
     async fn close(&self) {

@@ -18,6 +18,7 @@ use store::{Request, StoreError};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
+use crate::clock::{Clock, Read, SERVER_TIME};
 use crate::rows::{Row, failed, optional};
 use crate::{ANSWER_TIMEOUT, QUEUE_TIMEOUT};
 
@@ -29,11 +30,13 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// Begins, waits for the locks, and checks the zone data, in one round trip.
+    /// Begins, waits for the locks, and checks the writer's clock and the zone data, in one round
+    /// trip.
     pub(crate) async fn begin(
         connection: PoolConnection<Postgres>,
         locks: &[i64],
         zone_data: Option<ZoneData>,
+        clock: Option<(&Clock, Read)>,
     ) -> Result<Self, StoreError> {
         let mut tx = Self {
             connection,
@@ -45,6 +48,10 @@ impl Transaction {
             sql.push_str(&lock.to_string());
             sql.push(')');
         }
+        if clock.is_some() {
+            sql.push_str("; ");
+            sql.push_str(SERVER_TIME);
+        }
         if zone_data.is_some() {
             sql.push_str(&format!(
                 "; SELECT pg_advisory_xact_lock_shared({ZONE_DATA_LOCK}); {LAST_ZONE_DATA}"
@@ -52,7 +59,12 @@ impl Transaction {
         }
         let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
         let began = match sql.fetch_all(&mut *tx.connection).await {
-            Ok(rows) => zone_data.map_or(Ok(()), |ours| ours.check(rows.last())),
+            Ok(rows) => {
+                // Each lock has answered with a row before.
+                let time = rows.get(locks.len());
+                let checked = clock.map_or(Ok(()), |(clock, read)| clock.check(read, time));
+                checked.and_then(|()| zone_data.map_or(Ok(()), |ours| ours.check(rows.last())))
+            }
             Err(error) => Err(failed(error)),
         };
         match began {

@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use store::Store as _;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -112,6 +113,10 @@ impl Cluster {
         let template = self.template.get_or_try_init(async || {
             let name = self.create("template0").await?;
             PostgresStore::migrate(&self.url(&name)).await?;
+            // Whoever uses it says what time it is.
+            let store = PostgresStore::open(&self.url(&name), 1).await?;
+            let _own = store.take_own_clock().await;
+            store.close().await;
             Ok::<_, ThrowawayError>(name)
         });
         let name = self.create(template.await?).await?;

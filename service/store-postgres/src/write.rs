@@ -10,7 +10,9 @@ use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use store::rows::{self, Columns, deviations_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
 
-use crate::locks::{self, Gates, Parties, Reading, Transaction, ZoneData, within};
+use crate::PostgresStore;
+use crate::clock::{Clock, Read};
+use crate::locks::{self, Parties, Reading, Transaction, ZoneData, within};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
 use crate::{keys, outbox, people, plans, scope, zone_data};
 
@@ -19,12 +21,13 @@ use crate::{keys, outbox, people, plans, scope, zone_data};
 const ATTEMPTS_MAX: u32 = 5;
 
 pub(crate) async fn write(
-    pool: &PgPool,
-    gates: &Gates,
+    store: &PostgresStore,
+    at: Read,
     request: &Request,
     scope: Scope,
     decide: Decide<'_>,
 ) -> Result<Written, StoreError> {
+    let (pool, clock) = (&store.pool, (&store.clock, at));
     // A decision is made once, in whichever attempt comes to it.
     let mut decide = Some(decide);
     for _ in 0..ATTEMPTS_MAX {
@@ -41,8 +44,8 @@ pub(crate) async fn write(
             None => None,
         };
         let locks = locks::of_write(request, &scope, parties);
-        let _passed = gates.pass(&locks).await?;
-        let attempt = attempt(pool, request, &scope, parties, &locks, &mut decide);
+        let _passed = store.gates.pass(&locks).await?;
+        let attempt = attempt(pool, clock, request, &scope, parties, &locks, &mut decide);
         if let Some(outcome) = within(attempt).await? {
             return Ok(outcome);
         }
@@ -63,6 +66,7 @@ fn named(scope: &Scope) -> Option<Address> {
 /// One transaction; nothing, if the occurrence has other parties than those that were locked.
 async fn attempt(
     pool: &PgPool,
+    clock: (&Clock, Read),
     request: &Request,
     scope: &Scope,
     parties: Option<Parties>,
@@ -70,7 +74,8 @@ async fn attempt(
     decide: &mut Option<Decide<'_>>,
 ) -> Result<Option<Written>, StoreError> {
     let zone_data = request.zone_data.map(ZoneData::last);
-    let mut tx = Transaction::begin(locks::acquire(pool).await?, locks, zone_data).await?;
+    let connection = locks::acquire(pool).await?;
+    let mut tx = Transaction::begin(connection, locks, zone_data, Some(clock)).await?;
     let outcome = match see(&mut tx, request, scope, parties).await {
         Ok(Seen::Before(subject)) => Ok(Written::Replayed(subject)),
         Ok(Seen::Now(view)) => match decide.take() {

@@ -26,7 +26,7 @@ pub(crate) async fn generation(
 /// Waits for the planning writes under way, which share the lock; those that come later see the new
 /// generation.
 pub(crate) async fn take_over(pool: &PgPool, next: &Planned) -> Result<bool, StoreError> {
-    let mut tx = Transaction::begin(acquire(pool).await?, &[ZONE_DATA_LOCK], None).await?;
+    let mut tx = Transaction::begin(acquire(pool).await?, &[ZONE_DATA_LOCK], None, None).await?;
     match insert(&mut tx, next).await {
         Ok(inserted) => tx.commit().await.map(|()| inserted),
         Err(error) => {

@@ -303,6 +303,23 @@ impl Store for SqliteStore {
         store::rows::some("now", now)
     }
 
+    async fn take_own_clock(&self) -> Result<bool, StoreError> {
+        let mut writer = self.writer().await?;
+        let sql = "UPDATE deployment SET clock = 'own' WHERE clock = 'machine'
+                   AND NOT EXISTS (SELECT 1 FROM journal)";
+        rows::execute(&mut writer, sqlx::query(sql)).await?;
+        let sql = "SELECT clock = 'own' AS own FROM deployment";
+        let read = |row: &_| store::rows::number::<i64>(row, "own");
+        let own = rows::optional(&mut writer, sqlx::query(sql), read).await?;
+        Ok(own == Some(1))
+    }
+
+    async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
+        let read = |row: &_| store::rows::instant(row, "at");
+        rows::optional(&mut *self.reader().await?, sqlx::query(sql), read).await
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;

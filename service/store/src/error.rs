@@ -1,5 +1,6 @@
 //! What a store can answer instead.
 
+use chrono::{DateTime, Utc};
 use clinic::Refusal;
 
 /// Why a store could not do what was asked.
@@ -28,6 +29,14 @@ pub enum StoreError {
         planned: u64,
         /// The writer's generation.
         ours: u64,
+    },
+    /// The writer's clock is away from the database's. Nothing was stored.
+    #[error("the writer's clock says {writer}, the database's {database}")]
+    ClockSkew {
+        /// The writer's time.
+        writer: DateTime<Utc>,
+        /// The database's.
+        database: DateTime<Utc>,
     },
     /// Somebody else is writing to what was claimed. It comes again.
     #[error("somebody else is writing to it")]

@@ -83,6 +83,12 @@ pub trait Store: Send + Sync {
     async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError>;
     /// What time the database has. Whoever asks learns that it answers.
     async fn now(&self) -> Result<DateTime<Utc>, StoreError>;
+    /// Lets a database to which nothing was written yet keep a clock of its own, as demos and tests do.
+    /// Says whether it does. Any other keeps the machines' time: on a server, a write whose time is away
+    /// from the server's is refused then.
+    async fn take_own_clock(&self) -> Result<bool, StoreError>;
+    /// When the last line of the journal was written.
+    async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError>;
     /// Waits for what is under way, and lets the database go.
     async fn close(&self);
 

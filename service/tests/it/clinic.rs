@@ -57,6 +57,7 @@ impl Clinic {
 
     async fn new(folder: TempDir, database: Database, at: &str) -> Self {
         let store = database.open(CONNECTIONS).await.unwrap();
+        assert!(store.take_own_clock().await.unwrap());
         let keys = folder.path().join("standing.keys");
         KeyFile::init(&keys).unwrap();
         let app = App {

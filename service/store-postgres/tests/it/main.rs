@@ -5,6 +5,7 @@
     reason = "what a test meets unexpectedly fails it"
 )]
 
+mod clock;
 mod constraints;
 mod contract;
 mod crash;

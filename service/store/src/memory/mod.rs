@@ -134,6 +134,15 @@ impl Store for MemoryStore {
         Ok(self.clock.unwrap_or_default())
     }
 
+    /// Memory is always under the clock of whoever made it.
+    async fn take_own_clock(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(self.tables().last_written())
+    }
+
     async fn close(&self) {}
 
     async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError> {

@@ -127,6 +127,11 @@ impl Tables {
         row.map(|row| &row.message)
     }
 
+    /// When the last line of the journal was written.
+    pub(super) fn last_written(&self) -> Option<DateTime<Utc>> {
+        self.journal.last().map(|line| line.at)
+    }
+
     /// The lines of the journal about what is known of people, in order.
     pub(super) fn person_lines(&self, clinic: ClinicId, after: u64, limit: u32) -> Vec<PersonLine> {
         let lines = (1_u64..).zip(&self.journal).filter_map(|(seq, line)| {
