@@ -1,11 +1,11 @@
 //! Snapshots affect cost, never meaning; stored forms read back as they were.
 
-use ledger_core::{Account, BadSnapshot, Command, Entry, evolve, fold};
+use ledger_core::{Account, BadSnapshot, Command, Entry, HeldPolicy, ReleaseReason, evolve, fold};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::history::{Step, cases, history};
-use crate::ledger::{Ledger, anna, grant, hold, hold_id};
+use crate::ledger::{Ledger, adjust, anna, claw, grant, grant_of, hold, hold_id, refund};
 
 fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     let text = serde_json::to_string(value).unwrap();
@@ -244,4 +244,33 @@ fn an_odd_entry_is_refused() {
     let mut more = whole.clone();
     more["body"]["note"] = json!("x");
     assert!(serde_json::from_value::<Entry>(more).is_err());
+}
+
+/// A snapshot of the version before is read, and says what it left out: what was kept after its lot's
+/// end, and what a person took.
+#[test]
+fn the_version_before_is_read() {
+    let mut ledger = Ledger::open();
+    ledger.must(&grant_of(1, 5, ledger_core::Source::Paid, (0, Some(10))));
+    ledger.must(&grant(2, 6));
+    ledger.must(&hold(1, 5));
+    ledger.must(&adjust(3, -1));
+    ledger.must(&claw(refund(1), 2, 2, HeldPolicy::Keep));
+    let cancel = Command::Release {
+        hold: hold_id(1, 1),
+        reason: ReleaseReason::ClinicCancelled,
+    };
+    ledger.must_at(&cancel, 20);
+    let lot = &ledger.account.lots()[0];
+    assert_eq!((lot.kept.0, lot.taken.0), (1, 1));
+    let mut stored = serde_json::to_value(&ledger.account).unwrap();
+    stored["v"] = json!(2);
+    for lot in stored["lots"].as_array_mut().unwrap() {
+        let lot = lot.as_object_mut().unwrap();
+        lot.remove("kept");
+        lot.remove("taken");
+    }
+    let read: Account = serde_json::from_value(stored).unwrap();
+    assert_eq!(read, ledger.account);
+    assert!(read.is_snapshot_of(&fold(anna(), &ledger.entries).unwrap()));
 }

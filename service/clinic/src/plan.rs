@@ -214,6 +214,8 @@ fn vendor_id(text: String) -> VendorId {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{Offset as _, TimeZone as _};
+
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -251,5 +253,72 @@ mod tests {
         assert_eq!(month("2026-03-10T12:00:00Z"), Some((1, changed)));
         assert_eq!(month("2026-06-01T00:00:00Z"), None);
         assert_ne!(subscription.item(0), subscription.item(1));
+    }
+
+    /// When a wall time is, by another reader of zones: what is skipped is as much later as the clock is
+    /// set forward (RFC 5545 §3.3.5), and of two the first counts.
+    fn instant(zone: chrono_tz::Tz, local: chrono::NaiveDateTime) -> DateTime<Utc> {
+        let found = zone.from_local_datetime(&local);
+        let found = found.earliest().map(|at| at.to_utc());
+        found.unwrap_or_else(|| {
+            let before = zone.offset_from_utc_datetime(&(local - TimeDelta::days(2)));
+            (local - TimeDelta::seconds(before.fix().local_minus_utc().into())).and_utc()
+        })
+    }
+
+    /// Ten years of months from every kind of first day, in zones that change their clocks at other
+    /// times, or skipped a day: they begin at the same wall time, on the day or the month's last.
+    #[test]
+    fn months_are_those_of_the_zone_s_calendar() {
+        let zones = [
+            chrono_tz::Europe::Berlin,
+            chrono_tz::Pacific::Auckland,
+            chrono_tz::America::New_York,
+            chrono_tz::Pacific::Apia,
+        ];
+        let mut seen = 0;
+        for zone in zones {
+            for (year, month) in [(2010, 10), (2011, 11), (2024, 1), (2024, 12)] {
+                for day in [1, 15, 28, 29, 30, 31] {
+                    for (hour, minute) in [(0, 0), (2, 30), (23, 59)] {
+                        let date = chrono::NaiveDate::from_ymd_opt(year, month, day);
+                        let Some(date) = date else { continue };
+                        let first = date.and_hms_opt(hour, minute, 0).unwrap();
+                        let ours: Zone = zone.name().parse().unwrap();
+                        let term = Term {
+                            from: instant(zone, first),
+                            zone: ours,
+                            plan: None,
+                        };
+                        // The anchor is the wall time that the first instant has.
+                        let first = term.from.with_timezone(&zone).naive_local();
+                        let mut start = term.from;
+                        for number in 1..=120_i32 {
+                            let index =
+                                first.year() * 12 + i32::try_from(first.month0()).unwrap() + number;
+                            let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
+                            let month = u32::try_from(month).unwrap();
+                            let date = (1..=first.day())
+                                .rev()
+                                .find_map(|day| chrono::NaiveDate::from_ymd_opt(year, month, day));
+                            let end = instant(zone, date.unwrap().and_time(first.time()));
+                            let found = term.month_at(start).unwrap();
+                            assert_eq!(
+                                (found.start(), found.end()),
+                                (start, end),
+                                "{zone} {first}"
+                            );
+                            let last = end - TimeDelta::microseconds(1);
+                            assert_eq!(term.month_at(last), Some(found), "{zone} {first}");
+                            start = end;
+                            seen += 1;
+                        }
+                        let before = term.from - TimeDelta::microseconds(1);
+                        assert_eq!(term.month_at(before), None);
+                    }
+                }
+            }
+        }
+        assert!(seen > 30_000, "{seen} months");
     }
 }
