@@ -16,8 +16,8 @@ use clinic::settlement::{Outcome, settle, waive};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
 use clinic::{
     Address, Cancellation, Change, Client, ClinicId, Commit, Idempotent, Journal, LateRule,
-    LeftOver, Plan, PlanId, Principal, Role, Scope, Service, Subject, Therapist, View, WaivedBy,
-    WorkingTimes, account, horizon,
+    LeftOver, Plan, PlanId, Principal, Role, Scope, SealedPerson, Service, Subject, Therapist,
+    View, WaivedBy, WorkingTimes, WrappedDek, account, horizon,
 };
 use ledger_core::{Balance, CarryOver, Credits, Expiry, Money};
 use proptest::prelude::*;
@@ -184,9 +184,20 @@ impl World {
                 times: WorkingTimes::new(hours.clone()),
             })
         }));
+        changes.push(Change::NewDek(WrappedDek {
+            owner: CLIENT.0,
+            generation: 1,
+            wrapped: vec![1],
+            created_at: opened(),
+        }));
         changes.push(Change::Client(Client {
             id: CLIENT,
-            person: None,
+            // An erased client books nothing.
+            person: Some(SealedPerson {
+                envelope: vec![1],
+                version: 1,
+                generation: 1,
+            }),
             legal_hold: false,
             zone: zone(),
             therapist: Some(THERAPISTS[0]),
