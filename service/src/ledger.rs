@@ -134,8 +134,10 @@ pub async fn entries(
                 entries.extend(more);
             }
             // Which of the page is it?
-            Err(StoreError::Corrupt { .. }) if limit > 1 => limit = 1,
-            Err(error @ StoreError::Corrupt { .. }) => {
+            Err(StoreError::Corrupt { .. } | StoreError::NewerEntry { .. }) if limit > 1 => {
+                limit = 1
+            }
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::NewerEntry { .. })) => {
                 let (seq, why) = (last + 1, cause(&error));
                 return Ok(Err(Defect::Unreadable { seq, why }));
             }
@@ -165,7 +167,7 @@ pub async fn verify(
     let snapshot = match store.account(clinic, client).await {
         Ok(Some(snapshot)) => snapshot,
         Ok(None) => return Ok(Err(Defect::Missing)),
-        Err(error @ StoreError::Corrupt { .. }) => {
+        Err(error @ (StoreError::Corrupt { .. } | StoreError::Distrusted { .. })) => {
             return Ok(Err(Defect::Snapshot(cause(&error))));
         }
         Err(error) => return Err(error),
@@ -199,6 +201,8 @@ fn check(
 }
 
 fn cause(error: &StoreError) -> String {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    format!("{error}: {}", cause.unwrap_or_default())
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }

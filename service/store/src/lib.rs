@@ -17,6 +17,7 @@
 
 #![deny(missing_docs)]
 
+pub mod account;
 #[cfg(feature = "contract")]
 #[allow(
     clippy::unwrap_used,

@@ -7,6 +7,7 @@ mod audit;
 mod availability;
 mod backend;
 mod bad_input;
+mod believed;
 mod calendars;
 mod clinic;
 mod crash;
