@@ -2,25 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
 use clinic::ClinicId;
 use ledger_core::{Account, AccountId, BrokenAt, Corrupt, Entry, Head, fold, verify_anchored};
 use scheduler_core::ClientId;
-use serde::{Deserialize, Serialize};
 use store::{PAGE_MAX, Store, StoreError};
 use uuid::Uuid;
 
-/// A head that was kept: the chain of its account must pass through it for ever.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Anchor {
-    /// In which clinic.
-    pub clinic: ClinicId,
-    /// When it was kept.
-    pub at: DateTime<Utc>,
-    /// The head.
-    pub head: Head,
-}
+use crate::anchors::Anchor;
 
 /// What is wrong with an account.
 #[derive(Debug, thiserror::Error)]

@@ -135,7 +135,7 @@ async fn the_doctor_finds_nothing_wrong_with_a_clinic_that_works() {
         .await;
     clinic.pass(24 * 9).await;
     let now = clinic.app.store.now().await.unwrap();
-    let findings = examine(clinic.app.store.as_ref(), now).await;
+    let findings = examine(clinic.app.store.as_ref(), now, &[]).await;
     // Jobs are due by the machine's clock; the clinic's is set back.
     let wrong = findings.iter().filter(|finding| !finding.is_fine());
     let wrong: Vec<&str> = wrong.map(|finding| finding.check).collect();
@@ -171,7 +171,7 @@ async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() {
     let mut database = Database::open(&clinic).await;
     let wrong = async || {
         let now = clinic.app.clock.now();
-        let findings = examine(clinic.app.store.as_ref(), now).await;
+        let findings = examine(clinic.app.store.as_ref(), now, &[]).await;
         let wrong = findings.into_iter().filter(|finding| !finding.is_fine());
         wrong
             .map(|finding| (finding.check, finding.to_string()))
