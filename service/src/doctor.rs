@@ -63,6 +63,7 @@ const ANCHOR_AGE_MAX: TimeDelta = TimeDelta::days(1);
 pub async fn examine(store: &dyn Store, now: DateTime<Utc>, anchors: &[Anchor]) -> Vec<Finding> {
     let mut findings = vec![
         read("clock", skew(store, now).await),
+        read("guards", guards(store).await),
         newest(),
         read("zone data", planned(store, now).await),
     ];
@@ -115,6 +116,18 @@ async fn skew(store: &dyn Store, now: DateTime<Utc>) -> Result<Finding, StoreErr
     let seen = format!("the database is {} ms ahead", ahead.num_milliseconds());
     let to_do = "Set the clocks of both machines by NTP: leases and reminders go by this one's.";
     Ok(finding("clock", seen, ahead.abs() > SKEW_MAX, to_do))
+}
+
+/// Whether what the database refuses by itself is still refused.
+async fn guards(store: &dyn Store) -> Result<Finding, StoreError> {
+    let missing = store.missing_guards().await?;
+    let seen = match missing.as_slice() {
+        [] => "triggers, constraints and unique indexes are as the migrations made them".to_owned(),
+        [..] => format!("missing or changed: {}", missing.join("; ")),
+    };
+    let to_do = "Find who dropped them and what was changed meanwhile (`standing ledger verify`, \
+                 `standing keys verify`), then make them again as the migrations do.";
+    Ok(finding("guards", seen, !missing.is_empty(), to_do))
 }
 
 /// Whether this program computes with the newest release at hand.

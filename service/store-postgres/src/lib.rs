@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod claims;
+mod guards;
 mod keys;
 mod ledger;
 mod locks;
@@ -293,6 +294,17 @@ macro_rules! read {
     };
 }
 
+impl PostgresStore {
+    /// The triggers, constraints and unique indexes that the database has, a line each.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn guards(&self) -> Result<Vec<String>, StoreError> {
+        let guards = read!(self, db => guards::guards(db))?;
+        Ok(guards.into_iter().collect())
+    }
+}
+
 #[async_trait]
 impl Store for PostgresStore {
     async fn write(
@@ -321,6 +333,10 @@ impl Store for PostgresStore {
         let read = |row: &_| store::rows::instant(row, "now");
         let now = read!(self, db => rows::optional(db, sqlx::query(sql), read))?;
         store::rows::some("now", now)
+    }
+
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
+        read!(self, db => guards::missing(db))
     }
 
     async fn close(&self) {

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod claims;
+mod guards;
 mod keys;
 mod ledger;
 mod outbox;
@@ -301,6 +302,10 @@ impl Store for SqliteStore {
         let read = |row: &_| store::rows::instant(row, "now");
         let now = rows::optional(&mut *self.reader().await?, sqlx::query(sql), read).await?;
         store::rows::some("now", now)
+    }
+
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
+        guards::missing(&mut *self.reader().await?).await
     }
 
     async fn close(&self) {

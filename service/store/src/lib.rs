@@ -84,6 +84,9 @@ pub trait Store: Send + Sync {
     async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError>;
     /// What time the database has. Whoever asks learns that it answers.
     async fn now(&self) -> Result<DateTime<Utc>, StoreError>;
+    /// The triggers, constraints and unique indexes that the migrations made and that are missing or
+    /// changed, by name.
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError>;
     /// Waits for what is under way, and lets the database go.
     async fn close(&self);
 

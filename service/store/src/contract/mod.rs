@@ -59,6 +59,7 @@ macro_rules! contract_suite {
             accounts_are_due_when_credits_expire
             an_account_that_is_not_its_entries_is_not_decided_on
             a_long_account_is_folded_now_and_then
+            a_migrated_store_lacks_no_guard
             a_key_stays_while_something_is_sealed_under_it
             a_key_is_wrapped_again_where_it_is_what_it_was
             who_is_erased_keeps_a_row_and_nothing_in_it

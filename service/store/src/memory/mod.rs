@@ -136,6 +136,10 @@ impl Store for MemoryStore {
         Ok(self.clock.unwrap_or_default())
     }
 
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn close(&self) {}
 
     async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError> {
