@@ -303,7 +303,7 @@ impl Filler<'_> {
         zone: &str,
         therapist: TherapistId,
     ) -> anyhow::Result<ClientId> {
-        let id = ClientId(random::id(self.now));
+        let id = ClientId(random::client_id());
         let role = name.split(',').next().unwrap_or(name).to_lowercase();
         let email = Some(format!("{role}@example.org"));
         let (person, dek, indexes) = self.seal(PersonId::Client(id), name, email)?;

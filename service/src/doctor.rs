@@ -17,6 +17,8 @@ use scheduler_core::zone::ZoneData;
 use store::{PAGE_MAX, Page, Store, StoreError, Which, Whose};
 use uuid::Uuid;
 
+use crate::anchors::Anchor;
+use crate::ledger::Audit;
 use crate::{ledger, zoneinfo, zones};
 
 /// How far the database's clock may be from this machine's.
@@ -53,17 +55,28 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Looks at everything. `now` is this machine's time. What cannot be read is a finding too.
-pub async fn examine(store: &dyn Store, now: DateTime<Utc>) -> Vec<Finding> {
+/// How old the newest anchor may be before somebody should look.
+const ANCHOR_AGE_MAX: TimeDelta = TimeDelta::days(1);
+
+/// Looks at everything. `now` is this machine's time, `anchors` are the heads that were kept. What
+/// cannot be read is a finding too.
+pub async fn examine(store: &dyn Store, now: DateTime<Utc>, anchors: &[Anchor]) -> Vec<Finding> {
     let mut findings = vec![
         read("clock", skew(store, now).await),
+        read("guards", guards(store).await),
         newest(),
         read("zone data", planned(store, now).await),
     ];
     for job in Job::ALL {
         findings.push(read(job.name(), backlog(store, job, now).await));
     }
-    findings.push(read("ledger", ledger(store).await));
+    match ledger::audit(store, anchors, |_| ()).await {
+        Ok(audit) => {
+            findings.push(ledger(&audit, anchors.len()));
+            findings.extend(kept(&audit, anchors, now));
+        }
+        Err(error) => findings.push(read("ledger", Err(error))),
+    }
     let clinics = match store.clinics().await {
         Ok(clinics) => clinics,
         Err(error) => {
@@ -113,6 +126,18 @@ async fn skew(store: &dyn Store, now: DateTime<Utc>) -> Result<Finding, StoreErr
     let to_do =
         "Set the clocks of both machines by NTP: credits, leases and reminders go by this one's.";
     Ok(finding("clock", seen, wrong, to_do))
+}
+
+/// Whether what the database refuses by itself is still refused.
+async fn guards(store: &dyn Store) -> Result<Finding, StoreError> {
+    let missing = store.missing_guards().await?;
+    let seen = match missing.as_slice() {
+        [] => "triggers, constraints and unique indexes are as the migrations made them".to_owned(),
+        [..] => format!("missing or changed: {}", missing.join("; ")),
+    };
+    let to_do = "Find who dropped them and what was changed meanwhile (`standing ledger verify`, \
+                 `standing keys verify`), then make them again as the migrations do.";
+    Ok(finding("guards", seen, !missing.is_empty(), to_do))
 }
 
 /// Whether this program computes with the newest release at hand.
@@ -266,11 +291,10 @@ fn overlapping(live: &[Session]) -> Vec<(SessionId, SessionId)> {
 }
 
 /// Every chain verifies, and every snapshot is the fold of its entries.
-async fn ledger(store: &dyn Store) -> Result<Finding, StoreError> {
-    let audit = ledger::audit(store, &[], |_| ()).await?;
+fn ledger(audit: &Audit, anchors: usize) -> Finding {
     let seen = match audit.defects.first() {
         None => format!(
-            "{} accounts, {} entries: chains and folds hold",
+            "{} accounts, {} entries, {anchors} anchors: chains and folds hold",
             audit.accounts, audit.entries
         ),
         Some((_, account, defect)) => format!(
@@ -280,7 +304,25 @@ async fn ledger(store: &dyn Store) -> Result<Finding, StoreError> {
     };
     let to_do = "Do not write to it. Keep a copy, find who changed what is named, and restore from \
                  the last good backup.";
-    Ok(finding("ledger", seen, !audit.defects.is_empty(), to_do))
+    finding("ledger", seen, !audit.defects.is_empty(), to_do)
+}
+
+/// Whether anchors are still being kept, if any were given.
+fn kept(audit: &Audit, anchors: &[Anchor], now: DateTime<Utc>) -> Option<Finding> {
+    let last = anchors.iter().map(|anchor| anchor.at).max()?;
+    let kept = anchors.iter().map(|anchor| (anchor.clinic, anchor.head));
+    let kept: BTreeSet<_> = kept
+        .map(|(clinic, head)| (clinic.0, head.account, head.seq))
+        .collect();
+    let heads = audit.heads.iter().filter(|(_, head)| head.seq > 0);
+    let changed = heads
+        .filter(|(clinic, head)| !kept.contains(&(clinic.0, head.account, head.seq)))
+        .count();
+    let at = last.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let seen = format!("the newest is of {at}; {changed} accounts have changed since their last");
+    let to_do = "Is a worker running with --anchors and this file? Its log says why it keeps none.";
+    let wrong = changed > 0 && now - last > ANCHOR_AGE_MAX;
+    Some(finding("anchors", seen, wrong, to_do))
 }
 
 /// Scheduled sessions and open holds are the same.

@@ -2,25 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
 use clinic::ClinicId;
 use ledger_core::{Account, AccountId, BrokenAt, Corrupt, Entry, Head, fold, verify_anchored};
 use scheduler_core::ClientId;
-use serde::{Deserialize, Serialize};
 use store::{PAGE_MAX, Store, StoreError};
 use uuid::Uuid;
 
-/// A head that was kept: the chain of its account must pass through it for ever.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Anchor {
-    /// In which clinic.
-    pub clinic: ClinicId,
-    /// When it was kept.
-    pub at: DateTime<Utc>,
-    /// The head.
-    pub head: Head,
-}
+use crate::anchors::Anchor;
 
 /// What is wrong with an account.
 #[derive(Debug, thiserror::Error)]
@@ -134,8 +122,10 @@ pub async fn entries(
                 entries.extend(more);
             }
             // Which of the page is it?
-            Err(StoreError::Corrupt { .. }) if limit > 1 => limit = 1,
-            Err(error @ StoreError::Corrupt { .. }) => {
+            Err(StoreError::Corrupt { .. } | StoreError::NewerEntry { .. }) if limit > 1 => {
+                limit = 1
+            }
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::NewerEntry { .. })) => {
                 let (seq, why) = (last + 1, cause(&error));
                 return Ok(Err(Defect::Unreadable { seq, why }));
             }
@@ -165,7 +155,7 @@ pub async fn verify(
     let snapshot = match store.account(clinic, client).await {
         Ok(Some(snapshot)) => snapshot,
         Ok(None) => return Ok(Err(Defect::Missing)),
-        Err(error @ StoreError::Corrupt { .. }) => {
+        Err(error @ (StoreError::Corrupt { .. } | StoreError::Distrusted { .. })) => {
             return Ok(Err(Defect::Snapshot(cause(&error))));
         }
         Err(error) => return Err(error),
@@ -199,6 +189,8 @@ fn check(
 }
 
 fn cause(error: &StoreError) -> String {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    format!("{error}: {}", cause.unwrap_or_default())
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }

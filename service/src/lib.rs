@@ -3,6 +3,7 @@
 
 #![deny(missing_docs)]
 
+pub mod anchors;
 pub mod clock;
 pub mod database;
 pub mod demo;
@@ -20,12 +21,13 @@ pub mod worker;
 pub mod zoneinfo;
 pub mod zones;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use clinic::{Principal, Scope, View, eager};
 use store::{Decide, Request, Store, StoreError, Written};
 
+use crate::anchors::AnchorFile;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::stop::Stop;
@@ -45,6 +47,8 @@ pub struct App {
     pub vault: Arc<Vault>,
     /// Where messages go.
     pub sink: Arc<dyn Sink>,
+    /// Where the worker keeps the heads of accounts, if it is to.
+    pub anchors: Option<Arc<Mutex<AnchorFile>>>,
     /// Who sends what was just written.
     pub senders: Arc<Senders>,
     /// Whether this process may plan the database.
@@ -67,6 +71,7 @@ impl App {
             clock,
             vault: Arc::new(Vault::closed()),
             sink: Arc::new(sink::Log),
+            anchors: None,
             senders: Arc::default(),
             zones: Arc::default(),
             metrics: Arc::default(),

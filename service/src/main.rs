@@ -5,7 +5,7 @@ mod commands;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clinic::{ClinicId, Role};
 use scheduler_core::zone::ZoneData;
 use scheduler_core::{ClientId, TherapistId};
+use standing::anchors::AnchorFile;
 use standing::clock::{Clock, JUMP_MIN};
 use standing::database::Database;
 use standing::vault::{self, Vault};
@@ -26,7 +27,7 @@ use uuid::Uuid;
 use commands::keys::KeysCommand;
 use commands::ledger::LedgerCommand;
 use commands::zones::ZonesCommand;
-use commands::{DatabaseArgs, KeysArgs, instant};
+use commands::{AnchorsArgs, DatabaseArgs, KeysArgs, instant};
 
 /// Standing appointments: one row of intent, sessions just in time, credits on a ledger.
 #[derive(Debug, Parser)]
@@ -89,7 +90,7 @@ enum Command {
     /// Create the schema or bring it up to date. `serve` does it too for an SQLite file.
     Migrate(DatabaseArgs),
     /// Look for what is wrong with the database and what it holds, and say what to do.
-    Doctor(DatabaseArgs),
+    Doctor(DoctorArgs),
     /// Make, exchange and check the keys that what is known of people is sealed under, and erase
     /// people.
     #[command(subcommand)]
@@ -128,6 +129,22 @@ struct MailboxArgs {
 }
 
 #[derive(Debug, Args)]
+struct KeepAnchorsArgs {
+    /// Keep the heads of accounts in this file, which no database writer should reach: every hour one
+    /// line for each account that has changed. `standing doctor` checks against it.
+    #[arg(long, env = "STANDING_ANCHORS", value_name = "FILE")]
+    anchors: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    anchors: AnchorsArgs,
+}
+
+#[derive(Debug, Args)]
 struct ClockArgs {
     /// Start the clock at this instant instead of the machine's time (RFC 3339), to try things
     /// out. Like 2026-03-02T08:00:00Z.
@@ -157,6 +174,8 @@ struct ServeArgs {
     #[command(flatten)]
     mailbox: MailboxArgs,
     #[command(flatten)]
+    anchors: KeepAnchorsArgs,
+    #[command(flatten)]
     clock: ClockArgs,
 }
 
@@ -176,6 +195,8 @@ struct WorkerArgs {
     interval: IntervalArgs,
     #[command(flatten)]
     mailbox: MailboxArgs,
+    #[command(flatten)]
+    anchors: KeepAnchorsArgs,
     #[command(flatten)]
     clock: ClockArgs,
 }
@@ -347,6 +368,7 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     let app = App {
         stop: serve::stop_on_signal(),
         vault: Arc::new(Vault::open(&args.keys.keys)?),
+        anchors: anchor_file(&args.anchors)?,
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
     index_whoever_is_not(&app).await?;
@@ -359,6 +381,16 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     let every = args.interval.every();
     let routes = serve::routes(app.clone());
     serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await
+}
+
+/// Where the worker keeps the heads of accounts.
+fn anchor_file(args: &KeepAnchorsArgs) -> anyhow::Result<Option<Arc<Mutex<AnchorFile>>>> {
+    let Some(path) = &args.anchors else {
+        return Ok(None);
+    };
+    let file = AnchorFile::open(path);
+    let file = file.with_context(|| format!("--anchors {} is of no use", path.display()))?;
+    Ok(Some(Arc::new(Mutex::new(file))))
 }
 
 /// Makes sure that everybody is found by their address before it is asked whether an address is taken:
@@ -383,6 +415,7 @@ async fn index_whoever_is_not(app: &App) -> anyhow::Result<()> {
 async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
     let app = App {
         stop: serve::stop_on_signal(),
+        anchors: anchor_file(&args.anchors)?,
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
     let listener = serve::bind(args.listen).await?;
@@ -425,9 +458,10 @@ async fn run_migrate(args: DatabaseArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run_doctor(args: DatabaseArgs) -> anyhow::Result<()> {
-    let store = args.open().await?;
-    let findings = doctor::examine(store.as_ref(), Clock::system().now()).await;
+async fn run_doctor(args: DoctorArgs) -> anyhow::Result<()> {
+    let anchors = args.anchors.read()?;
+    let store = args.database.open().await?;
+    let findings = doctor::examine(store.as_ref(), Clock::system().now(), &anchors).await;
     store.close().await;
     let mut out = std::io::stdout().lock();
     writeln!(out, "ok     schema: it is this program's")?; // else it would not have opened

@@ -24,6 +24,13 @@ pub fn id(now: DateTime<Utc>) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &bytes()).into_uuid()
 }
 
+/// A new client's id: a UUID of version 4, 122 random bits. It does not say when the client
+/// registered, as [`id`] would, and stands in rows that are never erased.
+#[must_use]
+pub fn client_id() -> Uuid {
+    Builder::from_random_bytes(bytes()).into_uuid()
+}
+
 /// A new key.
 #[must_use]
 pub fn key() -> KeyBytes {

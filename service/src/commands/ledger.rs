@@ -1,14 +1,14 @@
 //! `standing ledger`: whether the ledger is as it was written.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use standing::anchors::Anchor;
 use standing::clock::Clock;
-use standing::ledger::{self, Anchor, Audit};
+use standing::ledger::{self, Audit};
 
-use super::{DatabaseArgs, progress, read_lines};
+use super::{AnchorsArgs, DatabaseArgs, progress};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
@@ -16,8 +16,7 @@ pub(crate) enum LedgerCommand {
     /// first entry that is not as it was written.
     Verify(VerifyArgs),
     /// Check every account, and print the head of each chain as a line of JSON, to be kept where
-    /// nobody who can write to the database can. Once a day, like:
-    /// standing ledger anchor >> heads.jsonl
+    /// nobody who can write to the database can. The worker does it by itself with `--anchors`.
     Anchor(DatabaseArgs),
 }
 
@@ -25,10 +24,8 @@ pub(crate) enum LedgerCommand {
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     database: DatabaseArgs,
-    /// Heads that were kept by `standing ledger anchor`: the chains must pass through them, so what
-    /// was cut off or written anew is found too. May be given more than once.
-    #[arg(long, value_name = "FILE")]
-    anchors: Vec<PathBuf>,
+    #[command(flatten)]
+    anchors: AnchorsArgs,
 }
 
 pub(crate) async fn run(command: LedgerCommand) -> anyhow::Result<()> {
@@ -39,10 +36,7 @@ pub(crate) async fn run(command: LedgerCommand) -> anyhow::Result<()> {
 }
 
 async fn run_verify(args: VerifyArgs) -> anyhow::Result<()> {
-    let mut anchors = Vec::new();
-    for file in &args.anchors {
-        anchors.extend(read_lines(file, "anchor")?);
-    }
+    let anchors = args.anchors.read()?;
     let audit = audit(&args.database, &anchors).await?;
     judge(&audit)?;
     let Audit {

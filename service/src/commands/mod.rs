@@ -13,6 +13,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::de::DeserializeOwned;
+use standing::anchors::Anchor;
 use standing::database::Database;
 use store::Store;
 
@@ -53,6 +54,29 @@ pub(crate) struct KeysArgs {
         value_name = "FILE"
     )]
     pub(crate) keys: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnchorsArgs {
+    /// Heads that the worker or `standing ledger anchor` kept: the chains must pass through them, so
+    /// entries that were cut off or written anew are found too. May be given more than once.
+    #[arg(
+        long,
+        env = "STANDING_ANCHORS",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    anchors: Vec<PathBuf>,
+}
+
+impl AnchorsArgs {
+    pub(crate) fn read(&self) -> anyhow::Result<Vec<Anchor>> {
+        let mut anchors = Vec::new();
+        for file in &self.anchors {
+            anchors.extend(read_lines(file, "anchor")?);
+        }
+        Ok(anchors)
+    }
 }
 
 /// How often progress is shown on work that takes long.

@@ -75,7 +75,7 @@ async fn register(
     let zone = zone(&new.zone)?;
     let therapist = new.therapist_id.map(TherapistId);
     let request = command.request(&app);
-    let id = ClientId(random::id(request.at));
+    let id = ClientId(random::client_id());
     let person = Person::new(new.name.clone(), new.email.clone())?;
     let email = email_hashes(&app, &command.caller, new.email.as_deref())?;
     let sealed = app

@@ -184,6 +184,27 @@ impl From<StoreError> for Problem {
                 tracing::error!(%source, "the database is not available");
                 Self::unavailable()
             }
+            StoreError::Distrusted { account, why } => {
+                tracing::error!(%account, %why, "an account is not as it was written");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "account_not_as_written",
+                    "the account's row does not agree with its entries: nothing was written, and an \
+                     operator has to look",
+                )
+                .with("account", account.to_string())
+            }
+            StoreError::NewerEntry { account, seq, kind } => {
+                tracing::error!(%account, seq, kind, "a newer version wrote an entry");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "newer_entry",
+                    "a newer version of this program wrote to the account: nothing was written, and \
+                     the newer program has to answer",
+                )
+                .with("account", account.to_string())
+                .with("entry", seq)
+            }
             StoreError::Corrupt { what, source } => {
                 tracing::error!(what, %source, "a stored value cannot be read");
                 Self::internal()

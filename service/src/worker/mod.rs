@@ -16,6 +16,7 @@ pub mod sink;
 mod zone_data;
 
 use std::ops::AddAssign;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -26,9 +27,13 @@ use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
 use crate::App;
+use crate::anchors::{self, AnchorFile, Anchored};
 
 pub(crate) use dispatch::send_written;
 pub(crate) use zone_data::moves as zone_moves;
+
+/// How often the heads of accounts are kept: an hour's entries at most are without an anchor.
+const ANCHOR_EVERY: Duration = Duration::from_secs(3600);
 
 /// What decides about a claimed row.
 type Decide = fn(&View, DateTime<Utc>) -> Decision;
@@ -146,10 +151,34 @@ pub async fn run(app: App, every: Duration) {
     for work in JOBS {
         loops.spawn(repeat(app.clone(), every, work));
     }
+    if let Some(file) = &app.anchors {
+        loops.spawn(keep_anchors(app.clone(), Arc::clone(file)));
+    }
     app.stop.requested().await;
     app.senders.attend(false);
     loops.join_all().await;
     app.senders.idle().await;
+}
+
+/// Keeps the heads of accounts when it starts, and every hour from then on.
+async fn keep_anchors(app: App, file: Arc<Mutex<AnchorFile>>) {
+    let mut due = tokio::time::interval(ANCHOR_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stop.requested() => return,
+            _ = due.tick() => {}
+        }
+        match anchors::anchor(&*app.store, &file, app.clock.now()).await {
+            Ok(Anchored { heads, defects }) => {
+                for (clinic, account, defect) in defects {
+                    error!(%clinic, %account, %defect, "an account is not as it was written");
+                }
+                info!(heads, "anchored");
+            }
+            Err(error) => error!(%error, "the heads of accounts are not kept"),
+        }
+    }
 }
 
 async fn repeat(app: App, every: Duration, work: Work) {

@@ -8,6 +8,7 @@
 
 mod claims;
 mod clock;
+mod guards;
 mod keys;
 mod ledger;
 mod locks;
@@ -302,6 +303,17 @@ macro_rules! read {
     };
 }
 
+impl PostgresStore {
+    /// The triggers, constraints and unique indexes that the database has, a line each.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn guards(&self) -> Result<Vec<String>, StoreError> {
+        let guards = read!(self, db => guards::guards(db))?;
+        Ok(guards.into_iter().collect())
+    }
+}
+
 #[async_trait]
 impl Store for PostgresStore {
     async fn write(
@@ -346,6 +358,10 @@ impl Store for PostgresStore {
         let sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
         let read = |row: &_| store::rows::instant(row, "at");
         read!(self, db => rows::optional(db, sqlx::query(sql), read))
+    }
+
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
+        read!(self, db => guards::missing(db))
     }
 
     async fn close(&self) {

@@ -179,7 +179,7 @@ pub(crate) async fn account(
 ) -> Result<View, StoreError> {
     Ok(View {
         client: people::client(db, clinic, client).await?,
-        account: ledger::account(db, clinic, client).await?,
+        account: ledger::believed(db, clinic, client).await?,
         waiting: schedule::unfunded(db, clinic, client).await?,
         ..View::default()
     })
@@ -227,7 +227,7 @@ pub(crate) async fn occurrence(
         intent.service,
     )
     .await?;
-    view.account = ledger::account(db, clinic, intent.client).await?;
+    view.account = ledger::believed(db, clinic, intent.client).await?;
     view.waiting = schedule::unfunded(db, clinic, intent.client).await?;
     if let Some(session) = &session {
         view.entries = ledger::entries_of(db, clinic, &session_keys(session)).await?;
@@ -249,7 +249,7 @@ async fn series(
     let (client, service) = (intent.client, intent.service);
     let therapist = therapist.unwrap_or(intent.therapist);
     parties(db, clinic, &mut view, therapist, client, service).await?;
-    view.account = ledger::account(db, clinic, client).await?;
+    view.account = ledger::believed(db, clinic, client).await?;
     view.waiting = schedule::unfunded(db, clinic, client).await?;
     in_the_way(db, clinic, &mut view, therapist, client, window).await?;
     for segment in schedule::segments(db, clinic, intent.series).await? {

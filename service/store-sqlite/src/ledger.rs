@@ -14,8 +14,29 @@ pub(crate) async fn account(
     clinic: ClinicId,
     client: ClientId,
 ) -> Result<Option<Account>, StoreError> {
-    let sql = "SELECT version, snapshot FROM account WHERE clinic_id = ? AND client_id = ?";
+    let sql =
+        "SELECT client_id, version, snapshot FROM account WHERE clinic_id = ? AND client_id = ?";
     one(db, sql, clinic, client.0, rows::account).await
+}
+
+/// A client's account for a decision, checked against its last entries.
+pub(crate) async fn believed(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: ClientId,
+) -> Result<Option<Account>, StoreError> {
+    let Some(account) = self::account(db, clinic, client).await? else {
+        return Ok(None);
+    };
+    let query = sqlx::query(
+        "SELECT * FROM ledger_entry WHERE clinic_id = ? AND account_id = ?
+         ORDER BY seq DESC LIMIT ?",
+    )
+    .bind(clinic.0)
+    .bind(client.0)
+    .bind(i64::from(store::account::entries_needed(&account)));
+    let newest_first = all(db, query, rows::entry).await?;
+    store::account::believe(account, newest_first).map(Some)
 }
 
 /// Every account: those that there are, those that should be, and those that only have entries.

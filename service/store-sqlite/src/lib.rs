@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod claims;
+mod guards;
 mod keys;
 mod ledger;
 mod outbox;
@@ -318,6 +319,10 @@ impl Store for SqliteStore {
         let sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
         let read = |row: &_| store::rows::instant(row, "at");
         rows::optional(&mut *self.reader().await?, sqlx::query(sql), read).await
+    }
+
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
+        guards::missing(&mut *self.reader().await?).await
     }
 
     async fn close(&self) {

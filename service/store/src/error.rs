@@ -2,6 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use clinic::Refusal;
+use ledger_core::AccountId;
+
+use crate::account::Distrust;
 
 /// Why a store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,29 @@ pub enum StoreError {
     /// The database does not answer, or not in time. Trying again may help.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An account's row does not agree with its entries. Nothing is written to the account.
+    #[error("account {account} is not as it was written: {why}")]
+    Distrusted {
+        /// Whose row.
+        account: AccountId,
+        /// The difference.
+        #[source]
+        why: Box<Distrust>,
+    },
+    /// An entry of the ledger has a form that this program cannot read: a newer version wrote it.
+    /// Nothing is written to the account.
+    #[error(
+        "account {account} has an entry {seq} of kind {kind:?} that this program cannot read: a newer \
+         version wrote it"
+    )]
+    NewerEntry {
+        /// Whose entry.
+        account: AccountId,
+        /// Its number.
+        seq: u64,
+        /// The kind that it names.
+        kind: String,
+    },
     /// What is stored cannot be read.
     #[error("a stored {what} cannot be read")]
     Corrupt {

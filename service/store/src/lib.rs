@@ -17,6 +17,7 @@
 
 #![deny(missing_docs)]
 
+pub mod account;
 #[cfg(feature = "contract")]
 #[allow(
     clippy::unwrap_used,
@@ -89,6 +90,9 @@ pub trait Store: Send + Sync {
     async fn take_own_clock(&self) -> Result<bool, StoreError>;
     /// When the last line of the journal was written.
     async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError>;
+    /// The triggers, constraints and unique indexes that the migrations made and that are missing or
+    /// changed, by name.
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError>;
     /// Waits for what is under way, and lets the database go.
     async fn close(&self);
 

@@ -51,7 +51,7 @@ async fn with_history() -> (Clinic, Parties) {
 }
 
 /// Takes the net away that keeps entries from being changed.
-async fn let_entries_change(database: &mut Database) {
+pub(crate) async fn let_entries_change(database: &mut Database) {
     let sql = match database {
         Database::Sqlite(_) => {
             "DROP TRIGGER ledger_entry_no_update; DROP TRIGGER ledger_entry_no_delete"

@@ -142,8 +142,8 @@ impl Database {
         let sql = match self {
             Self::Sqlite(_) => "DROP TRIGGER session_update_overlap",
             Self::Postgres(_) => {
-                "ALTER TABLE session DROP CONSTRAINT session_overlap_of_therapist,
-                 DROP CONSTRAINT session_overlap_of_client"
+                "ALTER TABLE session DROP CONSTRAINT IF EXISTS session_overlap_of_therapist,
+                 DROP CONSTRAINT IF EXISTS session_overlap_of_client"
             }
         };
         self.execute(sql).await.unwrap();

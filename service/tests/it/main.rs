@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected fails")]
 
 mod access;
+mod anchored;
 mod audit;
 mod availability;
 mod backend;
 mod bad_input;
+mod believed;
 mod calendars;
 mod clinic;
 mod crash;

@@ -135,7 +135,7 @@ async fn the_doctor_finds_nothing_wrong_with_a_clinic_that_works() {
         .await;
     clinic.pass(24 * 9).await;
     let now = clinic.app.store.now().await.unwrap();
-    let findings = examine(clinic.app.store.as_ref(), now).await;
+    let findings = examine(clinic.app.store.as_ref(), now, &[]).await;
     // Jobs are due by the machine's clock; the clinic's is set back.
     let wrong = findings.iter().filter(|finding| !finding.is_fine());
     let wrong: Vec<&str> = wrong.map(|finding| finding.check).collect();
@@ -148,6 +148,7 @@ async fn the_doctor_finds_nothing_wrong_with_a_clinic_that_works() {
     let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
     for check in [
         "clock",
+        "guards",
         "dispatch",
         "overlaps",
         "ledger",
@@ -171,7 +172,7 @@ async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() {
     let mut database = Database::open(&clinic).await;
     let wrong = async || {
         let now = clinic.app.clock.now();
-        let findings = examine(clinic.app.store.as_ref(), now).await;
+        let findings = examine(clinic.app.store.as_ref(), now, &[]).await;
         let wrong = findings.into_iter().filter(|finding| !finding.is_fine());
         wrong
             .map(|finding| (finding.check, finding.to_string()))
@@ -185,6 +186,56 @@ async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() {
             "{check}: {wrong:?}"
         );
     };
+    for (make_worse, named_guard) in match database {
+        Database::Sqlite(_) => [
+            (
+                "DROP TRIGGER journal_no_update",
+                "trigger journal_no_update",
+            ),
+            (
+                "DROP TRIGGER ledger_entry_no_delete",
+                "trigger ledger_entry_no_delete",
+            ),
+            (
+                "DROP TRIGGER session_insert_overlap",
+                "trigger session_insert_overlap",
+            ),
+            (
+                "DROP INDEX journal_idempotency",
+                "index journal_idempotency",
+            ),
+            (
+                "DROP TRIGGER journal_no_delete; CREATE TRIGGER journal_no_delete BEFORE DELETE
+                 ON journal BEGIN SELECT 1; END",
+                "trigger journal_no_delete",
+            ),
+        ],
+        Database::Postgres(_) => [
+            (
+                "ALTER TABLE journal DISABLE TRIGGER journal_append_only",
+                "trigger journal_append_only on journal",
+            ),
+            (
+                "DROP TRIGGER ledger_entry_append_only ON ledger_entry",
+                "trigger ledger_entry_append_only on ledger_entry",
+            ),
+            (
+                "ALTER TABLE session DROP CONSTRAINT session_overlap_of_client",
+                "constraint session_overlap_of_client on session",
+            ),
+            (
+                "DROP INDEX journal_idempotency",
+                "unique index journal_idempotency on journal",
+            ),
+            (
+                "ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_clinic_id_key_key",
+                "constraint ledger_entry_clinic_id_key_key on ledger_entry",
+            ),
+        ],
+    } {
+        database.execute(make_worse).await.unwrap();
+        named("guards", named_guard).await;
+    }
     named("clock", "NTP").await; // the clinic's clock is set
 
     clinic

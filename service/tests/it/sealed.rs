@@ -466,3 +466,16 @@ async fn a_page_of_people_takes_one_look_at_their_keys() {
     assert!(opened.iter().all(|(_, person)| person.is_some()));
     assert_eq!(opened.len(), PAGE_MAX as usize);
 }
+
+#[tokio::test]
+async fn a_client_s_id_does_not_say_when_they_registered() {
+    let clinic = open().await;
+    let ids: Vec<uuid::Uuid> = [
+        register(&clinic, "One", None).await,
+        register(&clinic, "Other", None).await,
+    ]
+    .iter()
+    .map(|id| id.parse().unwrap())
+    .collect();
+    assert!(ids.iter().all(|id| id.get_version_num() == 4), "{ids:?}");
+}

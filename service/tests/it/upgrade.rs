@@ -120,7 +120,7 @@ async fn people_stay_and_tokens_go() {
         database.execute(&insert).await.unwrap();
     }
 
-    assert_eq!(location.migrate().await.unwrap(), 4);
+    assert_eq!(location.migrate().await.unwrap(), 5);
     let store = location.open(CONNECTIONS).await.unwrap();
     let store = store.as_ref();
     assert_eq!(vault.principal(store, &secret).await.unwrap(), None);

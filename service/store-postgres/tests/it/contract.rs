@@ -24,3 +24,13 @@ async fn append_only_tables_refuse_changes() {
         };
     store::contract::append_only_tables_refuse_changes(store, execute).await;
 }
+
+/// The list of guards is what the migrations make, no more and no less. After a migration, put what
+/// this says is there into the file.
+#[tokio::test]
+async fn every_guard_of_a_migrated_database_is_expected() {
+    let (store, _beside) = open(10).await;
+    let there = store.guards().await.unwrap().join("\n") + "\n";
+    let expected = include_str!("../../src/guards.txt");
+    assert!(there == expected, "src/guards.txt should be:\n{there}");
+}

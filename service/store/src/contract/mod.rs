@@ -4,6 +4,7 @@
 //! The suite knows nothing of SQL and nothing of the clinic's rules: it commits rows as they stand
 //! and looks at what is there afterwards.
 
+mod believed;
 mod claims;
 mod fixture;
 mod keys;
@@ -14,6 +15,7 @@ mod series;
 mod writes;
 mod zone_data;
 
+pub use believed::*;
 pub use claims::*;
 pub use fixture::Fixture;
 pub use keys::*;
@@ -55,6 +57,9 @@ macro_rules! contract_suite {
             writers_of_one_account_end_where_the_core_does
             a_thousand_retries_are_one_entry
             accounts_are_due_when_credits_expire
+            an_account_that_is_not_its_entries_is_not_decided_on
+            a_long_account_is_folded_now_and_then
+            a_migrated_store_lacks_no_guard
             a_key_stays_while_something_is_sealed_under_it
             a_key_is_wrapped_again_where_it_is_what_it_was
             who_is_erased_keeps_a_row_and_nothing_in_it

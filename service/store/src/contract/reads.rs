@@ -485,3 +485,9 @@ pub async fn the_meter_counts_every_row(store: Arc<dyn Store>) {
     assert_eq!(written.unwrap(), two);
     assert_eq!(rows("session_reminder/60").await, (1, 2));
 }
+
+/// What the migrations made is there.
+pub async fn a_migrated_store_lacks_no_guard(store: Arc<dyn Store>) {
+    let missing = store.missing_guards().await.unwrap();
+    assert_eq!(missing, Vec::<String>::new());
+}

@@ -95,6 +95,7 @@ impl Store for MemoryStore {
         }
         tables.check_zone_data(request.zone_data, false)?;
         let view = scope::load(&tables, request.clinic, &scope);
+        tables.believe(request.clinic, &view)?;
         finish(&mut tables, request, decide(&view))
     }
 
@@ -114,7 +115,8 @@ impl Store for MemoryStore {
         };
         let view = scope::claimed(&tables, clinic, claim.job, position.id);
         let request = Request::of_claim(clinic, claim);
-        let outcome = finish(&mut tables, &request, decide(&view));
+        let believed = tables.believe(clinic, &view);
+        let outcome = believed.and_then(|()| finish(&mut tables, &request, decide(&view)));
         Ok(Some(Claimed {
             clinic,
             position,
@@ -141,6 +143,10 @@ impl Store for MemoryStore {
 
     async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         Ok(self.tables().last_written())
+    }
+
+    async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn close(&self) {}

@@ -7,7 +7,7 @@ use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
     Actor, BlindIndex, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
     Notification, PersonId, Plan, Recipient, Role, SealedPerson, Service, StoredSecret, Subject,
-    Subscription, Therapist, WrappedDek,
+    Subscription, Therapist, View, WrappedDek,
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::{Cause, Intent, Record};
@@ -15,6 +15,7 @@ use scheduler_core::session::Session;
 use scheduler_core::{IntentId, LocalDateTime, Zone};
 use uuid::Uuid;
 
+use crate::account::believe;
 use crate::{Idempotency, Metered, PAGE_MAX, Page, PersonLine, Request, StoreError, Token};
 
 /// By clinic and id.
@@ -471,6 +472,20 @@ impl Tables {
             return Err(refused("session_overlap"));
         }
         Ok(())
+    }
+
+    /// The account in view agrees with its entries.
+    pub(super) fn believe(&self, clinic: ClinicId, view: &View) -> Result<(), StoreError> {
+        let Some(account) = &view.account else {
+            return Ok(());
+        };
+        let mut entries: Vec<Entry> = self
+            .entries_of(clinic)
+            .filter(|entry| entry.account == account.id())
+            .cloned()
+            .collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+        believe(account.clone(), entries).map(|_| ())
     }
 
     fn append(

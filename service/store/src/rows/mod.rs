@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::account::Distrust;
 use crate::{Feed, PersonLine, StoreError, Token};
 
 mod schedule;
@@ -383,12 +384,17 @@ pub fn subscription(row: &impl Columns) -> Result<Subscription, StoreError> {
     })
 }
 
-/// A row of `account`.
+/// A row of `account`. Whether it agrees with the entries, [`believe`](crate::account::believe)
+/// says.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`].
+/// [`StoreError::Corrupt`], or [`StoreError::Distrusted`] if the snapshot is another account's.
 pub fn account(row: &impl Columns) -> Result<Account, StoreError> {
     let account: Account = row.json("snapshot")?;
+    let (client, found) = (AccountId(id(row, "client_id")?), account.id());
+    if found != client {
+        return Err(Distrust::OtherAccount { found }.of(client));
+    }
     let version: u64 = number(row, "version")?;
     if version == account.seq() {
         return Ok(account);
@@ -401,13 +407,26 @@ pub fn account(row: &impl Columns) -> Result<Account, StoreError> {
 /// A row of `ledger_entry`.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`].
+/// [`StoreError::Corrupt`], or [`StoreError::NewerEntry`] if the body names a kind and cannot be
+/// read.
 pub fn entry(row: &impl Columns) -> Result<Entry, StoreError> {
+    let (account, seq) = (AccountId(id(row, "account_id")?), number(row, "seq")?);
+    let body = row.json("body").map_err(|error| {
+        let body = row.json::<serde_json::Value>("body").unwrap_or_default();
+        match body["kind"].as_str() {
+            Some(kind) => StoreError::NewerEntry {
+                account,
+                seq,
+                kind: kind.to_owned(),
+            },
+            None => error,
+        }
+    });
     Ok(Entry::from_stored(Stored {
-        account: AccountId(id(row, "account_id")?),
-        seq: number(row, "seq")?,
+        account,
+        seq,
         key: parsed(row, "key")?,
-        body: row.json("body")?,
+        body: body?,
         effective_at: instant(row, "effective_at")?,
         recorded_at: instant(row, "recorded_at")?,
         prev_hash: hash(row, "prev_hash")?,
