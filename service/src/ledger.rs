@@ -76,6 +76,7 @@ pub async fn audit(
     let mut all: BTreeSet<(Uuid, Uuid)> = all.map(|(clinic, id)| (clinic.0, id.0)).collect();
     let mut kept: BTreeMap<(Uuid, Uuid), Vec<Head>> = BTreeMap::new();
     for Anchor { clinic, head, .. } in anchors {
+        let Some(head) = head else { continue };
         let account = (clinic.0, head.account.0);
         kept.entry(account).or_default().push(*head);
         all.insert(account);
