@@ -163,7 +163,7 @@ pub async fn head(
         let lines = store.journal_lines(clinic, head.through, PAGE_MAX).await?;
         let before = head;
         let final_ones = lines.iter().filter(|line| line.seq <= end);
-        head = final_ones.fold(head, |head, line| head.after(line));
+        head = final_ones.fold(head, JournalHead::after);
         if head == before {
             break;
         }

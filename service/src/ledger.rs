@@ -124,7 +124,7 @@ pub async fn entries(
             }
             // Which of the page is it?
             Err(StoreError::Corrupt { .. } | StoreError::NewerEntry { .. }) if limit > 1 => {
-                limit = 1
+                limit = 1;
             }
             Err(error @ (StoreError::Corrupt { .. } | StoreError::NewerEntry { .. })) => {
                 let (seq, why) = (last + 1, cause(&error));
