@@ -13,7 +13,8 @@ pub struct Hash(pub [u8; 32]);
 
 impl Hash {
     /// The digest of some bytes.
-    pub(crate) fn of(bytes: &[u8]) -> Hash {
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Hash {
         Hash(Sha256::digest(bytes).into())
     }
 }

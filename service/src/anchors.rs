@@ -1,8 +1,9 @@
-//! The file of anchors: heads of accounts, kept where a database writer does not reach.
+//! The file of anchors: heads of accounts and journals, kept where a database writer does not reach.
 //!
-//! The worker appends the head of every account that has changed since the account's last anchor. A
-//! chain must pass through all its anchors for ever, so `standing doctor` and `standing ledger
-//! verify` find entries that were deleted or replaced together with the snapshot.
+//! The worker appends the head of every account and journal that has changed since its last anchor.
+//! A chain must pass through all its anchors for ever, so `standing doctor` and `standing ledger
+//! verify` find entries that were deleted or replaced together with the snapshot, and lines of the
+//! journal that were edited, deleted or added later.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -12,15 +13,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use clinic::ClinicId;
+use clinic::journal_chain::JournalHead;
 use ledger_core::Head;
 use scheduler_core::ClientId;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError};
 use uuid::Uuid;
 
+use crate::journal;
 use crate::ledger::{self, Defect};
 
-/// A head that was kept: the chain of its account must pass through it for ever.
+/// Heads that were kept: the chain of an account or journal must pass through its head for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anchor {
@@ -28,8 +31,25 @@ pub struct Anchor {
     pub clinic: ClinicId,
     /// When it was kept.
     pub at: DateTime<Utc>,
-    /// The head.
-    pub head: Head,
+    /// The head of an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
+    /// The head of the clinic's journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalHead>,
+}
+
+impl Anchor {
+    /// The anchor of an account.
+    #[must_use]
+    pub fn of_account(clinic: ClinicId, at: DateTime<Utc>, head: Head) -> Self {
+        Self {
+            clinic,
+            at,
+            head: Some(head),
+            journal: None,
+        }
+    }
 }
 
 /// Why anchors could not be kept.
@@ -55,17 +75,18 @@ pub enum AnchorError {
     Panicked,
 }
 
-/// An open file of anchors, and the last anchor of each account in it.
+/// An open file of anchors, and the last anchor of each account and journal in it.
 #[derive(Debug)]
 pub struct AnchorFile {
     file: File,
     last: HashMap<(Uuid, Uuid), Head>,
+    journals: HashMap<Uuid, JournalHead>,
 }
 
 /// What one anchoring did.
 #[derive(Debug, Default)]
 pub struct Anchored {
-    /// How many heads were written.
+    /// How many heads of accounts were written.
     pub heads: u64,
     /// The accounts that are not as they were written. They are not anchored.
     pub defects: Vec<(ClinicId, ClientId, Defect)>,
@@ -93,13 +114,28 @@ impl AnchorFile {
             file.seek(SeekFrom::End(0))?;
             text.truncate(whole);
         }
-        let mut last = HashMap::new();
+        let (last, journals) = (HashMap::new(), HashMap::new());
+        let mut opened = Self {
+            file,
+            last,
+            journals,
+        };
         for (line, content) in (1..).zip(text.lines()).filter(|(_, text)| !text.is_empty()) {
             let anchor: Anchor = serde_json::from_str(content)
                 .map_err(|source| AnchorError::Line { line, source })?;
-            last.insert((anchor.clinic.0, anchor.head.account.0), anchor.head);
+            opened.note(&anchor);
         }
-        Ok(Self { file, last })
+        Ok(opened)
+    }
+
+    fn note(&mut self, anchor: &Anchor) {
+        if let Some(head) = anchor.head {
+            let account = (anchor.clinic.0, head.account.0);
+            self.last.insert(account, head);
+        }
+        if let Some(journal) = anchor.journal {
+            self.journals.insert(anchor.clinic.0, journal);
+        }
     }
 
     fn last(&self, clinic: ClinicId, client: ClientId) -> Option<Head> {
@@ -116,17 +152,14 @@ impl AnchorFile {
         }
         self.file.write_all(text.as_bytes())?;
         self.file.sync_all()?;
-        let heads = anchors.iter().map(|anchor| {
-            let account = (anchor.clinic.0, anchor.head.account.0);
-            (account, anchor.head)
-        });
-        self.last.extend(heads);
+        anchors.iter().for_each(|anchor| self.note(anchor));
         Ok(())
     }
 }
 
-/// Appends the heads of all accounts that have changed since their last anchor. Each chain is
-/// verified first, and has to pass through that anchor.
+/// Appends the heads of all accounts and journals that have changed since their last anchor. An
+/// account's chain is verified first, and has to pass through that anchor. Of a journal the new
+/// lines are read.
 ///
 /// # Errors
 /// [`AnchorError`]. Heads that were written until then stay.
@@ -145,11 +178,22 @@ pub async fn anchor(
             continue;
         }
         match ledger::verify(store, clinic, client, last.as_slice()).await? {
-            Ok(head) => anchors.push(Anchor { clinic, at, head }),
+            Ok(head) => anchors.push(Anchor::of_account(clinic, at, head)),
             Err(defect) => anchored.defects.push((clinic, client, defect)),
         }
     }
     anchored.heads = u64::try_from(anchors.len()).unwrap_or(u64::MAX);
+    for clinic in store.clinics().await? {
+        let last = lock(file).journals.get(&clinic.0).copied();
+        if let Some(head) = journal::head(store, clinic, last).await? {
+            anchors.push(Anchor {
+                clinic,
+                at,
+                head: None,
+                journal: Some(head),
+            });
+        }
+    }
     if !anchors.is_empty() {
         let file = Arc::clone(file);
         tokio::task::spawn_blocking(move || lock(&file).append(&anchors))

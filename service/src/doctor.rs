@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::anchors::Anchor;
 use crate::ledger::Audit;
-use crate::{ledger, zoneinfo, zones};
+use crate::{journal, ledger, zoneinfo, zones};
 
 /// How far the database's clock may be from this machine's.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
@@ -77,6 +77,7 @@ pub async fn examine(store: &dyn Store, now: DateTime<Utc>, anchors: &[Anchor]) 
         }
         Err(error) => findings.push(read("ledger", Err(error))),
     }
+    findings.push(read("journal", journal(store, anchors).await));
     let clinics = match store.clinics().await {
         Ok(clinics) => clinics,
         Err(error) => {
@@ -307,13 +308,29 @@ fn ledger(audit: &Audit, anchors: usize) -> Finding {
     finding("ledger", seen, !audit.defects.is_empty(), to_do)
 }
 
+/// Every journal is as it was when it was anchored, and names entries that there are.
+async fn journal(store: &dyn Store, anchors: &[Anchor]) -> Result<Finding, StoreError> {
+    let audit = journal::audit(store, anchors).await?;
+    let seen = match audit.defects.first() {
+        None => format!("{} lines", audit.lines),
+        Some((clinic, defect)) => format!(
+            "{} defects, the first: clinic {clinic}: {defect}",
+            audit.defects.len()
+        ),
+    };
+    let to_do = "Keep a copy, find who changed it, and compare with a backup: what people did, undo \
+                 and idempotent answers rest on the journal.";
+    Ok(finding("journal", seen, !audit.defects.is_empty(), to_do))
+}
+
 /// Whether anchors are still being kept, if any were given.
 fn kept(audit: &Audit, anchors: &[Anchor], now: DateTime<Utc>) -> Option<Finding> {
     let last = anchors.iter().map(|anchor| anchor.at).max()?;
-    let kept = anchors.iter().map(|anchor| (anchor.clinic, anchor.head));
-    let kept: BTreeSet<_> = kept
-        .map(|(clinic, head)| (clinic.0, head.account, head.seq))
-        .collect();
+    let kept = anchors.iter().filter_map(|anchor| {
+        let head = anchor.head?;
+        Some((anchor.clinic.0, head.account, head.seq))
+    });
+    let kept: BTreeSet<_> = kept.collect();
     let heads = audit.heads.iter().filter(|(_, head)| head.seq > 0);
     let changed = heads
         .filter(|(clinic, head)| !kept.contains(&(clinic.0, head.account, head.seq)))

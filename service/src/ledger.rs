@@ -76,6 +76,7 @@ pub async fn audit(
     let mut all: BTreeSet<(Uuid, Uuid)> = all.map(|(clinic, id)| (clinic.0, id.0)).collect();
     let mut kept: BTreeMap<(Uuid, Uuid), Vec<Head>> = BTreeMap::new();
     for Anchor { clinic, head, .. } in anchors {
+        let Some(head) = head else { continue };
         let account = (clinic.0, head.account.0);
         kept.entry(account).or_default().push(*head);
         all.insert(account);
@@ -123,7 +124,7 @@ pub async fn entries(
             }
             // Which of the page is it?
             Err(StoreError::Corrupt { .. } | StoreError::NewerEntry { .. }) if limit > 1 => {
-                limit = 1
+                limit = 1;
             }
             Err(error @ (StoreError::Corrupt { .. } | StoreError::NewerEntry { .. })) => {
                 let (seq, why) = (last + 1, cause(&error));

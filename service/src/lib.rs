@@ -9,6 +9,7 @@ pub mod database;
 pub mod demo;
 pub mod doctor;
 pub mod http;
+pub mod journal;
 pub mod ledger;
 pub mod metrics;
 pub mod people;

@@ -19,6 +19,7 @@ pub mod follow_up;
 mod free;
 pub mod funding;
 pub mod horizon;
+pub mod journal_chain;
 pub mod notification;
 pub mod occurrence;
 pub mod people;

@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use standing::anchors::Anchor;
 use standing::clock::Clock;
+use standing::journal;
 use standing::ledger::{self, Audit};
 
 use super::{AnchorsArgs, DatabaseArgs, progress};
@@ -13,7 +14,8 @@ use super::{AnchorsArgs, DatabaseArgs, progress};
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
     /// Check every account: its chain of entries, and that its snapshot is their fold. Prints the
-    /// first entry that is not as it was written.
+    /// first entry that is not as it was written. Check the journal too: that the entries it names
+    /// are there, and against anchors.
     Verify(VerifyArgs),
     /// Check every account, and print the head of each chain as a line of JSON, to be kept where
     /// nobody who can write to the database can. The worker does it by itself with `--anchors`.
@@ -38,14 +40,27 @@ pub(crate) async fn run(command: LedgerCommand) -> anyhow::Result<()> {
 async fn run_verify(args: VerifyArgs) -> anyhow::Result<()> {
     let anchors = args.anchors.read()?;
     let audit = audit(&args.database, &anchors).await?;
+    let store = args.database.open().await?;
+    let journals = journal::audit(store.as_ref(), &anchors).await?;
+    store.close().await;
+    for (clinic, defect) in &journals.defects {
+        writeln!(
+            std::io::stderr(),
+            "BROKEN  clinic {clinic}, journal: {defect}"
+        )?;
+    }
     judge(&audit)?;
+    if !journals.defects.is_empty() {
+        bail!("the journal is not as it was written; keep a copy");
+    }
     let Audit {
         accounts, entries, ..
     } = audit;
     writeln!(
         std::io::stdout(),
-        "{accounts} accounts, {entries} entries, {} anchors: all chains hold, all snapshots are \
-         their folds",
+        "{accounts} accounts, {entries} entries, {} journal lines, {} anchors: all chains hold, all \
+         snapshots are their folds",
+        journals.lines,
         anchors.len()
     )?;
     Ok(())
@@ -56,7 +71,7 @@ async fn run_anchor(args: DatabaseArgs) -> anyhow::Result<()> {
     let at = Clock::system().now();
     let mut out = std::io::stdout().lock();
     for (clinic, head) in audit.heads.iter().copied().filter(|(_, head)| head.seq > 0) {
-        let anchor = Anchor { clinic, at, head };
+        let anchor = Anchor::of_account(clinic, at, head);
         writeln!(out, "{}", serde_json::to_string(&anchor)?)?;
     }
     drop(out);

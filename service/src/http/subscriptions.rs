@@ -134,7 +134,7 @@ async fn change(
         from,
         ref zone,
     } = command.body;
-    let zone = zone.as_deref().map(|name| zone_named(name));
+    let zone = zone.as_deref().map(zone_named);
     let term = (from, zone.transpose()?);
     set(&app, &command, id, Some(PlanId(plan_id)), term).await
 }

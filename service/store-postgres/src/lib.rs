@@ -9,6 +9,7 @@
 mod claims;
 mod clock;
 mod guards;
+mod journal;
 mod keys;
 mod ledger;
 mod locks;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
@@ -362,6 +364,19 @@ impl Store for PostgresStore {
 
     async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
         read!(self, db => guards::missing(db))
+    }
+
+    async fn journal_end(&self, clinic: ClinicId) -> Result<u64, StoreError> {
+        within(journal::end(&self.pool, clinic)).await
+    }
+
+    async fn journal_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Line>, StoreError> {
+        read!(self, db => journal::lines(db, clinic, after, limit))
     }
 
     async fn close(&self) {

@@ -7,6 +7,7 @@
 
 mod claims;
 mod guards;
+mod journal;
 mod keys;
 mod ledger;
 mod outbox;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
@@ -323,6 +325,19 @@ impl Store for SqliteStore {
 
     async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
         guards::missing(&mut *self.reader().await?).await
+    }
+
+    async fn journal_end(&self, clinic: ClinicId) -> Result<u64, StoreError> {
+        journal::end(&mut *self.reader().await?, clinic).await
+    }
+
+    async fn journal_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Line>, StoreError> {
+        journal::lines(&mut *self.reader().await?, clinic, after, limit).await
     }
 
     async fn close(&self) {

@@ -34,6 +34,7 @@ pub mod schema;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
@@ -93,6 +94,19 @@ pub trait Store: Send + Sync {
     /// The triggers, constraints and unique indexes that the migrations made and that are missing or
     /// changed, by name.
     async fn missing_guards(&self) -> Result<Vec<String>, StoreError>;
+    /// The number of a clinic's last line of the journal, 0 without one. Lines through it are final:
+    /// no commit that is under way will add another before it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] too if a commit under way takes long: ask later.
+    async fn journal_end(&self, clinic: ClinicId) -> Result<u64, StoreError>;
+    /// Lines of a clinic's journal after a number, as they are stored, in order.
+    async fn journal_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Line>, StoreError>;
     /// Waits for what is under way, and lets the database go.
     async fn close(&self);
 

@@ -34,3 +34,37 @@ async fn every_guard_of_a_migrated_database_is_expected() {
     let expected = include_str!("../../src/guards.txt");
     assert!(there == expected, "src/guards.txt should be:\n{there}");
 }
+
+/// A line whose commit is under way may come before the last one that is seen: nobody calls that the
+/// journal's end.
+#[tokio::test]
+async fn the_journal_s_end_waits_for_commits_under_way() {
+    let (store, beside) = open(10).await;
+    let insert =
+        "INSERT INTO journal (clinic_id, subject_kind, subject_id, version, kind, actor, body,
+        at, rows_written) VALUES ($1, 'client', $1, 1, 'tested', 'tick', 'null', now(), 1)";
+    let clinic = clinic::ClinicId::FIRST;
+    let mut open = beside.begin().await.unwrap();
+    sqlx::query(insert)
+        .bind(clinic.0)
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    sqlx::query(insert)
+        .bind(clinic.0)
+        .execute(&beside)
+        .await
+        .unwrap();
+    let early = store.journal_end(clinic).await;
+    assert!(
+        matches!(early, Err(store::StoreError::Unavailable(_))),
+        "{early:?}"
+    );
+    open.commit().await.unwrap();
+    let end = store.journal_end(clinic).await.unwrap();
+    let lines = store.journal_lines(clinic, 0, 9).await.unwrap();
+    assert_eq!(
+        lines.iter().map(|line| line.seq).collect::<Vec<_>>(),
+        [end - 1, end]
+    );
+}

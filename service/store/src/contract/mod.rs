@@ -7,6 +7,7 @@
 mod believed;
 mod claims;
 mod fixture;
+mod journal;
 mod keys;
 mod ledger;
 mod messages;
@@ -18,6 +19,7 @@ mod zone_data;
 pub use believed::*;
 pub use claims::*;
 pub use fixture::Fixture;
+pub use journal::*;
 pub use keys::*;
 pub use ledger::*;
 pub use messages::*;
@@ -60,6 +62,7 @@ macro_rules! contract_suite {
             an_account_that_is_not_its_entries_is_not_decided_on
             a_long_account_is_folded_now_and_then
             a_migrated_store_lacks_no_guard
+            the_journal_is_read_as_it_was_written
             a_key_stays_while_something_is_sealed_under_it
             a_key_is_wrapped_again_where_it_is_what_it_was
             who_is_erased_keeps_a_row_and_nothing_in_it

@@ -18,6 +18,7 @@ use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     BlindIndex, Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId,
     Plan, PlanId, Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    journal_chain,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
@@ -147,6 +148,22 @@ impl Store for MemoryStore {
 
     async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn journal_end(&self, clinic: ClinicId) -> Result<u64, StoreError> {
+        let lines = self.tables().journal_lines(clinic)?;
+        Ok(lines.last().map_or(0, |line| line.seq))
+    }
+
+    async fn journal_lines(
+        &self,
+        clinic: ClinicId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<journal_chain::Line>, StoreError> {
+        let lines = self.tables().journal_lines(clinic)?.into_iter();
+        let lines = lines.filter(|line| line.seq > after);
+        Ok(lines.take(usize::try_from(limit).unwrap_or(0)).collect())
     }
 
     async fn close(&self) {}

@@ -7,7 +7,7 @@ use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
     Actor, BlindIndex, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
     Notification, PersonId, Plan, Recipient, Role, SealedPerson, Service, StoredSecret, Subject,
-    Subscription, Therapist, View, WrappedDek,
+    Subscription, Therapist, View, WrappedDek, journal_chain,
 };
 use ledger_core::{Account, AccountId, Entry};
 use scheduler_core::intent::{Cause, Intent, Record};
@@ -16,6 +16,8 @@ use scheduler_core::{IntentId, LocalDateTime, Zone};
 use uuid::Uuid;
 
 use crate::account::believe;
+use crate::history;
+use crate::rows::{json, subject_columns};
 use crate::{Idempotency, Metered, PAGE_MAX, Page, PersonLine, Request, StoreError, Token};
 
 /// By clinic and id.
@@ -156,6 +158,38 @@ impl Tables {
     }
 
     /// What happened to a series, in order.
+    /// A clinic's lines of the journal, as the other stores keep them.
+    pub(super) fn journal_lines(
+        &self,
+        clinic: ClinicId,
+    ) -> Result<Vec<journal_chain::Line>, StoreError> {
+        let lines = (1_u64..).zip(&self.journal);
+        let lines = lines.filter(|(_, line)| line.clinic == clinic);
+        let stored = lines.map(|(seq, line)| {
+            let journal = &line.journal;
+            let (kind, id, part) = subject_columns(&journal.subject);
+            let given = line.idempotency.as_ref();
+            let history = journal.history.as_ref();
+            Ok(journal_chain::Line {
+                seq,
+                subject_kind: kind.to_owned(),
+                subject_id: id,
+                subject_part: part,
+                version: journal.version,
+                kind: journal.kind.to_owned(),
+                actor: line.actor.to_string(),
+                body: json("journal body", &journal.body)?,
+                series_id: history.map(|history| history.series.0),
+                history: history.map(history::stored).transpose()?,
+                at: line.at,
+                idempotency_key: given.map(|given| given.key.clone()),
+                request_hash: given.map(|given| given.request_hash.to_vec()),
+                rows_written: line.rows,
+            })
+        });
+        stored.collect()
+    }
+
     pub(super) fn history(&self, clinic: ClinicId, series: IntentId) -> Vec<Record> {
         let lines = self.journal.iter().filter(|line| line.clinic == clinic);
         let records = lines.filter_map(|line| {

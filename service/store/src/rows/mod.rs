@@ -4,6 +4,7 @@
 //! What cannot be read is [`StoreError::Corrupt`] and names the column.
 
 use chrono::{DateTime, Utc};
+use clinic::journal_chain::Line;
 use clinic::{
     BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Recipient,
     Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
@@ -470,6 +471,44 @@ pub fn message(row: &impl Columns) -> Result<Message, StoreError> {
         attempts: number(row, "attempts")?,
         next_due_at: row.instant("next_due_at")?,
         last_error: row.text("last_error")?.map(str::to_owned),
+    })
+}
+
+/// What a line of the journal comes after, in a column of numbers. From the beginning on, numbers that
+/// no line should have are read too.
+#[must_use]
+pub fn after_line(after: u64) -> i64 {
+    match after {
+        0 => i64::MIN,
+        _ => integer(after),
+    }
+}
+
+/// A row of `journal` as it is stored.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn journal_line(row: &impl Columns) -> Result<Line, StoreError> {
+    let owned = |column| Ok::<_, StoreError>(row.text(column)?.map(str::to_owned));
+    let seq = number(row, "seq")?;
+    if seq == 0 {
+        return Err(StoreError::corrupt("seq", "lines are counted from 1"));
+    }
+    Ok(Line {
+        seq,
+        subject_kind: text(row, "subject_kind")?.to_owned(),
+        subject_id: id(row, "subject_id")?,
+        subject_part: owned("subject_part")?,
+        version: number(row, "version")?,
+        kind: text(row, "kind")?.to_owned(),
+        actor: text(row, "actor")?.to_owned(),
+        body: text(row, "body")?.to_owned(),
+        series_id: row.id("series_id")?,
+        history: owned("history")?,
+        at: instant(row, "at")?,
+        idempotency_key: owned("idempotency_key")?,
+        request_hash: row.bytes("request_hash")?.map(<[u8]>::to_vec),
+        rows_written: number(row, "rows_written")?,
     })
 }
 
