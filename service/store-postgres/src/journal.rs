@@ -12,7 +12,7 @@ use crate::rows::{all, failed, optional};
 /// still be under way. The lock waits for all writers of the journal, and holds up others for the
 /// time of one query; writers that take long are not waited for.
 pub(crate) async fn end(pool: &PgPool, clinic: ClinicId) -> Result<u64, StoreError> {
-    let mut tx = Transaction::begin(acquire(pool).await?, &[], None).await?;
+    let mut tx = Transaction::begin(acquire(pool).await?, &[], None, None).await?;
     let end = locked_end(&mut tx, clinic).await;
     tx.rollback().await;
     end
