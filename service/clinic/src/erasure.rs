@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Days, Utc};
 use ledger_core::{Command, ReleaseReason};
+use scheduler_core::Zone;
 use scheduler_core::intent::{self, Edit, Event, Intent, IntentError, IntentState};
 use scheduler_core::session::{self, Party, Session, SessionState};
 use serde_json::json;
@@ -12,10 +13,10 @@ use crate::credit::{Posting, hold_of};
 use crate::notification::voided;
 use crate::{
     Change, Commit, Decision, Happened, History, Idempotent, Journal, PersonId, Recipient, Refusal,
-    Subject, View,
+    Subject, Subscription, Term, View,
 };
 
-/// Erases a client: ends their series, cancels their sessions to come and releases the credits held for
+/// Erases a client: ends their series and subscription, cancels their sessions to come and releases the credits held for
 /// them, voids messages to them, revokes their tokens and their feed, and removes what is sealed of them
 /// with all their keys and indexes. Nothing is told to anybody.
 ///
@@ -60,6 +61,15 @@ pub fn erase(view: &View, now: DateTime<Utc>) -> Decision {
         changes.push(Change::Session(after));
     }
     changes.extend(posting.changed());
+    let subscription = view
+        .subscription
+        .as_ref()
+        .and_then(|it| unsubscribed(it, now));
+    if let Some(after) = &subscription {
+        let subject = Subject::Subscription(client.id);
+        let line = Journal::new(subject, after.version, "subscription_ended");
+        changes.extend([Change::Line(line), Change::Subscription(after.clone())]);
+    }
     let messages = view.pending.iter().cloned().map(voided);
     changes.extend(messages.map(Change::Message));
     let id = PersonId::Client(client.id);
@@ -78,6 +88,7 @@ pub fn erase(view: &View, now: DateTime<Utc>) -> Decision {
     let journal = Journal::new(id.subject(), version, "person_erased").with_body(json!({
         "series": series,
         "sessions": sessions,
+        "subscription": subscription.is_some(),
         "messages": view.pending.len(),
         "tokens": view.tokens,
     }));
@@ -85,6 +96,25 @@ pub fn erase(view: &View, now: DateTime<Utc>) -> Decision {
         journal: Some(journal),
         changes,
     }))
+}
+
+/// A subscription that has ended and does not say in which zone its client lives; `None` if it is so
+/// already. Its months are not told any more: they are in the ledger.
+fn unsubscribed(subscription: &Subscription, now: DateTime<Utc>) -> Option<Subscription> {
+    let begun = subscription.terms.iter().filter(|term| term.from < now);
+    let mut terms: Vec<Term> = begun.copied().collect();
+    if terms.last().is_none_or(|term| term.plan.is_some()) {
+        let (from, zone, plan) = (now, Zone::UTC, None);
+        terms.push(Term { from, zone, plan });
+    }
+    for term in &mut terms {
+        term.zone = Zone::UTC;
+    }
+    (terms != subscription.terms).then(|| Subscription {
+        terms,
+        version: subscription.version + 1,
+        ..subscription.clone()
+    })
 }
 
 /// An intent without anything to come, and what happened to it; `None` if nothing is to come of it.

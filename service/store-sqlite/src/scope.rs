@@ -167,6 +167,7 @@ async fn erasure(
         after = Some(last.id.0);
         view.sessions.extend(sessions);
     }
+    view.subscription = plans::subscription(db, clinic, client).await?;
     view.pending = outbox::pending_to(db, clinic, Recipient::Client(client)).await?;
     view.tokens = people::tokens_of(db, clinic, PersonId::Client(client)).await?;
     Ok(view)

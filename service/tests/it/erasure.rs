@@ -293,3 +293,48 @@ async fn an_erased_client_s_series_sessions_tokens_and_messages_end() {
     let audit = standing::ledger::audit(store.as_ref(), &[], |_| ()).await;
     assert!(audit.unwrap().defects.is_empty());
 }
+
+#[tokio::test]
+async fn an_erased_client_s_subscription_ends_and_names_no_zone() {
+    let clinic = open().await;
+    let parties = clinic.parties().await;
+    let plan = json!({
+        "name": "p", "service_id": parties.service, "credits": 2,
+        "price": { "minor": 13_000, "currency": "GBP" },
+    });
+    let plan = clinic.post("/plans", plan).await["id"].clone();
+    let path = format!("/clients/{}/subscription", parties.client);
+    clinic.post(&path, json!({ "plan_id": plan })).await;
+    clinic.app.clock.advance(TimeDelta::days(3));
+    let later = clinic.app.clock.now() + TimeDelta::days(40);
+    let other = json!({
+        "name": "q", "service_id": parties.service, "credits": 4,
+        "price": { "minor": 25_000, "currency": "GBP" },
+    });
+    let other = clinic.post("/plans", other).await["id"].clone();
+    clinic
+        .post(&path, json!({ "plan_id": other, "from": later }))
+        .await;
+    let mut database = Database::open(&clinic).await;
+    let terms = match database {
+        Database::Sqlite(_) => "SELECT terms FROM subscription",
+        Database::Postgres(_) => "SELECT terms::text FROM subscription",
+    };
+    let before = database.texts(terms).await.remove(0);
+    assert!(before.contains("Europe/London"), "{before}");
+
+    let (store, erase) = (clinic.app.store.as_ref(), erased(&clinic, &parties));
+    assert!(vault::erase(store, erase, None).await.unwrap());
+    let shown = clinic.get(&path).await;
+    assert!(shown["current"].is_null(), "{shown}");
+    let after = database.texts(terms).await.remove(0);
+    let after: serde_json::Value = serde_json::from_str(&after).unwrap();
+    let terms = after["data"].as_array().unwrap();
+    assert_eq!(terms.len(), 2, "{after}");
+    assert!(terms[1]["plan"].is_null(), "{after}");
+    assert!(terms.iter().all(|term| term["zone"] == "UTC"), "{after}");
+    assert!(
+        !vault::erase(store, erase, None).await.unwrap(),
+        "nothing is left to end"
+    );
+}

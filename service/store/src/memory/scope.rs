@@ -81,6 +81,7 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
                 .filter(|one| one.client == *client);
             let to_come = sessions.filter(|one| one.starts_at > *now && !one.state.is_final());
             view.sessions = to_come.cloned().collect();
+            view.subscription = tables.subscriptions.get(&(clinic.0, client.0)).cloned();
             view.pending = tables.pending_to(clinic, Recipient::Client(*client));
             let role = Role::Client(*client);
             let tokens = tables.tokens.iter();
