@@ -45,10 +45,14 @@ async fn fill(store: &PostgresStore, plain: &PgPool) {
     // An account as it is stored, for every client.
     let nobody = Uuid::nil().to_string();
     let snapshot = empty_account(scheduler_core::ClientId(Uuid::nil()));
+    let genesis = snapshot.head().hash;
     let snapshot = serde_json::to_string(&snapshot).unwrap();
+    // What `ledger_core::genesis` hashes: each field after its length.
+    let own = "encode(sha256('\\x0000001a'::bytea || 'standing.ledger.genesis.v1'::bytea
+               || '\\x00000010'::bytea || uuid_send(id)), 'hex')";
     let accounts = format!(
         "INSERT INTO account SELECT clinic_id, id, 0,
-             replace('{snapshot}', '{nobody}', id::text)::json,
+             replace(replace('{snapshot}', '{nobody}', id::text), '{genesis}', {own})::json,
              CASE WHEN id < ident(536870912, 100) THEN noon() ELSE noon() + INTERVAL '9 days' END
          FROM client"
     );

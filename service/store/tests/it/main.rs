@@ -1,5 +1,10 @@
 //! The store in memory keeps the contract, and the clinic's decisions keep theirs on it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test meets unexpectedly fails it"
+)]
+
 mod never_worse;
 
 use std::sync::Arc;
