@@ -139,8 +139,8 @@ impl App {
     pub(crate) fn report_jump(&self) {
         if let Some(jump) = self.clock.jump() {
             self.metrics.clock_jump();
-            let seconds = jump.num_milliseconds() as f64 / 1000.0;
-            tracing::error!(seconds, "the machine's clock was moved");
+            let milliseconds = jump.num_milliseconds();
+            tracing::error!(milliseconds, "the machine's clock was moved");
         }
     }
 }
