@@ -5,5 +5,5 @@ CREATE TABLE deployment (
     id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     clock       TEXT NOT NULL CHECK (clock IN ('machine', 'own')),
     skew_max_ms INTEGER NOT NULL CHECK (skew_max_ms > 0)
-);
+) STRICT;
 INSERT INTO deployment (id, clock, skew_max_ms) VALUES (1, 'machine', 2000);
