@@ -1,4 +1,4 @@
-//! MACs of credentials: what a secret stands for, bound to a key that the database does not have.
+//! MACs of credentials: they bind a secret's bearer to a key that the database does not have.
 //!
 //! A credential's row says who may do what. A bare hash of the secret beside it would make everybody
 //! who can write to the database an admin: a row of one's own, or another role in the row there is.
@@ -22,7 +22,7 @@ use crate::key::KeyBytes;
 /// The key of credentials' MACs. It opens nothing, and no other key may have its bytes.
 pub struct MacKey(Box<Hmac<Sha256>>);
 
-/// What a secret stands for.
+/// The bearer that a secret identifies, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// What it is.
@@ -42,7 +42,7 @@ pub enum CredentialKind {
     Feed,
 }
 
-/// Whom a credential stands for.
+/// The bearer of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bearer {
     /// The clinic's staff.

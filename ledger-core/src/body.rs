@@ -172,7 +172,7 @@ pub enum Body {
         reason: TransferReason,
         /// The lot.
         lot: LotNumber,
-        /// How many at most; 0: the extension with this id is taken back.
+        /// How many at most. 0 withdraws the extension with this id.
         amount: Credits,
         /// The end of the lots they move to; none: those do not expire.
         #[serde(default, with = "micros_option")]

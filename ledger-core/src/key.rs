@@ -158,7 +158,7 @@ impl Key {
         entry.then("reversed")
     }
 
-    /// The key and `/again/{times}`: a period that was taken back whole, paid for again. `times` counts
+    /// The key and `/again/{times}`: the next payment of a period whose credits were all taken back. `times` counts
     /// from 2.
     #[must_use]
     pub fn again(&self, times: u32) -> Key {
@@ -183,7 +183,7 @@ impl Key {
         self.then("restore")
     }
 
-    /// The key and `/back`: an extension that is taken back.
+    /// The key and `/back`: the withdrawal of an extension.
     pub(crate) fn then_back(&self) -> Key {
         self.then("back")
     }

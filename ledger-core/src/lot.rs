@@ -141,8 +141,7 @@ impl Lot {
         left.unwrap_or_default().max(Credits::ZERO)
     }
 
-    /// All that it brought was taken back: of its period there is nothing, as if it had not been paid
-    /// for.
+    /// All its credits were taken back. Its period counts as not paid for.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.balance.clawed >= self.granted
