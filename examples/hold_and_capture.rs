@@ -7,9 +7,10 @@ use std::error::Error;
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use ledger_core::{
-    Account, AccountId, AmountPolicy, AsOf, Cause, Command, Credits, Entry, Expiry, ForfeitReason,
-    HeldPolicy, HoldId, Idempotent, Invoice, InvoiceLine, InvoiceStatus, Money, Plan,
-    ReleaseReason, Renewal, ServiceId, Statement, decide, evolve, fold, verify, verify_anchored,
+    Account, AccountId, AmountPolicy, AsOf, Cause, Charge, Command, Credits, Entry, Expiry,
+    ForfeitReason, HeldPolicy, HoldId, Idempotent, Invoice, InvoiceLine, InvoiceStatus, Money,
+    Plan, ReleaseReason, Renewal, ServiceId, Statement, decide, evolve, fold, verify,
+    verify_anchored,
 };
 use uuid::Uuid;
 
@@ -203,12 +204,16 @@ fn invoice(
     end: DateTime<Utc>,
 ) -> Result<Invoice, Box<dyn Error>> {
     let (AmountPolicy::Exactly(paid) | AmountPolicy::AtLeast(paid)) = plan.amount;
-    let line = |proration, start| InvoiceLine {
+    let line = |proration, start, minor| InvoiceLine {
         item: Some(plan.item.clone()),
         price: Some(plan.price.clone()),
         proration,
         start,
         end,
+        charge: Some(Charge {
+            price: Money { minor, ..paid },
+            discount: Money { minor: 0, ..paid },
+        }),
     };
     Ok(Invoice {
         id: "in_1".parse()?,
@@ -217,7 +222,13 @@ fn invoice(
         livemode: plan.livemode,
         subscription: Some(plan.subscription.clone()),
         reason: "subscription_cycle".parse()?,
-        lines: vec![line(true, start + TimeDelta::days(3)), line(false, start)],
-        paid,
+        lines: vec![
+            line(true, start + TimeDelta::days(3), 500),
+            line(false, start, paid.minor),
+        ],
+        paid: Money {
+            minor: paid.minor + 500,
+            ..paid
+        },
     })
 }

@@ -65,6 +65,12 @@ impl Canonical<'_> {
         self.bytes(&[u8::from(field)])
     }
 
+    /// One byte: 1 for true, and 2 more if a field that is optional follows later. What has no such
+    /// field keeps the bytes that it had before there was one.
+    pub(crate) fn bool_and(&mut self, field: bool, is_followed: bool) -> &mut Self {
+        self.bytes(&[u8::from(field) | u8::from(is_followed) << 1])
+    }
+
     /// The number of what follows.
     pub(crate) fn count(&mut self, field: usize) -> &mut Self {
         self.u32(u32::try_from(field).unwrap_or(u32::MAX))

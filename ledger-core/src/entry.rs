@@ -7,7 +7,7 @@ use crate::body::Body;
 use crate::canonical::Canonical;
 use crate::hash::Hash;
 use crate::id::AccountId;
-use crate::instant::micros;
+use crate::instant::{micros, whole_micros};
 use crate::key::Key;
 
 /// One entry of an account: what moved, under which key, when, and sealed into the chain.
@@ -61,11 +61,22 @@ pub struct Stored {
     pub hash: Hash,
 }
 
+/// A row of an entry with a time that is not in whole microseconds: what is below is not hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {seq} of account {account} has the time {at:?}, which is not a whole microsecond")]
+pub struct SubMicrosecond {
+    account: AccountId,
+    seq: u64,
+    at: DateTime<Utc>,
+}
+
 impl Entry {
     /// The entry that a row holds. What it says is not checked here: [`verify`](crate::verify)
     /// does, over the account's whole chain, and [`Entry::is_sealed`] for this one alone.
-    #[must_use]
-    pub fn from_stored(row: Stored) -> Entry {
+    ///
+    /// # Errors
+    /// [`SubMicrosecond`] if a time has digits that the hash does not cover.
+    pub fn from_stored(row: Stored) -> Result<Entry, SubMicrosecond> {
         let Stored {
             account,
             seq,
@@ -76,7 +87,13 @@ impl Entry {
             prev_hash,
             hash,
         } = row;
-        Entry {
+        if let Some(at) = [effective_at, recorded_at]
+            .into_iter()
+            .find(|at| whole_micros(*at) != *at)
+        {
+            return Err(SubMicrosecond { account, seq, at });
+        }
+        Ok(Entry {
             account,
             seq,
             key,
@@ -85,7 +102,7 @@ impl Entry {
             recorded_at,
             prev_hash,
             hash,
-        }
+        })
     }
 
     /// The hash is that of the contents.
@@ -103,8 +120,11 @@ impl Entry {
     /// the rest is the text of its stored name. First a domain tag, the previous hash, account,
     /// seq, key, effective and recorded time, and the kind; then the fields of the body in the
     /// order of their declaration, those of a nested value in its place and order, a choice's name
-    /// before its fields, and of a list its count before its members. A clawback's `asked` comes last,
-    /// and only if there is one.
+    /// before its fields, and of a list its count before its members.
+    ///
+    /// A field that was added later is written only if it is there: a clawback's `asked` as the last, the
+    /// `charge` of an invoice's line and of a checkout as their last, announced by 2 more in the byte of
+    /// `proration` or `is_paid`.
     #[must_use]
     pub fn canonical_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(512);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::canonical::Canonical;
 use crate::instant::whole_micros;
-use crate::payment::{Payment, Sale};
+use crate::payment::{Checkout, Payment, Sale};
 
 /// Where credits come from. The order is the order of consumption: what was given goes before
 /// what was paid for.
@@ -68,14 +68,17 @@ impl Evidence {
     }
 
     /// Whether two grants with this evidence ask for the same. A payment is proof and not part of
-    /// the request: another paid invoice for the same period proves the same grant again.
+    /// the request: another paid invoice for the same period proves the same grant again. One invoice
+    /// or checkout never says two things.
     pub(crate) fn asks_the_same(&self, other: &Evidence) -> bool {
         match (self, other) {
-            (Evidence::Payment(one), Evidence::Payment(other)) => {
-                (&one.plan.item, one.period) == (&other.plan.item, other.period)
+            (Evidence::Payment(one), Evidence::Payment(two)) => {
+                let asked = |payment: &Payment| (payment.plan.item.clone(), payment.period);
+                let is_one = self.proof() == other.proof();
+                asked(one) == asked(two) && (!is_one || self.agrees_with(other))
             }
-            (Evidence::Checkout(one), Evidence::Checkout(other)) => {
-                one.checkout.id == other.checkout.id
+            (Evidence::Checkout(one), Evidence::Checkout(two)) => {
+                one.checkout.id == two.checkout.id && self.agrees_with(other)
             }
             (one, other) => one == other,
         }
@@ -123,11 +126,19 @@ impl fmt::Display for Evidence {
                 } = &**payment;
                 write!(
                     f,
-                    "for {period} of item {} by invoice {}",
-                    plan.item, invoice.id
+                    "for {period} of item {} by invoice {} of customer {}, who paid {}",
+                    plan.item, invoice.id, invoice.customer, invoice.paid
                 )
             }
-            Evidence::Checkout(sale) => write!(f, "by checkout {}", sale.checkout.id),
+            Evidence::Checkout(sale) => {
+                let Checkout {
+                    id, customer, paid, ..
+                } = &sale.checkout;
+                write!(
+                    f,
+                    "by checkout {id} of customer {customer}, who paid {paid}"
+                )
+            }
         }
     }
 }

@@ -101,6 +101,7 @@ mod money;
 mod payment;
 mod period;
 mod plan;
+mod proof;
 mod reason;
 mod statement;
 
@@ -111,15 +112,16 @@ pub use account::{
 pub use amount::{Credits, Overflow};
 pub use body::{Body, HeldPart, Move, Part};
 pub use chain::{Break, BrokenAt, Head, genesis, verify, verify_anchored};
-pub use entry::{Entry, Stored};
+pub use entry::{Entry, Stored, SubMicrosecond};
 pub use evidence::{BadReasonCode, Evidence, ReasonCode, Source};
 pub use hash::{BadHash, Hash};
 pub use id::{AccountId, BadVendorId, HoldId, LotId, LotNumber, ServiceId, VendorId};
 pub use key::{BadKey, Key};
 pub use lot::{Balance, Bucket, Extension, Lot, PaidPeriod};
 pub use money::{BadCurrency, BadSum, Currency, Money};
-pub use payment::{Checkout, Invoice, InvoiceLine, InvoiceStatus, Mismatch, Payment, Sale};
+pub use payment::{Charge, Checkout, Invoice, InvoiceLine, InvoiceStatus, Mismatch, Payment, Sale};
 pub use period::{BadPeriod, Period, Renewal};
 pub use plan::{AmountPolicy, CarryOver, Expiry, Plan, Purchase};
+pub use proof::Proof;
 pub use reason::{Cause, ForfeitReason, HeldPolicy, ReleaseReason, TransferReason};
 pub use statement::{AsOf, Line, Statement};

@@ -8,10 +8,17 @@
 //!    change of plan never grants;
 //! 4. it has exactly one line, no proration, of the plan's item and price, and that line's period
 //!    is to the microsecond the one asked for;
-//! 5. the amount paid meets the plan's policy.
+//! 5. what that line charges meets the plan's policy.
+//!
+//! What was paid is another amount than what a line charges: an invoice has other lines, tax comes
+//! on top, and a discount, the customer's balance or a credit note pays without money. That all of it
+//! is settled, however, the status says. Only where a lone line has no charge of its own, the amount
+//! paid is taken for it.
 //!
 //! Facts come typed from whoever read them at the provider; a fact that is not there cannot be
 //! guessed here. Source: the provider's objects, <https://docs.stripe.com/api/invoices/object>.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -86,6 +93,19 @@ pub struct InvoiceLine {
     /// The end of its period.
     #[serde(with = "micros")]
     pub end: DateTime<Utc>,
+    /// What it charges. Without it, the line must be the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
+}
+
+/// What is charged for one thing, tax aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Charge {
+    /// Before discounts. Of a proration it may be negative.
+    pub price: Money,
+    /// How much less all discounts on it make.
+    pub discount: Money,
 }
 
 /// The status of an invoice. Only one of them is paid.
@@ -118,6 +138,9 @@ pub struct Checkout {
     pub livemode: bool,
     /// What was paid.
     pub paid: Money,
+    /// What was charged. Without it, what was paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
 }
 
 /// The fields of a grant that its evidence is to prove.
@@ -192,7 +215,15 @@ impl Payment {
                 end,
             });
         }
-        met(plan.amount, invoice.paid)?;
+        let charge = match line.charge {
+            Some(charge) => charge,
+            None if invoice.lines.len() == 1 => Charge::paid(invoice.paid),
+            None => {
+                let (item, of) = (plan.item.clone(), invoice.lines.len());
+                return Err(Mismatch::NoCharge { item, of });
+            }
+        };
+        met(plan.amount, charge)?;
         let first = plan.key(*period);
         let is_again = claim.key.is_again(&first);
         claim.check(&Claim {
@@ -222,9 +253,12 @@ impl Payment {
         for line in &invoice.lines {
             to.text_option(line.item.as_ref().map(VendorId::as_str))
                 .text_option(line.price.as_ref().map(VendorId::as_str))
-                .bool(line.proration)
+                .bool_and(line.proration, line.charge.is_some())
                 .instant(line.start)
                 .instant(line.end);
+            if let Some(charge) = line.charge {
+                charge.write(to);
+            }
         }
         to.money(invoice.paid);
     }
@@ -244,7 +278,11 @@ impl Sale {
             purchase.livemode,
             checkout.livemode,
         )?;
-        met(purchase.amount, checkout.paid)?;
+        let charge = checkout.charge;
+        met(
+            purchase.amount,
+            charge.unwrap_or(Charge::paid(checkout.paid)),
+        )?;
         claim.check(&Claim {
             key: &Key::consultation_grant(&checkout.id),
             service: purchase.service,
@@ -258,10 +296,38 @@ impl Sale {
         let Sale { purchase, checkout } = self;
         purchase.write(to);
         to.text(checkout.id.as_str())
-            .bool(checkout.is_paid)
+            .bool_and(checkout.is_paid, checkout.charge.is_some())
             .text(checkout.customer.as_str())
             .bool(checkout.livemode)
             .money(checkout.paid);
+        if let Some(charge) = checkout.charge {
+            charge.write(to);
+        }
+    }
+}
+
+impl Charge {
+    /// The charge of what was paid for as it is.
+    fn paid(price: Money) -> Charge {
+        let none = Money { minor: 0, ..price };
+        Charge {
+            price,
+            discount: none,
+        }
+    }
+
+    fn write(self, to: &mut Canonical<'_>) {
+        to.money(self.price).money(self.discount);
+    }
+}
+
+/// In words, for a conflict.
+impl fmt::Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.discount.minor {
+            0 => write!(f, "{}", self.price),
+            _ => write!(f, "{} less {}", self.price, self.discount),
+        }
     }
 }
 
@@ -305,7 +371,7 @@ fn same_payer(
     }
 }
 
-fn met(asked: AmountPolicy, found: Money) -> Result<(), Mismatch> {
+fn met(asked: AmountPolicy, found: Charge) -> Result<(), Mismatch> {
     if asked.is_met_by(found) {
         Ok(())
     } else {
@@ -401,13 +467,21 @@ pub enum Mismatch {
         /// The end of the line's.
         end: DateTime<Utc>,
     },
-    /// Condition 5: the amount paid does not meet the policy.
-    #[error("{found} was paid, not {asked}")]
+    /// Condition 5: what is charged does not meet the policy.
+    #[error("{found} is charged, not {asked}")]
     Amount {
-        /// What must have been paid.
+        /// What must be charged.
         asked: AmountPolicy,
-        /// What was.
-        found: Money,
+        /// What is.
+        found: Charge,
+    },
+    /// Condition 5: what the line charges is not known, and what was paid is for other lines too.
+    #[error("its line of item {item}, one of {of}, does not say what it charges")]
+    NoCharge {
+        /// The plan's item.
+        item: VendorId,
+        /// How many lines it has.
+        of: usize,
     },
     /// The grant's key is not the one of what is proven.
     #[error("it proves what has key {proven}, not {asked}")]

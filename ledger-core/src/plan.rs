@@ -17,7 +17,7 @@ use crate::instant::micros;
 use crate::key::Key;
 use crate::lot::Lot;
 use crate::money::Money;
-use crate::payment::{Checkout, Invoice, Payment, Sale};
+use crate::payment::{Charge, Checkout, Invoice, Payment, Sale};
 use crate::period::Period;
 use crate::reason::TransferReason;
 
@@ -55,6 +55,7 @@ use crate::reason::TransferReason;
 ///         proration: false,
 ///         start: period.start(),
 ///         end: period.end(),
+///         charge: None,
 ///     }],
 ///     paid: fee,
 /// };
@@ -86,7 +87,7 @@ pub struct Plan {
     pub service: ServiceId,
     /// How many credits a period brings. Positive.
     pub credits: Credits,
-    /// What must have been paid.
+    /// What must be charged for a period.
     pub amount: AmountPolicy,
     /// When the credits expire.
     pub expiry: Expiry,
@@ -104,20 +105,21 @@ pub struct Purchase {
     pub service: ServiceId,
     /// How many credits it brings. Positive.
     pub credits: Credits,
-    /// What must have been paid.
+    /// What must be charged.
     pub amount: AmountPolicy,
     /// From when they are valid; they do not expire.
     #[serde(with = "micros")]
     pub valid_from: DateTime<Utc>,
 }
 
-/// What an amount that was paid must be.
+/// What must be charged. Discounts are the clinic's to give: [`Exactly`](AmountPolicy::Exactly) does not
+/// see them, and [`AtLeast`](AmountPolicy::AtLeast) bounds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AmountPolicy {
-    /// This, and nothing else.
+    /// This price, before discounts.
     Exactly(Money),
-    /// This or more, in its currency: a discount down to it is the clinic's to give.
+    /// This or more, in its currency, after discounts.
     AtLeast(Money),
 }
 
@@ -234,13 +236,14 @@ impl Purchase {
 }
 
 impl AmountPolicy {
-    /// An amount is what it must be.
+    /// A charge is what it must be.
     #[must_use]
-    pub fn is_met_by(self, paid: Money) -> bool {
+    pub fn is_met_by(self, charge: Charge) -> bool {
         match self {
-            AmountPolicy::Exactly(amount) => paid == amount,
+            AmountPolicy::Exactly(amount) => charge.price == amount,
             AmountPolicy::AtLeast(amount) => {
-                paid.currency == amount.currency && paid.minor >= amount.minor
+                let net = charge.price.minus(charge.discount);
+                net.is_ok_and(|net| net.currency == amount.currency && net.minor >= amount.minor)
             }
         }
     }

@@ -178,7 +178,7 @@ pub async fn anchor(
             continue;
         }
         match ledger::verify(store, clinic, client, last.as_slice()).await? {
-            Ok(head) => anchors.push(Anchor::of_account(clinic, at, head)),
+            Ok(whole) => anchors.push(Anchor::of_account(clinic, at, whole.head)),
             Err(defect) => anchored.defects.push((clinic, client, defect)),
         }
     }

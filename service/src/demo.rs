@@ -9,6 +9,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
 use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
 use clinic::occurrence::{Touch, touch};
+use clinic::paid::Paid;
 use clinic::plan::LATE_DAYS;
 use clinic::registration::{self, NewService};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
@@ -363,11 +364,12 @@ impl Filler<'_> {
         let invoice = PaidInvoice {
             id: random::id(now).to_string().parse()?,
             period: month.period,
-            paid,
+            paid: Paid::just(paid),
         };
         let scope = Scope::Month {
             client,
             starts_at: now,
+            proof: invoice.proof(),
         };
         let decide = Box::new(move |view: &_| grant_month(view, now, invoice, None, now));
         self.write(scope, decide).await?;
@@ -379,7 +381,7 @@ impl Filler<'_> {
         let purchase = ByHand::Purchase {
             service,
             checkout: random::id(self.now).to_string().parse()?,
-            paid: pounds(minor)?,
+            paid: Paid::just(pounds(minor)?),
         };
         let (principal, now) = (self.principal, self.now);
         let scope = purchase.scope(client);

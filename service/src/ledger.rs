@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clinic::ClinicId;
-use ledger_core::{Account, AccountId, BrokenAt, Corrupt, Entry, Head, fold, verify_anchored};
+use ledger_core::{
+    Account, AccountId, Body, BrokenAt, Corrupt, Entry, Head, Lot, Proof, fold, verify_anchored,
+};
 use scheduler_core::ClientId;
 use store::{PAGE_MAX, Store, StoreError};
 use uuid::Uuid;
@@ -41,12 +43,33 @@ pub enum Defect {
         /// The last entry.
         last: u64,
     },
+    /// An invoice or a checkout has proven two grants that were both left standing.
+    #[error("{proof} has granted entry {seq}, and entry {other_seq} of account {other}")]
+    ProvenTwice {
+        /// The invoice or checkout.
+        proof: Proof,
+        /// The second grant.
+        seq: u64,
+        /// Whose the first is.
+        other: AccountId,
+        /// The first.
+        other_seq: u64,
+    },
     /// The snapshot is not what the entries amount to.
     #[error("the snapshot at entry {seq} is not the fold of the entries")]
     Differs {
         /// The entry that the snapshot says it is at.
         seq: u64,
     },
+}
+
+/// An account that is whole.
+#[derive(Debug)]
+pub struct Whole {
+    /// Its head.
+    pub head: Head,
+    /// Its grants on an invoice's line or a checkout that were not taken back whole, by their entries.
+    pub grants: Vec<(u64, Proof, String)>,
 }
 
 /// What was found in all accounts.
@@ -82,13 +105,28 @@ pub async fn audit(
         all.insert(account);
     }
     let mut audit = Audit::default();
+    let mut proven = BTreeMap::new();
     for account in all {
         let (clinic, client) = (ClinicId(account.0), ClientId(account.1));
         let anchors = kept.get(&account).map_or(&[][..], Vec::as_slice);
         match verify(store, clinic, client, anchors).await? {
-            Ok(head) => {
+            Ok(Whole { head, grants }) => {
                 audit.entries += head.seq;
                 audit.heads.push((clinic, head));
+                for (seq, proof, line) in grants {
+                    let grant = (head.account, seq);
+                    let known = proven.entry((clinic.0, proof.clone(), line));
+                    let (other, other_seq) = *known.or_insert(grant);
+                    if (other, other_seq) != grant {
+                        let defect = Defect::ProvenTwice {
+                            proof,
+                            seq,
+                            other,
+                            other_seq,
+                        };
+                        audit.defects.push((clinic, client, defect));
+                    }
+                }
             }
             Err(defect) => audit.defects.push((clinic, client, defect)),
         }
@@ -136,7 +174,7 @@ pub async fn entries(
 }
 
 /// Verifies an account: its chain, against the heads that were kept, and its snapshot, which must be
-/// the fold of its entries. Gives its head. It does not look at the journal.
+/// the fold of its entries. It does not look at the journal.
 ///
 /// The entries are read first, then the snapshot, which counts them all, then those that it counts
 /// and that came meanwhile. So it may be asked while the service works.
@@ -148,7 +186,7 @@ pub async fn verify(
     clinic: ClinicId,
     client: ClientId,
     anchors: &[Head],
-) -> Result<Result<Head, Defect>, StoreError> {
+) -> Result<Result<Whole, Defect>, StoreError> {
     let mut entries = match entries(store, clinic, client, 0, u64::MAX).await? {
         Ok(entries) => entries,
         Err(defect) => return Ok(Err(defect)),
@@ -174,14 +212,24 @@ fn check(
     account: AccountId,
     entries: &[Entry],
     anchors: &[Head],
-) -> Result<Head, Defect> {
+) -> Result<Whole, Defect> {
     let head = verify_anchored(account, entries, anchors)?;
     if head.seq > snapshot.seq() {
         let (snapshot, last) = (snapshot.seq(), head.seq);
         return Err(Defect::Behind { snapshot, last });
     }
-    if snapshot.is_snapshot_of(&fold(account, entries)?) {
-        Ok(head)
+    let account = fold(account, entries)?;
+    if snapshot.is_snapshot_of(&account) {
+        let grants = entries.iter().filter_map(|entry| {
+            let Body::Grant { lot, .. } = entry.body else {
+                return None;
+            };
+            let (proof, line) = entry.proof()?;
+            let is_gone = account.lot(lot).is_some_and(Lot::is_gone);
+            (!is_gone).then_some((entry.seq, proof, line))
+        });
+        let grants = grants.collect();
+        Ok(Whole { head, grants })
     } else {
         Err(Defect::Differs {
             seq: snapshot.seq(),

@@ -11,6 +11,7 @@ use crate::evidence::{Evidence, ReasonCode, Source};
 use crate::id::{HoldId, LotId, LotNumber, ServiceId};
 use crate::instant::whole_micros;
 use crate::key::Key;
+use crate::proof::Proof;
 use crate::reason::{Cause, ForfeitReason, HeldPolicy, ReleaseReason, TransferReason};
 
 /// A request to an account. Instants count in whole microseconds; what is below is cut off.
@@ -214,6 +215,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// The invoice or checkout of a grant: a store loads the entries that were granted on it, of whatever
+    /// account, beside those of the [keys](Command::keys).
+    #[must_use]
+    pub fn proof(&self) -> Option<Proof> {
+        match self {
+            Command::Grant { evidence, .. } => evidence.proof(),
+            _ => None,
+        }
+    }
+
     /// The keys of the entries a store loads, of whatever account, and passes to
     /// [`decide`](fn@crate::decide): those it would write, and the one it is about.
     #[must_use]

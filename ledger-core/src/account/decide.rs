@@ -45,9 +45,10 @@ impl<T> Idempotent<T> {
 
 /// Decides a command: the entries to append, sealed and in their order.
 ///
-/// `seen` are the stored entries that have one of the command's [keys](Command::keys); others
-/// among them do no harm. The state does not remember what has ended, so without them a retry
-/// looks like a new request, which the uniqueness of keys in the store must then refuse.
+/// `seen` are the stored entries that have one of the command's [keys](Command::keys), or were
+/// granted on its [proof](Command::proof), in whichever account; others among them do no harm. The
+/// state does not remember what has ended or been proven, so without them a retry looks like a new
+/// request, which the uniqueness of keys and proofs in the store must then refuse.
 ///
 /// All entries of one command are appended together or not at all. First come the ends of lots
 /// that are due, if what the command does depends on whether somebody asked for them; then the
@@ -96,6 +97,7 @@ pub fn decide(
     if !is_due {
         return Ok(Idempotent::AlreadyApplied);
     }
+    check_unproven(seen, &command)?;
     if is_about_ends(&command) {
         page.end_lots()?;
     }
@@ -245,6 +247,39 @@ fn check_evidence(command: &Command) -> Result<(), Error> {
         key: key.clone(),
         mismatch: Box::new(mismatch),
     })
+}
+
+/// Whether a grant's invoice or checkout has proven no other: it proves one grant with each line, and
+/// says the same each time.
+fn check_unproven(seen: &[Entry], command: &Command) -> Result<(), Error> {
+    let Command::Grant { key, evidence, .. } = command else {
+        return Ok(());
+    };
+    let Some(proof) = evidence.proof() else {
+        return Ok(());
+    };
+    for entry in seen {
+        let Body::Grant {
+            evidence: stored, ..
+        } = &entry.body
+        else {
+            continue;
+        };
+        if stored.proof().as_ref() == Some(&proof)
+            && (stored.proof_line() == evidence.proof_line() || !stored.agrees_with(evidence))
+        {
+            return Err(Error::Proven {
+                proof,
+                key: entry.key.clone(),
+                account: entry.account,
+                seq: entry.seq,
+                stored: Box::new(stored.clone()),
+                asked_key: key.clone(),
+                asked: Box::new(evidence.clone()),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Whether this very request is among the entries already.

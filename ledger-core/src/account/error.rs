@@ -5,10 +5,12 @@ use chrono::{DateTime, Utc};
 use crate::account::command::Command;
 use crate::account::misfit::Misfit;
 use crate::amount::{Credits, Overflow};
+use crate::evidence::Evidence;
 use crate::id::{AccountId, HoldId, LotId, LotNumber, ServiceId, VendorId};
 use crate::key::Key;
 use crate::payment::Mismatch;
 use crate::period::Period;
+use crate::proof::Proof;
 use crate::reason::ReleaseReason;
 
 /// Why a command is refused. The account is as it was.
@@ -112,6 +114,28 @@ pub enum Error {
         key: Key,
         /// Which condition fails.
         mismatch: Box<Mismatch>,
+    },
+    /// An invoice or a checkout that has proven another grant: with the same line, or it says something
+    /// else now.
+    #[error(
+        "{proof} has proven entry {seq} of account {account}, {key}, {stored}; it cannot prove {asked_key}, \
+         {asked}"
+    )]
+    Proven {
+        /// The invoice or checkout.
+        proof: Proof,
+        /// The key of what it has proven.
+        key: Key,
+        /// Whose entry that is.
+        account: AccountId,
+        /// Which of the account's.
+        seq: u64,
+        /// What it said then.
+        stored: Box<Evidence>,
+        /// The key of the grant that it is to prove.
+        asked_key: Key,
+        /// What it says now.
+        asked: Box<Evidence>,
     },
     /// A period of the same item that was paid for overlaps the one of the grant.
     #[error("{asked} of item {item} overlaps {stored}, which lot {lot} was granted for")]

@@ -143,6 +143,7 @@ fn purchase() -> Command {
         customer: "cus_anna".parse().unwrap(),
         livemode: true,
         paid: amount,
+        charge: None,
     })
 }
 
@@ -328,7 +329,7 @@ fn a_resealed_edit_is_found_at_the_next_entry() {
             prev_hash,
             hash,
         };
-        edited[index] = Entry::from_stored(row);
+        edited[index] = Entry::from_stored(row).unwrap();
         assert!(!edited[index].is_sealed());
         edited[index].hash = Hash(Sha256::digest(edited[index].canonical_bytes()).into());
         assert!(edited[index].is_sealed());
@@ -385,11 +386,31 @@ fn hashes_stay_what_they_are() {
     assert_eq!(genesis(anna()).to_string(), GENESIS);
     assert_eq!(entries[0].hash.to_string(), FIRST);
     assert_eq!(entries.last().unwrap().hash.to_string(), LAST);
+    // As they were written before an invoice's lines had charges.
+    let (mut prev, mut older) = (genesis(anna()), Vec::new());
+    for entry in entries {
+        let mut json = serde_json::to_value(&entry).unwrap();
+        if let Some(invoice) = json.pointer_mut("/body/evidence/invoice") {
+            invoice["id"] = "in_1".into();
+            for line in invoice["lines"].as_array_mut().unwrap() {
+                line.as_object_mut().unwrap().remove("charge").unwrap();
+            }
+        }
+        let mut entry: Entry = serde_json::from_value(json).unwrap();
+        entry.prev_hash = prev;
+        entry.hash = Hash(Sha256::digest(entry.canonical_bytes()).into());
+        prev = entry.hash;
+        older.push(entry);
+    }
+    assert_eq!(prev.to_string(), LAST_WITHOUT_CHARGES);
+    assert!(verify(anna(), &older).is_ok());
 }
 
 const GENESIS: &str = "b213d47dc1077f141d6765433eb19fbc207f95115845cde845c5063d7d3dbce2";
 const FIRST: &str = "2b65b1c3a000e051b9f234d0883b6ca3a226d99f128f5bb0370832d014bf6128";
-const LAST: &str = "42b3395c1c55e5491adc6a948a59e2538290a082b0211ff5ca8d7cccc7dd870a";
+const LAST: &str = "647bcbc34e9531affbf9cc250d98762be1f19fb4997b3cdb442b665a030bf3d2";
+const LAST_WITHOUT_CHARGES: &str =
+    "42b3395c1c55e5491adc6a948a59e2538290a082b0211ff5ca8d7cccc7dd870a";
 
 /// The kinds and what they say of themselves.
 #[test]

@@ -67,7 +67,7 @@ const FIELDS: [(&str, &str); 14] = [
 ];
 
 /// The fields of nested values.
-const FORMS: [(&str, &str); 14] = [
+const FORMS: [(&str, &str); 15] = [
     ("hold", "booking:hex generation:4"),
     ("part", "lot:4 amount:8"),
     ("held", "hold:hold lot:4 amount:8"),
@@ -92,7 +92,7 @@ const FORMS: [(&str, &str); 14] = [
     ),
     (
         "line",
-        "item:text price:text proration:bool start:at end:at",
+        "item:text price:text proration:charged start:at end:at charge?:charge",
     ),
     (
         "purchase",
@@ -100,18 +100,25 @@ const FORMS: [(&str, &str); 14] = [
     ),
     (
         "sale",
-        "id:text is_paid:bool customer:text livemode:bool paid:money",
+        "id:text is_paid:charged customer:text livemode:bool paid:money charge?:charge",
     ),
+    ("charge", "price:money discount:money"),
 ];
 
 fn write(value: &Value, declared: &str, fields: &mut Vec<Vec<u8>>) {
     for field in declared.split_whitespace() {
         let (name, form) = field.split_once(':').unwrap();
-        // The last field of all, if it is there.
+        // A field that is written only if it is there.
         if let Some(name) = name.strip_suffix('?') {
             if let Some(value) = value.get(name) {
                 write_as(value, form, fields);
             }
+            continue;
+        }
+        // Twice as much is in the byte if a charge follows.
+        if form == "charged" {
+            let follows = u8::from(value.get("charge").is_some());
+            fields.push(vec![u8::from(value[name].as_bool().unwrap()) + 2 * follows]);
             continue;
         }
         write_as(&value[name], form, fields);

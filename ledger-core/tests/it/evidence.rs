@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    AmountPolicy, Checkout, Command, Credits, Error, Expiry, Idempotent, Invoice, InvoiceStatus,
-    Key, Mismatch, Money, Period, Plan, Purchase, Renewal, Source,
+    AmountPolicy, Charge, Checkout, Command, Credits, Error, Expiry, Idempotent, Invoice,
+    InvoiceStatus, Key, Mismatch, Money, Period, Plan, Purchase, Renewal, Source,
 };
 use proptest::prelude::*;
 
@@ -101,14 +101,31 @@ fn each_condition_names_what_was_asked_and_what_was_found() {
         currency: "GBP".parse().unwrap(),
     };
     let asked = AmountPolicy::Exactly(paid(24_000));
-    for found in [paid(0), paid(23_999), paid(24_001)] {
+    for price in [paid(0), paid(23_999), paid(24_001)] {
+        let discount = paid(0);
+        let found = Charge { price, discount };
         assert_eq!(
-            faulty(|i| i.paid = found),
+            faulty(|i| i.lines[1].charge = Some(found)),
             Mismatch::Amount { asked, found }
         );
+        // Without a charge, a lone line charges what was paid.
+        let met = faulty(|i| {
+            i.lines.remove(0);
+            i.lines[0].charge = None;
+            i.paid = price;
+        });
+        assert_eq!(met, Mismatch::Amount { asked, found });
     }
-    let met = faulty(|i| i.paid.currency = "EUR".parse().unwrap());
+    let met = faulty(|i| {
+        let charge = i.lines[1].charge.as_mut().unwrap();
+        charge.price.currency = "EUR".parse().unwrap();
+    });
     assert!(matches!(met, Mismatch::Amount { .. }), "{met}");
+    let (item, of) = (id("si_1"), 2);
+    assert_eq!(
+        faulty(|i| i.lines[1].charge = None),
+        Mismatch::NoCharge { item, of }
+    );
     assert_eq!(
         faulty(|i| i.customer = id("cus_bob")).to_string(),
         "it is of customer cus_bob, not cus_anna"
@@ -190,12 +207,15 @@ fn policies_of_amount_and_expiry() {
     plan.expiry = Expiry::Never;
     let period = period(0, 100);
     let mut paid = invoice(&plan, period);
-    paid.paid = fee(19_999);
-    let short = mismatch(&plan.grant(period, paid.clone()));
+    let mut discount = |minor| {
+        paid.lines[1].charge.as_mut().unwrap().discount = fee(minor);
+        plan.grant(period, paid.clone())
+    };
+    let short = mismatch(&discount(1));
     assert!(matches!(short, Mismatch::Amount { .. }), "{short}");
-    paid.paid = fee(20_000);
+    let paid = discount(0);
     let mut ledger = Ledger::open();
-    ledger.must(&plan.grant(period, paid));
+    ledger.must(&paid);
     assert_eq!(ledger.account.lots()[0].expires_at, None);
 }
 
@@ -219,6 +239,7 @@ fn a_consultation_is_granted_for_its_checkout() {
         customer: "cus_anna".parse().unwrap(),
         livemode: true,
         paid: fee(9_000),
+        charge: None,
     };
     let mut ledger = Ledger::open();
     let granted = ledger.must(&purchase.grant(checkout.clone()));

@@ -207,7 +207,7 @@ fn paid_grant() -> impl Strategy<Value = Command> {
         1..3u8,
         prop_oneof![4 => Just(3i64), 1 => Just(4)],
         starts,
-        0..14u8,
+        0..20u8,
     )
         .prop_map(|(item, credits, start, fault)| {
             let (plan, period) = (plan(item, credits), period(start, start + 3));
@@ -217,8 +217,32 @@ fn paid_grant() -> impl Strategy<Value = Command> {
                 0 => invoice.status = InvoiceStatus::Open,
                 1 => invoice.reason = "subscription_update".parse().unwrap(),
                 2 => grant_of = crate::ledger::period(start + 3, start + 6),
-                3 => invoice.paid.minor -= 1,
+                3 => invoice.lines[1].charge = None,
                 4 => invoice.id = "in_2".parse().unwrap(),
+                5 => invoice.id = "IN-2.".parse().unwrap(),
+                6 => invoice.paid.minor -= 1,
+                // A discount, which is on the line; what was paid may be anything.
+                7 => {
+                    let charge = invoice.lines[1].charge.as_mut().unwrap();
+                    charge.discount.minor = 6_000;
+                    invoice.paid.minor = 0;
+                }
+                8 => invoice.lines[1].charge.as_mut().unwrap().price.minor -= 1,
+                // No charges, and one line.
+                9 => {
+                    invoice.lines.remove(0);
+                    invoice.lines[0].charge = None;
+                }
+                // One invoice for both items: each has its line.
+                10..13 => {
+                    invoice.id = format!("in_both_{start}").parse().unwrap();
+                    let both = [1, 2].map(|item| {
+                        let mut line = invoice.lines[1].clone();
+                        line.item = Some(format!("si_{item}").parse().unwrap());
+                        line
+                    });
+                    invoice.lines = both.to_vec();
+                }
                 _ => {}
             }
             plan.grant(grant_of, invoice)

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use crate::history::{Step, cases, command, history, instants, run};
 use crate::ledger::{
-    Ledger, anna, at, claw, grant, hold, hold_id, invoice, paid, period, plan, refund, service,
-    transfer,
+    Ledger, anna, at, claw, grant, hold, hold_id, invoice, paid, period, plan, refund, seen,
+    service, transfer,
 };
 use crate::reading::Reading;
 
@@ -330,10 +330,8 @@ proptest! {
             if reads {
                 writers[writer] = fold(anna(), &stored).unwrap();
             }
-            let keys = command.keys();
             loop {
-                let seen = stored.iter().filter(|entry| keys.contains(&entry.key));
-                let seen: Vec<Entry> = seen.cloned().collect();
+                let seen = seen(&stored, &command);
                 let current = u64::try_from(stored.len()).unwrap();
                 let stale = writers[writer].seq() != current;
                 let decided = decide(&writers[writer], &seen, &command, at(5));

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    Account, AccountId, AmountPolicy, Cause, Command, Credits, Entry, Error, Evidence, Expiry,
-    HeldPolicy, HoldId, Idempotent, Invoice, InvoiceLine, InvoiceStatus, Key, LotId, LotNumber,
-    Money, Period, Plan, ServiceId, Source, TransferReason, decide, evolve,
+    Account, AccountId, AmountPolicy, Cause, Charge, Command, Credits, Entry, Error, Evidence,
+    Expiry, HeldPolicy, HoldId, Idempotent, Invoice, InvoiceLine, InvoiceStatus, Key, LotId,
+    LotNumber, Money, Period, Plan, ServiceId, Source, TransferReason, decide, evolve,
 };
 use uuid::Uuid;
 
@@ -23,14 +23,9 @@ impl Ledger {
         }
     }
 
-    /// The stored entries that have one of the command's keys.
+    /// The stored entries that have one of the command's keys, or its proof.
     pub(crate) fn seen(&self, command: &Command) -> Vec<Entry> {
-        let keys = command.keys();
-        self.entries
-            .iter()
-            .filter(|entry| keys.contains(&entry.key))
-            .cloned()
-            .collect()
+        seen(&self.entries, command)
     }
 
     pub(crate) fn send(
@@ -198,6 +193,20 @@ pub(crate) fn adjust(n: u8, amount: i64) -> Command {
     }
 }
 
+/// What a store loads for a command.
+pub(crate) fn seen(entries: &[Entry], command: &Command) -> Vec<Entry> {
+    let (keys, proof) = (command.keys(), command.proof());
+    let is_on = |entry: &Entry| {
+        let granted_on = entry.proof().map(|(proof, _)| proof);
+        proof.is_some() && granted_on == proof
+    };
+    entries
+        .iter()
+        .filter(|entry| keys.contains(&entry.key) || is_on(entry))
+        .cloned()
+        .collect()
+}
+
 pub(crate) fn reverse(entry: Key) -> Command {
     Command::Reverse {
         entry,
@@ -231,16 +240,22 @@ pub(crate) fn period(start: i64, end: i64) -> Period {
 
 /// An invoice that proves the period, the proration of a change of plan among its lines.
 pub(crate) fn invoice(plan: &Plan, period: Period) -> Invoice {
+    let (AmountPolicy::Exactly(paid) | AmountPolicy::AtLeast(paid)) = plan.amount;
     let line = |proration| InvoiceLine {
         item: Some(plan.item.clone()),
         price: Some(plan.price.clone()),
         proration,
         start: period.start(),
         end: period.end(),
+        charge: Some(Charge {
+            price: paid,
+            discount: Money { minor: 0, ..paid },
+        }),
     };
-    let (AmountPolicy::Exactly(paid) | AmountPolicy::AtLeast(paid)) = plan.amount;
     Invoice {
-        id: "in_1".parse().unwrap(),
+        id: format!("in_{}_{}", plan.item, period.start().timestamp())
+            .parse()
+            .unwrap(),
         status: InvoiceStatus::Paid,
         customer: plan.customer.clone(),
         livemode: plan.livemode,

@@ -20,6 +20,7 @@ mod history;
 mod invariants;
 mod ledger;
 mod oracle;
+mod proofs;
 mod properties;
 mod reading;
 mod refusals;

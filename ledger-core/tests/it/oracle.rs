@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::ledger::anna;
 use crate::reading::{Extension, Lot, Reading, release_of};
-use crate::requests::{before, by_itself};
+use crate::requests::{before, by_itself, proven_otherwise};
 use crate::shown;
 
 /// What should come of a command.
@@ -447,6 +447,7 @@ fn own(
         Command::Grant {
             evidence, amount, ..
         } => {
+            proven_otherwise(entries, command)?;
             if let Evidence::Payment(payment) = evidence {
                 let (item, asked) = (payment.plan.item.to_string(), payment.period);
                 let overlaps = |lot: &Lot| {

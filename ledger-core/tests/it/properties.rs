@@ -391,4 +391,5 @@ fn relinked(account: &Account, entry: &Entry) -> Entry {
         prev_hash: head.hash,
         hash: entry.hash,
     })
+    .unwrap()
 }

@@ -1,7 +1,9 @@
 //! What a request is: whether it makes sense by itself, and whether it was made before.
 
 use chrono::{DateTime, Utc};
-use ledger_core::{AmountPolicy, Body, Command, Entry, Evidence, Invoice, ReleaseReason, VendorId};
+use ledger_core::{
+    AmountPolicy, Body, Command, Entry, Evidence, Invoice, Money, ReleaseReason, VendorId,
+};
 
 use crate::ledger::anna;
 use crate::oracle::{Verdict, refused};
@@ -56,12 +58,12 @@ pub(crate) fn by_itself(command: &Command) -> Result<(), Verdict> {
                 && invoice.subscription.as_ref() == Some(&plan.subscription)
                 && invoice.reason.as_str().starts_with("subscription_c")
                 && lines_for(invoice, item.as_str()) == [(Some(plan.price.as_str()), start, end)]
-                && match plan.amount {
-                    AmountPolicy::Exactly(fee) => fee == invoice.paid,
+                && charged(invoice, item.as_str()).is_some_and(|(price, less)| match plan.amount {
+                    AmountPolicy::Exactly(fee) => fee == price,
                     AmountPolicy::AtLeast(fee) => {
-                        fee.currency == invoice.paid.currency && fee.minor <= invoice.paid.minor
+                        fee.currency == price.currency && fee.minor <= price.minor - less
                     }
-                };
+                });
             let asked = format!("v1/grant/{item}/{}", start.format("%Y-%m-%dT%H:%M:%SZ"));
             let is_plans = *command == plan.grant(payment.period, invoice.clone());
             if proves && is_plans && key.as_str() == asked {
@@ -72,6 +74,56 @@ pub(crate) fn by_itself(command: &Command) -> Result<(), Verdict> {
         }
         other => panic!("no history has {other}"),
     }
+}
+
+/// What the item's line charges, and how much less discounts make it.
+fn charged(invoice: &Invoice, item: &str) -> Option<(Money, i64)> {
+    let is_items = |line: &&ledger_core::InvoiceLine| {
+        !line.proration && line.item.as_ref().map(VendorId::as_str) == Some(item)
+    };
+    match invoice.lines.iter().find(is_items)?.charge {
+        Some(charge) => Some((charge.price, charge.discount.minor)),
+        None => (invoice.lines.len() == 1).then_some((invoice.paid, 0)),
+    }
+}
+
+/// Whether what is to prove a grant has proven another: with the same line, or as something else.
+pub(crate) fn proven_otherwise(entries: &[Entry], command: &Command) -> Result<(), Verdict> {
+    let Command::Grant {
+        evidence: Evidence::Payment(asked),
+        ..
+    } = command
+    else {
+        return Ok(());
+    };
+    for entry in entries {
+        if let Body::Grant {
+            evidence: Evidence::Payment(stored),
+            ..
+        } = &entry.body
+            && folded(&stored.invoice.id) == folded(&asked.invoice.id)
+        {
+            let mut respelled = asked.invoice.clone();
+            respelled.id = stored.invoice.id.clone();
+            if stored.plan.item == asked.plan.item || respelled != stored.invoice {
+                return refused("proven");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The words of an id in small letters.
+fn folded(id: &VendorId) -> Vec<String> {
+    let (mut words, mut word) = (Vec::new(), String::new());
+    for c in id.as_str().chars().chain(['-']) {
+        if "._:-".contains(c) {
+            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+        } else {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words
 }
 
 type InvoiceLine<'a> = (Option<&'a str>, DateTime<Utc>, DateTime<Utc>);
@@ -138,7 +190,12 @@ pub(crate) fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict
             },
         ) => {
             let proof = match (evidence, e) {
-                (Evidence::Payment(a), Evidence::Payment(b)) => a.period == b.period,
+                (Evidence::Payment(a), Evidence::Payment(b)) => {
+                    let mut respelled = a.invoice.clone();
+                    respelled.id = b.invoice.id.clone();
+                    let is_one = folded(&a.invoice.id) == folded(&b.invoice.id);
+                    a.period == b.period && (!is_one || respelled == b.invoice)
+                }
                 (a, b) => a == b,
             };
             proof

@@ -113,6 +113,7 @@ pub(crate) fn name(error: &Error) -> &'static str {
         Error::Full { .. } => "full",
         Error::HalfPair { .. } => "half pair",
         Error::Evidence { .. } => "evidence",
+        Error::Proven { .. } => "proven",
         Error::Overlap { .. } => "overlap",
         Error::UnknownLot { .. } => "unknown lot",
         Error::Transferred { .. } => "transferred",

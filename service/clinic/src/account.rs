@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
-    Account, AmountPolicy, Checkout, Command, Credits, Evidence, Key, LotId, Money, Purchase,
+    Account, AmountPolicy, Checkout, Command, Credits, Evidence, Key, LotId, Proof, Purchase,
     ReasonCode, Source, TransferReason, VendorId,
 };
 use scheduler_core::{ClientId, ServiceId};
@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::credit::Posting;
+use crate::paid::Paid;
 use crate::plan::customer;
 use crate::session_change::fund_waiting;
 use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Scope, Subject, View};
@@ -37,8 +38,8 @@ pub enum ByHand {
         service: ServiceId,
         /// What proves that it was paid.
         checkout: VendorId,
-        /// How much was.
-        paid: Money,
+        /// How much was, and how the rest of the price was settled.
+        paid: Paid,
     },
     /// The number of a service's credits is corrected.
     Adjust {
@@ -105,6 +106,10 @@ impl ByHand {
             client,
             service,
             keys: about.into_iter().chain([key, reversed]).collect(),
+            proof: match self {
+                Self::Purchase { checkout, .. } => Some(Proof::checkout(checkout)),
+                _ => None,
+            },
         }
     }
 
@@ -205,7 +210,8 @@ pub fn by_hand(
             is_paid: true,
             customer: customer(client.id),
             livemode: true,
-            paid: *paid,
+            paid: paid.amount,
+            charge: paid.charge()?,
         }),
         ByHand::Adjust {
             id,

@@ -22,6 +22,7 @@ pub mod horizon;
 pub mod journal_chain;
 pub mod notification;
 pub mod occurrence;
+pub mod paid;
 pub mod people;
 pub mod personal_data;
 pub mod plan;

@@ -7,7 +7,7 @@ use crate::people::{Client, PersonId, Service, Therapist};
 use crate::plan::{Plan, PlanId, Subscription};
 use crate::{Message, Refusal};
 use chrono::{DateTime, Utc};
-use ledger_core::{Account, Entry, Key};
+use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
@@ -83,8 +83,8 @@ pub enum Scope {
         /// Whether its history is needed.
         history: bool,
     },
-    /// A client's account: with the service that is named, the entries of these keys, and the
-    /// client's unfunded sessions.
+    /// A client's account: with the service that is named, the entries of these keys and those that were
+    /// granted on this proof, and the client's unfunded sessions.
     Account {
         /// Whose.
         client: ClientId,
@@ -92,6 +92,8 @@ pub enum Scope {
         service: Option<ServiceId>,
         /// The keys of the entries about to be written, and of those that are spoken of.
         keys: Vec<Key>,
+        /// What is to prove a grant.
+        proof: Option<Proof>,
     },
     /// A client's subscription: the account, and the plan that is named.
     Subscription {
@@ -100,13 +102,15 @@ pub enum Scope {
         /// The plan that is subscribed to.
         plan: Option<PlanId>,
     },
-    /// A month of a client's subscription: its plan, the account with the entry of the month's key,
-    /// and the client's unfunded sessions.
+    /// A month of a client's subscription: its plan, the account with the entry of the month's key and
+    /// those that were granted on the month's invoice, and the client's unfunded sessions.
     Month {
         /// Whose.
         client: ClientId,
         /// When it begins.
         starts_at: DateTime<Utc>,
+        /// The invoice that it was paid with.
+        proof: Proof,
     },
     /// A message of the outbox, by its number, and the session it is about.
     Message(u64),
@@ -247,7 +251,7 @@ pub struct View {
     pub session: Option<Session>,
     /// The client's account.
     pub account: Option<Account>,
-    /// Entries that carry the keys asked for.
+    /// Entries that carry the keys asked for, or were granted on the proof asked for, of whatever account.
     pub entries: Vec<Entry>,
     /// The intents of therapist and client that still mean virtual occurrences.
     pub intents: Vec<Intent>,

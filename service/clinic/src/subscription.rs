@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{
     Account, Body, CarryOver, Credits, Evidence, Invoice, InvoiceLine, InvoiceStatus, Lot,
-    LotNumber, Money, Period, TransferReason, VendorId,
+    LotNumber, Period, Proof, TransferReason, VendorId,
 };
 use scheduler_core::{ClientId, Zone};
 use serde_json::json;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::account::credited;
 use crate::credit::Posting;
+use crate::paid::Paid;
 use crate::plan::{Month, customer};
 use crate::{
     Change, Commit, Decision, Idempotent, Journal, PlanId, Refusal, Subject, Subscription, Term,
@@ -27,8 +28,16 @@ pub struct PaidInvoice {
     pub id: VendorId,
     /// The period that it charges.
     pub period: Period,
-    /// How much was paid.
-    pub paid: Money,
+    /// How much was paid, and how the rest of the price was settled.
+    pub paid: Paid,
+}
+
+impl PaidInvoice {
+    /// What it is known by in the ledger.
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        Proof::invoice(&self.id)
+    }
 }
 
 /// Subscribes a client to a plan from an instant on, or, with no plan, ends the subscription then. The
@@ -137,7 +146,7 @@ pub fn grant_month(
         subscription.terms.get(month.term).map(|term| term.from) == Some(month.period.start());
     let in_ledger = subscription.in_ledger(&month, plan);
     let times = times(view, subscription, &month, &invoice.id)?;
-    let invoice = facts(client, &in_ledger, invoice, is_first);
+    let invoice = facts(client, &in_ledger, invoice, is_first)?;
     let command = match times {
         1 => in_ledger.grant(month.period, invoice),
         _ => in_ledger.grant_again(month.period, invoice, times),
@@ -220,13 +229,13 @@ fn facts(
     plan: &ledger_core::Plan,
     invoice: PaidInvoice,
     is_first: bool,
-) -> Invoice {
+) -> Result<Invoice, Refusal> {
     let reason = if is_first {
         "subscription_create"
     } else {
         "subscription_cycle"
     };
-    Invoice {
+    Ok(Invoice {
         id: invoice.id,
         status: InvoiceStatus::Paid,
         customer: customer(client),
@@ -239,9 +248,10 @@ fn facts(
             proration: false,
             start: invoice.period.start(),
             end: invoice.period.end(),
+            charge: invoice.paid.charge()?,
         }],
-        paid: invoice.paid,
-    }
+        paid: invoice.paid.amount,
+    })
 }
 
 /// Lets what is left of a lot at its end go over, as far as the policy says: to the end of the month

@@ -21,7 +21,7 @@ use super::caller::{Caller, Command};
 use super::params::{Id, Params, limit, reason, vendor_id};
 use super::preview::Instead;
 use super::problem::Problem;
-use super::services::MoneyBody;
+use super::services::{MoneyBody, paid};
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -67,8 +67,14 @@ struct NewPurchase {
     /// The number of the receipt or checkout: letters, digits and . _ : -. It buys once.
     #[schema(example = "R-2026-17")]
     checkout: String,
-    /// What was paid: the service's price.
+    /// What was paid: with what follows, the service's price.
     paid: MoneyBody,
+    /// By how much less the clinic has charged. None, if not given.
+    discount: Option<MoneyBody>,
+    /// What was settled without money: from the customer's balance, or by a credit note.
+    from_balance: Option<MoneyBody>,
+    /// How much of all that is tax on top of the price.
+    tax: Option<MoneyBody>,
 }
 
 /// A correction of the number of credits.
@@ -171,7 +177,7 @@ async fn purchase(
     let what = ByHand::Purchase {
         service: ServiceId(new.service_id),
         checkout: vendor_id("checkout", &new.checkout)?,
-        paid: new.paid.money("paid")?,
+        paid: paid("", &new.paid, [&new.discount, &new.from_balance, &new.tax])?,
     };
     enter(&app, &command, ClientId(id), what).await
 }

@@ -467,6 +467,19 @@ fn ledger(error: &ledger_core::Error, detail: String) -> Problem {
     use ledger_core::Error;
     match error {
         Error::KeyConflict { .. } => Problem::new(StatusCode::CONFLICT, "key_conflict", detail),
+        Error::Proven {
+            proof,
+            key,
+            account,
+            stored,
+            asked_key,
+            asked,
+            ..
+        } => Problem::new(StatusCode::CONFLICT, "already_proven", detail)
+            .with("proof", proof.as_str())
+            .with("client_id", account.0.to_string())
+            .with("stored", format!("{key} {stored}"))
+            .with("asked", format!("{asked_key} {asked}")),
         Error::NoCredit { .. } => Problem::new(StatusCode::CONFLICT, "no_credit", detail),
         Error::Amount { .. } => Problem::unprocessable("invalid_value", "amount", detail),
         Error::Overflow(_) => Problem::unprocessable("overflow", "amount", detail),

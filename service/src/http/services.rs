@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
+use clinic::paid::Paid;
 use clinic::{
     Cancellation, LateRule, Scope, Service, SlotRules, Subject, WaivedBy,
     people::NO_SHOW_AFTER_MINUTES,
@@ -108,6 +109,26 @@ pub(super) struct MoneyBody {
     /// ISO 4217.
     #[schema(example = "GBP")]
     currency: String,
+}
+
+/// What was paid, and how the rest was settled: the discount, what came from the balance, and the tax. The
+/// fields' names begin with `within`.
+pub(super) fn paid(
+    within: &str,
+    amount: &MoneyBody,
+    [discount, from_balance, tax]: [&Option<MoneyBody>; 3],
+) -> Result<Paid, Problem> {
+    let money = |part: &Option<MoneyBody>, name| {
+        let part = part.as_ref();
+        part.map(|part| part.money(&format!("{within}{name}")))
+            .transpose()
+    };
+    Ok(Paid {
+        amount: amount.money(&format!("{within}paid"))?,
+        discount: money(discount, "discount")?,
+        from_balance: money(from_balance, "from_balance")?,
+        tax: money(tax, "tax")?,
+    })
 }
 
 impl MoneyBody {

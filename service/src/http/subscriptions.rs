@@ -24,7 +24,7 @@ use super::params::{Id, vendor_id, zone as zone_named};
 use super::plans::{self, PlanBody};
 use super::preview::Instead;
 use super::problem::Problem;
-use super::services::MoneyBody;
+use super::services::{MoneyBody, paid};
 use crate::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -74,8 +74,14 @@ struct InvoiceBody {
     period_start: DateTime<Utc>,
     /// The first instant after it.
     period_end: DateTime<Utc>,
-    /// What was paid: the plan's price.
+    /// What was paid: with what follows, the plan's price.
     paid: MoneyBody,
+    /// By how much less the clinic has charged. None, if not given.
+    discount: Option<MoneyBody>,
+    /// What was settled without money: from the customer's balance, or by a credit note.
+    from_balance: Option<MoneyBody>,
+    /// How much of all that is tax on top of the price.
+    tax: Option<MoneyBody>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -176,11 +182,20 @@ async fn pay(
         period: period.map_err(|error: BadPeriod| {
             Problem::unprocessable("invalid_value", "invoice.period_end", error.to_string())
         })?,
-        paid: invoice.paid.money("invoice.paid")?,
+        paid: paid(
+            "invoice.",
+            &invoice.paid,
+            [&invoice.discount, &invoice.from_balance, &invoice.tax],
+        )?,
     };
     let request = command.request(&app);
     let (expected, now) = (command.expected, request.at);
-    let scope = Scope::Month { client, starts_at };
+    let proof = invoice.proof();
+    let scope = Scope::Month {
+        client,
+        starts_at,
+        proof,
+    };
     let decide = Box::new(move |view: &_| grant_month(view, starts_at, invoice, expected, now));
     let written = command.send(&app, &request, scope, decide).await?;
     let subscription = stored(&app, &command.caller, client).await?;

@@ -1,7 +1,7 @@
 //! Accounts and their entries.
 
 use clinic::ClinicId;
-use ledger_core::{Account, Entry, Key};
+use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::ClientId;
 use sqlx::postgres::PgConnection;
 use store::{StoreError, rows};
@@ -97,5 +97,19 @@ pub(crate) async fn entries_of(
     )
     .bind(clinic.0)
     .bind(keys);
+    all(db, query, rows::entry).await
+}
+
+/// The entries that were granted on an invoice or a checkout, of whatever account.
+pub(crate) async fn proven(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    proof: &Proof,
+) -> Result<Vec<Entry>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM ledger_entry WHERE clinic_id = $1 AND proof = $2 ORDER BY proof_line",
+    )
+    .bind(clinic.0)
+    .bind(proof.as_str());
     all(db, query, rows::entry).await
 }

@@ -282,8 +282,9 @@ pub(crate) async fn parties(
     .await
 }
 
-/// What a write locks: the parties of its scope, and its idempotency key, so that of two requests
-/// under one key the second sees what the first has stored. Sorted, each once.
+/// What a write locks: the parties of its scope, what is to prove a grant, and its idempotency key, so
+/// that of two requests under one proof or key the second sees what the first has stored. Sorted,
+/// each once.
 pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties>) -> Vec<i64> {
     let parties = match scope {
         Scope::Booking {
@@ -304,7 +305,16 @@ pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties
             Vec::new()
         }
     };
+    let proof = match scope {
+        Scope::Account { proof, .. } => proof.as_ref(),
+        Scope::Month { proof, .. } => Some(proof),
+        _ => None,
+    };
     let mut locks: Vec<i64> = parties.into_iter().map(lock).collect();
+    locks.extend(proof.map(|proof| {
+        let name = format!("proof {proof}");
+        lock(Uuid::new_v5(&request.clinic.0, name.as_bytes()))
+    }));
     locks.extend(request.idempotency.as_ref().map(|given| {
         let name = format!("{}\n{}", request.actor, given.key);
         lock(Uuid::new_v5(&request.clinic.0, name.as_bytes()))

@@ -95,12 +95,17 @@ pub(crate) async fn load(
             client,
             service,
             keys,
+            proof,
         } => {
             let mut view = account(db, clinic, *client).await?;
             if let Some(service) = service {
                 view.service = people::service(db, clinic, *service).await?;
             }
             view.entries = ledger::entries_of(db, clinic, keys).await?;
+            if let Some(proof) = proof {
+                view.entries
+                    .extend(ledger::proven(db, clinic, proof).await?);
+            }
             Ok(view)
         }
         Scope::Subscription { client, plan } => {
@@ -111,7 +116,11 @@ pub(crate) async fn load(
             }
             Ok(view)
         }
-        Scope::Month { client, starts_at } => {
+        Scope::Month {
+            client,
+            starts_at,
+            proof,
+        } => {
             let mut view = account(db, clinic, *client).await?;
             view.subscription = plans::subscription(db, clinic, *client).await?;
             if let Some(subscription) = &view.subscription
@@ -120,6 +129,8 @@ pub(crate) async fn load(
                 view.plan = plans::plan(db, clinic, month.plan).await?;
                 view.entries = ledger::entries_of(db, clinic, &subscription.keys(&month)).await?;
             }
+            view.entries
+                .extend(ledger::proven(db, clinic, proof).await?);
             Ok(view)
         }
         Scope::Message(seq) => match outbox::locked(db, clinic, *seq).await? {

@@ -430,9 +430,10 @@ async fn insert_entries(
         .collect();
     let mut insert = QueryBuilder::<Postgres>::new(
         "INSERT INTO ledger_entry (clinic_id, account_id, seq, key, body, effective_at,
-         recorded_at, prev_hash, hash) ",
+         recorded_at, prev_hash, hash, proof, proof_line) ",
     );
     insert.push_values(entries.iter().zip(bodies?), |mut row, (entry, body)| {
+        let (proof, line) = entry.proof().unzip();
         row.push_bind(clinic.0)
             .push_bind(entry.account.0)
             .push_bind(integer(entry.seq))
@@ -441,7 +442,9 @@ async fn insert_entries(
             .push_bind(Instant(entry.effective_at))
             .push_bind(Instant(entry.recorded_at))
             .push_bind(entry.prev_hash.0.as_slice())
-            .push_bind(entry.hash.0.as_slice());
+            .push_bind(entry.hash.0.as_slice())
+            .push_bind(proof.map(|proof| proof.to_string()))
+            .push_bind(line);
     });
     execute(db, insert.build()).await
 }

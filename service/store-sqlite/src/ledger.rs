@@ -1,7 +1,7 @@
 //! Accounts and their entries.
 
 use clinic::ClinicId;
-use ledger_core::{Account, Entry, Key};
+use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::ClientId;
 use sqlx::sqlite::SqliteConnection;
 use store::{StoreError, rows};
@@ -95,4 +95,18 @@ pub(crate) async fn entries_of(
         found.extend(entry(db, clinic, key).await?);
     }
     Ok(found)
+}
+
+/// The entries that were granted on an invoice or a checkout, of whatever account.
+pub(crate) async fn proven(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    proof: &Proof,
+) -> Result<Vec<Entry>, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM ledger_entry WHERE clinic_id = ? AND proof = ? ORDER BY proof_line",
+    )
+    .bind(clinic.0)
+    .bind(proof.as_str());
+    all(db, query, rows::entry).await
 }

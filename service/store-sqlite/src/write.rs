@@ -302,9 +302,11 @@ async fn append(
 ) -> Result<u64, StoreError> {
     let mut rows_written = 0;
     for entry in entries {
+        let (proof, line) = entry.proof().unzip();
         let query = sqlx::query(
             "INSERT INTO ledger_entry (clinic_id, account_id, seq, key, body, effective_at,
-             recorded_at, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             recorded_at, prev_hash, hash, proof, proof_line)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(clinic.0)
         .bind(entry.account.0)
@@ -314,7 +316,9 @@ async fn append(
         .bind(micros(entry.effective_at))
         .bind(micros(entry.recorded_at))
         .bind(entry.prev_hash.0.as_slice())
-        .bind(entry.hash.0.as_slice());
+        .bind(entry.hash.0.as_slice())
+        .bind(proof.map(|proof| proof.to_string()))
+        .bind(line);
         rows_written += execute(db, query).await?;
     }
     let query = sqlx::query(

@@ -429,6 +429,34 @@ async fn a_consultation_is_bought_once_at_its_price() {
     let (admin, path) = (&plans.clinic.admin, plans.path("purchases"));
     let again = plans.clinic.post_as(admin, &path, &of(8_000)).await;
     assert_eq!(again.status, StatusCode::OK);
+    // What is paid without money is said: a discount, a balance, and tax on top.
+    let partly = |paid: i64, discount: i64, from_balance: i64, tax: i64| {
+        json!({
+            "service_id": consultation, "checkout": "cs_2", "paid": pounds(paid),
+            "discount": pounds(discount), "from_balance": pounds(from_balance), "tax": pounds(tax),
+        })
+    };
+    for wrong in [
+        partly(7_999, 0, 0, 0),
+        partly(8_000, 1, 0, 0),
+        partly(8_000, 0, 0, 1),
+    ] {
+        plans.refused("purchases", wrong, invalid, "evidence").await;
+    }
+    plans
+        .refused(
+            "purchases",
+            partly(8_001, -1, 0, 0),
+            invalid,
+            "invalid_value",
+        )
+        .await;
+    let free = plans
+        .clinic
+        .post(&plans.path("purchases"), partly(0, 8_000, 0, 0))
+        .await;
+    let charge = &free["details"]["evidence"]["checkout"]["charge"];
+    assert_eq!(charge["discount"]["minor"], 8_000);
     // The receipt of one thing buys no other.
     let other = json!({
         "service_id": plans.parties.service, "checkout": "cs_1", "paid": pounds(6_500),
@@ -439,7 +467,68 @@ async fn a_consultation_is_bought_once_at_its_price() {
         .await;
     let balance = plans.clinic.get(&plans.path("balance")).await;
     assert_eq!(balance["services"][0]["service_id"], consultation);
-    assert_eq!(balance["available"], 1);
+    assert_eq!(balance["available"], 2);
+}
+
+/// The receipt or the invoice of one client, however it is typed, brings nothing to another, nor another
+/// month to her.
+#[tokio::test]
+async fn a_proof_is_used_once_in_the_clinic() {
+    let plans = Plans::open().await;
+    let (start, end) = plans.subscribe(&plans.four).await;
+    plans.pay("2026-0017", (&start, &end), 25_000).await;
+    let conflict = StatusCode::CONFLICT;
+    let next = plans.clinic.get(&plans.path("subscription")).await["current"].clone();
+    assert_eq!(next["ends_at"], *end);
+    let after = end.replace("2026-04-", "2026-05-");
+    for typed in ["2026-0017", "2026.0017", "2026-0017."] {
+        let april = month(typed, &end, (&end, &after), 25_000);
+        let refused = plans
+            .refused("subscription/months", april, conflict, "already_proven")
+            .await;
+        assert_eq!(refused["client_id"], plans.parties.client, "{refused}");
+        assert!(text(&refused["stored"]).contains(&start), "{refused}");
+        assert!(text(&refused["asked"]).contains(&end), "{refused}");
+    }
+    // Bought by one client; shown by another.
+    let dora = plans
+        .clinic
+        .post("/clients", json!({ "name": "Dora", "zone": "UTC" }))
+        .await;
+    let dora = format!("/clients/{}", text(&dora["id"]));
+    let buy = |checkout: &str| {
+        json!({
+            "service_id": plans.parties.service, "checkout": checkout, "paid": pounds(6_500),
+        })
+    };
+    plans
+        .clinic
+        .post(&plans.path("purchases"), buy("R-1"))
+        .await;
+    for (typed, code) in [
+        ("R-1", "key_conflict"),
+        ("r-1", "already_proven"),
+        ("R-1.", "already_proven"),
+    ] {
+        let path = format!("{dora}/purchases");
+        let refused = plans
+            .clinic
+            .post_as(&plans.clinic.admin, &path, &buy(typed))
+            .await;
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (conflict, &json!(code)),
+            "{typed}"
+        );
+    }
+    plans
+        .refused("purchases", buy("r_1"), conflict, "already_proven")
+        .await;
+    assert_eq!(plans.available().await, 5);
+    assert_eq!(
+        plans.clinic.get(&format!("{dora}/balance")).await["available"],
+        0
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,14 @@
 //! A database and a key file of the version before credentials had MACs and indexes a table.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use clinic::{ClinicId, Person, PersonId};
 use crypto_core::KeyId;
+use ledger_core::{
+    Account, AccountId, AmountPolicy, Checkout, Command, Credits, Expiry, Invoice, InvoiceLine,
+    InvoiceStatus, Money, Plan, Purchase, Renewal, ServiceId, decide, evolve,
+};
 use scheduler_core::ClientId;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
@@ -17,38 +24,58 @@ use crate::database::Database;
 static SQLITE: Migrator = sqlx::migrate!("store-sqlite/migrations");
 static POSTGRES: Migrator = sqlx::migrate!("store-postgres/migrations");
 
-fn of_version_2(all: &Migrator) -> Migrator {
-    let older = all.iter().filter(|one| one.version <= 2);
+fn until(version: i64, all: &Migrator) -> Migrator {
+    let older = all.iter().filter(|one| one.version <= version);
     Migrator::with_migrations(older.cloned().collect())
 }
 
-#[tokio::test]
-async fn people_stay_and_tokens_go() {
-    let folder = tempfile::tempdir().unwrap();
-    let location = match Backend::of_environment() {
+/// An empty database of an earlier schema version.
+async fn of_version(version: i64, folder: &Path) -> Location {
+    match Backend::of_environment() {
         Backend::Sqlite => {
-            let file = folder.path().join("clinic.db");
+            let file = folder.join("clinic.db");
             let options = SqliteConnectOptions::new().filename(&file);
             let pool = SqlitePool::connect_with(options.create_if_missing(true)).await;
             let pool = pool.unwrap();
-            of_version_2(&SQLITE).run(&pool).await.unwrap();
+            until(version, &SQLITE).run(&pool).await.unwrap();
             pool.close().await;
             Location::Sqlite(file)
         }
         Backend::Postgres => {
             let cluster = cluster().await;
             let mut server = Database::at(&Location::Postgres(cluster.url("postgres"))).await;
-            server
-                .execute("CREATE DATABASE of_version_2")
-                .await
-                .unwrap();
-            let url = cluster.url("of_version_2");
+            let name = format!("of_version_{version}");
+            let create = format!("CREATE DATABASE {name}");
+            server.execute(&create).await.unwrap();
+            let url = cluster.url(&name);
             let pool = PgPool::connect(&url).await.unwrap();
-            of_version_2(&POSTGRES).run(&pool).await.unwrap();
+            until(version, &POSTGRES).run(&pool).await.unwrap();
             pool.close().await;
             Location::Postgres(url)
         }
-    };
+    }
+}
+
+/// Bytes and UUIDs in the SQL of a database.
+fn bytes(location: &Location, bytes: &[u8]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    match location {
+        Location::Sqlite(_) => format!("X'{hex}'"),
+        Location::Postgres(_) => format!("'\\x{hex}'::bytea"),
+    }
+}
+
+fn uuid(location: &Location, id: Uuid) -> String {
+    match location {
+        Location::Sqlite(_) => bytes(location, id.as_bytes()),
+        Location::Postgres(_) => format!("'{id}'"),
+    }
+}
+
+#[tokio::test]
+async fn people_stay_and_tokens_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = of_version(2, folder.path()).await;
 
     // The key file says what to do, and its keys stay as they are.
     let keys = folder.path().join("standing.keys");
@@ -86,17 +113,8 @@ async fn people_stay_and_tokens_go() {
     let now = "2026-03-02T08:00:00Z".parse().unwrap();
     let (sealed, dek, _) = vault.seal_new(ClinicId::FIRST, id, &person, now).unwrap();
     let secret = random::secret();
-    let bytes = |bytes: &[u8]| {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        match location {
-            Location::Sqlite(_) => format!("X'{hex}'"),
-            Location::Postgres(_) => format!("'\\x{hex}'::bytea"),
-        }
-    };
-    let uuid = |id: Uuid| match location {
-        Location::Sqlite(_) => bytes(id.as_bytes()),
-        Location::Postgres(_) => format!("'{id}'"),
-    };
+    let bytes = |of: &[u8]| self::bytes(&location, of);
+    let uuid = |id: Uuid| self::uuid(&location, id);
     let since = match location {
         Location::Sqlite(_) => "0",
         Location::Postgres(_) => "now()",
@@ -120,7 +138,7 @@ async fn people_stay_and_tokens_go() {
         database.execute(&insert).await.unwrap();
     }
 
-    assert_eq!(location.migrate().await.unwrap(), 5);
+    assert_eq!(location.migrate().await.unwrap(), 6);
     let store = location.open(CONNECTIONS).await.unwrap();
     let store = store.as_ref();
     assert!(store.take_own_clock().await.unwrap());
@@ -145,5 +163,157 @@ async fn people_stay_and_tokens_go() {
         .await
         .unwrap();
     assert!(opened == Some(person), "what is known is what was known");
+    store.close().await;
+}
+
+/// Grants of before proofs were kept beside them get theirs, in the spelling of today. Of two on one
+/// receipt the first keeps it.
+#[tokio::test]
+async fn grants_keep_their_proofs() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = of_version(5, folder.path()).await;
+    let mut database = Database::at(&location).await;
+    let pounds = |minor| Money {
+        minor,
+        currency: "GBP".parse().unwrap(),
+    };
+    let service = ServiceId(Uuid::from_u128(1));
+    let now = "2026-03-02T08:00:00Z".parse().unwrap();
+    let month = Renewal {
+        anchor: now,
+        months: 1,
+    };
+    let month = month.period(0).unwrap();
+    let long = "-".repeat(98);
+    let receipts = ["R-1", "r_1.", "..", "A.:b", "cs_1AbC", &format!("{long}zz")];
+    let mut commands: Vec<Command> = Vec::new();
+    for receipt in receipts {
+        let purchase = Purchase {
+            customer: "c".parse().unwrap(),
+            livemode: true,
+            service,
+            credits: Credits(1),
+            amount: AmountPolicy::Exactly(pounds(1)),
+            valid_from: now,
+        };
+        commands.push(purchase.grant(Checkout {
+            id: receipt.parse().unwrap(),
+            is_paid: true,
+            customer: "c".parse().unwrap(),
+            livemode: true,
+            paid: pounds(1),
+            charge: None,
+        }));
+    }
+    for (item, invoice) in [
+        ("a:0", "2026-0017"),
+        ("a:1", "2026.0017"),
+        ("A_1", "2026:0017."),
+    ] {
+        let plan = Plan {
+            customer: "c".parse().unwrap(),
+            livemode: true,
+            subscription: "s".parse().unwrap(),
+            item: item.parse().unwrap(),
+            price: "p".parse().unwrap(),
+            service,
+            credits: Credits(4),
+            amount: AmountPolicy::Exactly(pounds(1)),
+            expiry: Expiry::PeriodEnd,
+        };
+        let line = InvoiceLine {
+            item: Some(plan.item.clone()),
+            price: Some(plan.price.clone()),
+            proration: false,
+            start: month.start(),
+            end: month.end(),
+            charge: None,
+        };
+        commands.push(plan.grant(
+            month,
+            Invoice {
+                id: invoice.parse().unwrap(),
+                status: InvoiceStatus::Paid,
+                customer: "c".parse().unwrap(),
+                livemode: true,
+                subscription: Some(plan.subscription.clone()),
+                reason: "subscription_cycle".parse().unwrap(),
+                lines: vec![line],
+                paid: pounds(1),
+            },
+        ));
+    }
+    let bytes = |of: &[u8]| self::bytes(&location, of);
+    let (clinic, client) = (ClinicId::FIRST, Uuid::from_u128(7));
+    let (of, whose) = (uuid(&location, clinic.0), uuid(&location, client));
+    let mut account = Account::open(AccountId(client));
+    let opened = serde_json::to_string(&account).unwrap();
+    for insert in [
+        format!(
+            "INSERT INTO client (clinic_id, id, legal_hold, zone) VALUES ({of}, {whose}, false, 'UTC')"
+        ),
+        format!(
+            "INSERT INTO account (clinic_id, client_id, version, snapshot) VALUES ({of}, {whose}, 0, '{opened}')"
+        ),
+    ] {
+        database.execute(&insert).await.unwrap();
+    }
+    let mut written = Vec::new();
+    for command in commands {
+        // The version of then did not look for it.
+        let entries = decide(&account, &[], &command, now)
+            .unwrap()
+            .applied()
+            .unwrap();
+        for entry in entries {
+            account = evolve(account, &entry).unwrap();
+            let at = match location {
+                Location::Sqlite(_) => now.timestamp_micros().to_string(),
+                Location::Postgres(_) => format!("'{now}'"),
+            };
+            let insert = format!(
+                "INSERT INTO ledger_entry VALUES ({of}, {whose}, {}, '{}', '{}', {at}, {at}, {}, {})",
+                entry.seq,
+                entry.key,
+                serde_json::to_string(&entry.body).unwrap(),
+                bytes(&entry.prev_hash.0),
+                bytes(&entry.hash.0),
+            );
+            database.execute(&insert).await.unwrap();
+            written.push(entry);
+        }
+    }
+    let snapshot = serde_json::to_string(&account).unwrap();
+    let update = format!(
+        "UPDATE account SET version = {}, snapshot = '{snapshot}'",
+        account.seq()
+    );
+    database.execute(&update).await.unwrap();
+
+    location.migrate().await.unwrap();
+    let store = location.open(CONNECTIONS).await.unwrap();
+    let stored = store
+        .entries(clinic, ClientId(client), 0, 100)
+        .await
+        .unwrap();
+    assert_eq!(stored, written);
+    let mut seen = BTreeSet::new();
+    for entry in &written {
+        let (proof, line) = entry.proof().unwrap();
+        let kept = format!(
+            "SELECT count(*) FROM ledger_entry
+             WHERE seq = {} AND proof = '{proof}' AND proof_line = '{line}'",
+            entry.seq
+        );
+        let is_first = seen.insert((proof, line));
+        assert_eq!(database.number(&kept).await == 1, is_first, "{}", entry.key);
+    }
+    assert_eq!(
+        seen.len(),
+        written.len() - 2,
+        "R-1 and a:1 have proven twice"
+    );
+    let none = "SELECT count(*) FROM ledger_entry WHERE proof IS NULL";
+    assert_eq!(database.number(none).await, 2);
     store.close().await;
 }

@@ -269,6 +269,7 @@ async fn write(store: &PostgresStore, round: u8) {
     let scope = Scope::Month {
         client: client_id(n),
         starts_at: now(),
+        proof: ledger_core::Proof::invoice(&"2026-0017".parse().unwrap()),
     };
     let decide = |view: &View| {
         view.subscription()?;

@@ -32,11 +32,17 @@ async fn append_only_tables_refuse_changes() {
         };
     store::contract::append_only_tables_refuse_changes(store, &execute).await;
     // REPLACE is a deletion under another name.
+    let proven = "INSERT INTO ledger_entry SELECT clinic_id, account_id, seq + 100, 'v1/a', body,
+         effective_at, recorded_at, prev_hash, hash, 'invoice/1', 'a' FROM ledger_entry LIMIT 1";
+    execute(proven).await.unwrap();
     for statement in [
         "INSERT OR REPLACE INTO journal SELECT * FROM journal LIMIT 1",
         "INSERT OR REPLACE INTO ledger_entry SELECT * FROM ledger_entry LIMIT 1",
         "INSERT OR REPLACE INTO ledger_entry SELECT clinic_id, account_id, seq + 1, key, body,
-             effective_at, recorded_at, prev_hash, hash FROM ledger_entry LIMIT 1",
+             effective_at, recorded_at, prev_hash, hash, NULL, NULL FROM ledger_entry LIMIT 1",
+        "INSERT OR REPLACE INTO ledger_entry SELECT clinic_id, account_id, seq + 1, 'v1/b', body,
+             effective_at, recorded_at, prev_hash, hash, proof, proof_line FROM ledger_entry
+             WHERE proof IS NOT NULL",
     ] {
         let refused = execute(statement).await.unwrap_err();
         assert!(refused.contains("append_only"), "{statement}: {refused}");

@@ -37,6 +37,7 @@ impl Fixture {
             client: self.clients[0],
             service: None,
             keys: Vec::new(),
+            proof: None,
         };
         let decide = |view: &View| {
             assert!(view.account.is_some());

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clinic::account::ByHand;
+use clinic::paid::Paid;
 use clinic::scope::{Claim, Job};
 use clinic::{Change, Commit, Idempotent, Journal, Refusal, Scope, Subject, View, account};
 use ledger_core::{
@@ -43,6 +45,7 @@ impl Fixture {
             client,
             service: None,
             keys: command.keys(),
+            proof: command.proof(),
         };
         let write = |view: &View| {
             let account = view.account()?;
@@ -259,6 +262,69 @@ pub async fn a_thousand_retries_are_one_entry(store: Arc<dyn Store>) {
     );
     assert!(refused);
     assert_eq!(clinic.stored().await, (account, entries));
+}
+
+/// Of many who enter one receipt at once, for two clients and in three spellings, one does. The others
+/// are refused with what it has bought.
+pub async fn a_receipt_buys_once_whoever_shows_it(store: Arc<dyn Store>) {
+    let clinic = Arc::new(Fixture::open(store).await);
+    let principal = clinic.principal;
+    let service = clinic.store.service(principal.clinic, clinic.service);
+    let price = service.await.unwrap().unwrap().price;
+    let barrier = Arc::new(Barrier::new(12));
+    let mut writers = JoinSet::new();
+    for writer in 0..12_usize {
+        let (clinic, barrier) = (clinic.clone(), barrier.clone());
+        writers.spawn(async move {
+            let what = ByHand::Purchase {
+                service: clinic.service,
+                checkout: ["R-1", "r_1", "R-1."][writer % 3].parse().unwrap(),
+                paid: Paid::just(price),
+            };
+            let scope = what.scope(clinic.clients[writer % 2]);
+            barrier.wait().await;
+            let decide = |view: &View| account::by_hand(view, &what, principal, None, now());
+            match clinic
+                .store
+                .write(&clinic.request(), scope, Box::new(decide))
+                .await
+            {
+                Ok(written) => matches!(written, Written::Committed { .. }),
+                Err(StoreError::Refused(Refusal::Ledger(
+                    ledger_core::Error::Proven { .. } | ledger_core::Error::KeyConflict { .. },
+                ))) => false,
+                Err(error) => panic!("{error:?}"),
+            }
+        });
+    }
+    let bought = writers.join_all().await;
+    assert_eq!(bought.into_iter().filter(|bought| *bought).count(), 1);
+    let mut credits = 0;
+    for client in &clinic.clients[..2] {
+        let account = clinic.store.account(principal.clinic, *client).await;
+        credits += account.unwrap().unwrap().balance().available.0;
+    }
+    assert_eq!(credits, 1);
+    // What the rules let through, the database refuses.
+    let what = ByHand::Purchase {
+        service: clinic.service,
+        checkout: "r:1".parse().unwrap(),
+        paid: Paid::just(price),
+    };
+    for client in &clinic.clients[..2] {
+        let decide = |view: &View| {
+            let blind = View {
+                entries: Vec::new(),
+                ..view.clone()
+            };
+            account::by_hand(&blind, &what, principal, None, now())
+        };
+        let written = clinic
+            .store
+            .write(&clinic.request(), what.scope(*client), Box::new(decide))
+            .await;
+        assert!(matches!(written, Err(StoreError::Constraint { .. })));
+    }
 }
 
 /// An account is due when a lot of it ends, and not before, and not again.

@@ -58,6 +58,7 @@ macro_rules! contract_suite {
             a_writer_leases_what_it_tells
             writers_of_one_account_end_where_the_core_does
             a_thousand_retries_are_one_entry
+            a_receipt_buys_once_whoever_shows_it
             accounts_are_due_when_credits_expire
             an_account_that_is_not_its_entries_is_not_decided_on
             a_long_account_is_folded_now_and_then

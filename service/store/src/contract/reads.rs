@@ -432,6 +432,7 @@ pub async fn scopes_show_what_decisions_need(store: Arc<dyn Store>) {
         client: intent.client,
         service: Some(intent.service),
         keys: vec![ledger_core::Key::manual_grant(id(1))],
+        proof: None,
     })
     .await;
     assert_eq!(seen.waiting, waiting);

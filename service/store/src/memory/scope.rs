@@ -3,7 +3,7 @@
 use clinic::credit::session_keys;
 use clinic::scope::Job;
 use clinic::{Address, ClinicId, Recipient, Role, Scope, View};
-use ledger_core::Key;
+use ledger_core::{Key, Proof};
 use scheduler_core::calendar::near;
 use scheduler_core::intent::Intent;
 use scheduler_core::session::{Session, SessionState};
@@ -97,9 +97,10 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             client,
             service,
             keys,
+            proof,
         } => View {
             service: service.and_then(|id| tables.services.get(&(clinic.0, id.0)).cloned()),
-            entries: entries(tables, clinic, keys),
+            entries: entries(tables, clinic, keys, proof.as_ref()),
             ..account(tables, clinic, *client)
         },
         Scope::Subscription { client, plan } => View {
@@ -107,7 +108,11 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             subscription: tables.subscriptions.get(&(clinic.0, client.0)).cloned(),
             ..account(tables, clinic, *client)
         },
-        Scope::Month { client, starts_at } => {
+        Scope::Month {
+            client,
+            starts_at,
+            proof,
+        } => {
             let subscription = tables.subscriptions.get(&(clinic.0, client.0));
             let month =
                 subscription.and_then(|known| Some((known, known.month_starting(*starts_at)?)));
@@ -116,7 +121,7 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
                 plan: month
                     .and_then(|(_, month)| tables.plans.get(&(clinic.0, month.plan.0)).cloned()),
                 subscription: subscription.cloned(),
-                entries: entries(tables, clinic, &keys.unwrap_or_default()),
+                entries: entries(tables, clinic, &keys.unwrap_or_default(), Some(proof)),
                 ..account(tables, clinic, *client)
             }
         }
@@ -193,7 +198,7 @@ fn occurrence(
     let own = own_sessions(tables, clinic, intent);
     View {
         account: tables.accounts.get(&(clinic.0, intent.client.0)).cloned(),
-        entries: entries(tables, clinic, &keys),
+        entries: entries(tables, clinic, &keys, None),
         waiting: waiting(tables, clinic, intent.client),
         sessions: own,
         intent: Some(intent.clone()),
@@ -240,7 +245,7 @@ fn series(
         session.client == client && session.ends_at > window.start() && !session.state.is_final()
     });
     let keys: Vec<Key> = to_come.flat_map(session_keys).collect();
-    view.entries = entries(tables, clinic, &keys);
+    view.entries = entries(tables, clinic, &keys, None);
     view
 }
 
@@ -334,10 +339,19 @@ fn waiting(tables: &Tables, clinic: ClinicId, client: ClientId) -> Vec<Session> 
     waiting
 }
 
-fn entries(tables: &Tables, clinic: ClinicId, keys: &[Key]) -> Vec<ledger_core::Entry> {
+fn entries(
+    tables: &Tables,
+    clinic: ClinicId,
+    keys: &[Key],
+    proof: Option<&Proof>,
+) -> Vec<ledger_core::Entry> {
+    let is_on = |entry: &&ledger_core::Entry| {
+        let stored = entry.proof();
+        proof.is_some_and(|proof| stored.is_some_and(|(stored, _)| stored == *proof))
+    };
     let entries = tables.entries_of(clinic);
     entries
-        .filter(|entry| keys.contains(&entry.key))
+        .filter(|entry| keys.contains(&entry.key) || is_on(entry))
         .cloned()
         .collect()
 }

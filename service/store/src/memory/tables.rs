@@ -530,7 +530,11 @@ impl Tables {
     ) -> Result<u64, StoreError> {
         for entry in entries {
             let taken = self.entries_of(clinic).any(|other| {
-                other.key == entry.key || (other.account, other.seq) == (entry.account, entry.seq)
+                other.key == entry.key
+                    || (other.account, other.seq) == (entry.account, entry.seq)
+                    || entry
+                        .proof()
+                        .is_some_and(|proof| other.proof() == Some(proof))
             });
             if taken {
                 return Err(refused("ledger_entry"));

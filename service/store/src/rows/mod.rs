@@ -10,7 +10,7 @@ use clinic::{
     Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
     WorkingTimes, WrappedDek, working_times::StoredTimes,
 };
-use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Stored};
+use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Proof, Stored};
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -423,7 +423,7 @@ pub fn entry(row: &impl Columns) -> Result<Entry, StoreError> {
             None => error,
         }
     });
-    Ok(Entry::from_stored(Stored {
+    let entry = Entry::from_stored(Stored {
         account,
         seq,
         key: parsed(row, "key")?,
@@ -432,7 +432,17 @@ pub fn entry(row: &impl Columns) -> Result<Entry, StoreError> {
         recorded_at: instant(row, "recorded_at")?,
         prev_hash: hash(row, "prev_hash")?,
         hash: hash(row, "hash")?,
-    }))
+    });
+    let entry = entry.map_err(|error| StoreError::corrupt("ledger entry", error))?;
+    let (proof, line) = entry.proof().unzip();
+    let stored = (row.text("proof")?, row.text("proof_line")?);
+    let proof = proof.as_ref().map(Proof::as_str);
+    // Nothing, of a second grant on one proof from before that was refused.
+    if stored.0.is_some() && stored != (proof, line.as_deref()) {
+        let odd = format!("entry {seq} of account {account} was granted on another proof");
+        return Err(StoreError::corrupt("ledger entry", odd));
+    }
+    Ok(entry)
 }
 
 fn hash(row: &impl Columns, column: &'static str) -> Result<Hash, StoreError> {

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
 use clinic::occurrence::{Touch, touch};
+use clinic::paid::Paid;
 use clinic::plan::Term;
 use clinic::reassignment::{self, reassign_one};
 use clinic::scope::{Claim, Job};
@@ -262,11 +263,12 @@ impl World {
         let invoice = PaidInvoice {
             id: format!("in-{number}").parse().unwrap(),
             period: month,
-            paid: money(10_000),
+            paid: Paid::just(money(10_000)),
         };
         let scope = Scope::Month {
             client: CLIENT,
             starts_at: month.start(),
+            proof: invoice.proof(),
         };
         self.write(scope, |view, now| {
             grant_month(view, month.start(), invoice, None, now)
