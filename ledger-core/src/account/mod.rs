@@ -26,6 +26,7 @@ mod error;
 mod evolve;
 mod misfit;
 mod recall;
+mod snapshot;
 mod state;
 mod words;
 
@@ -34,4 +35,5 @@ pub use decide::{Idempotent, decide};
 pub use error::Error;
 pub use evolve::{evolve, fold};
 pub use misfit::{Corrupt, Misfit};
-pub use state::{Account, BadSnapshot, OpenHold};
+pub use snapshot::BadSnapshot;
+pub use state::{Account, OpenHold};
