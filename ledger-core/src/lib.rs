@@ -106,8 +106,8 @@ mod reason;
 mod statement;
 
 pub use account::{
-    Account, BadSnapshot, Command, Corrupt, Error, Idempotent, Misfit, OpenHold, decide, evolve,
-    fold,
+    Account, BadSnapshot, Command, Corrupt, Error, Idempotent, Misfit, OpenHold, Unfinished,
+    decide, evolve, fold,
 };
 pub use amount::{Credits, Overflow};
 pub use body::{Body, HeldPart, Move, Part};

@@ -141,6 +141,18 @@ impl Lot {
         left.unwrap_or_default().max(Credits::ZERO)
     }
 
+    /// Nothing of it is free, held or owed: it has no part in bookings, unless something of it comes back.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let Balance {
+            available,
+            held,
+            debt,
+            ..
+        } = self.balance;
+        [available, held, debt] == [Credits::ZERO; 3]
+    }
+
     /// All its credits were taken back. Its period counts as not paid for.
     #[must_use]
     pub fn is_gone(&self) -> bool {

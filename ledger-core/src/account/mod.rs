@@ -35,5 +35,5 @@ pub use decide::{Idempotent, decide};
 pub use error::Error;
 pub use evolve::{evolve, fold};
 pub use misfit::{Corrupt, Misfit};
-pub use snapshot::BadSnapshot;
+pub use snapshot::{BadSnapshot, Unfinished};
 pub use state::{Account, OpenHold};

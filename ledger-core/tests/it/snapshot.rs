@@ -1,6 +1,8 @@
 //! Snapshots affect cost, never meaning; stored forms read back as they were.
 
-use ledger_core::{Account, BadSnapshot, Command, Entry, HeldPolicy, ReleaseReason, evolve, fold};
+use ledger_core::{
+    Account, BadSnapshot, Command, Entry, HeldPolicy, Lot, ReleaseReason, Unfinished, evolve, fold,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -44,8 +46,42 @@ proptest! {
         for entry in &ledger.entries {
             account = evolve(account, entry).unwrap();
             prop_assert_eq!(&round_trip(&account), &account);
+            let finished: Vec<Lot> = account.finished().cloned().collect();
+            let whole = round_trip(&account.unfinished()).with(round_trip(&finished));
+            prop_assert_eq!(whole.as_ref(), Ok(&account));
         }
     }
+}
+
+/// What is finished is neither written with what is not, nor missed, nor there twice.
+#[test]
+fn finished_lots_are_kept_apart() {
+    let mut ledger = Ledger::open();
+    for number in 1..=100 {
+        ledger.must(&grant(number, 1));
+        ledger.must(&hold(number, 1));
+        ledger.must(&Command::Use {
+            hold: hold_id(number, 1),
+        });
+    }
+    ledger.must(&grant(101, 1));
+    let account = &ledger.account;
+    let finished: Vec<Lot> = account.finished().cloned().collect();
+    assert_eq!(finished.len(), 100);
+    let size = |value: &str| value.len();
+    let unfinished = serde_json::to_string(&account.unfinished()).unwrap();
+    assert!(size(&unfinished) < 1_000, "{unfinished}");
+    assert!(size(&serde_json::to_string(account).unwrap()) > 20_000);
+    let with = |finished: Vec<Lot>| round_trip(&account.unfinished()).with(finished);
+    assert_eq!(with(finished.clone()).as_ref(), Ok(account));
+    let missing = with(finished[1..].to_vec()).unwrap_err();
+    assert!(matches!(missing, BadSnapshot::Ordinal { ordinal: 1, .. }));
+    let twice = [finished.clone(), vec![finished[9].clone()]].concat();
+    let twice = with(twice).unwrap_err();
+    assert!(matches!(twice, BadSnapshot::Ordinal { ordinal: 11, .. }));
+    // As it was stored before, whole.
+    let whole: Unfinished = serde_json::from_str(&serde_json::to_string(account).unwrap()).unwrap();
+    assert_eq!(whole.with(Vec::new()).as_ref(), Ok(account));
 }
 
 /// What has ended leaves the snapshot: its size does not grow with the number of entries.
