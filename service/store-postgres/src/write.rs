@@ -133,7 +133,7 @@ pub(crate) async fn decided(
     let (mut rows, mut leased) = (0, Vec::new());
     for change in &commit.changes {
         let counted = if uncounted { rows + 1 } else { 0 };
-        rows += apply(db, request, change, counted, &mut leased).await?;
+        rows += apply(db, request, view, change, counted, &mut leased).await?;
     }
     if let Some(line) = &commit.journal {
         rows += 1; // the journal's own
@@ -190,6 +190,7 @@ async fn replayed(db: &mut PgConnection, request: &Request) -> Result<Option<Sub
 async fn apply(
     db: &mut PgConnection,
     request: &Request,
+    view: &View,
     change: &Change,
     counted: u64,
     leased: &mut Vec<Message>,
@@ -243,7 +244,10 @@ async fn apply(
         Change::NewSession(session) => insert_session(db, clinic, session).await,
         Change::Session(session) => update_session(db, clinic, session).await,
         Change::Rebound(session) => rebind_session(db, clinic, session).await,
-        Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
+        Change::Ledger { account, entries } => {
+            let before = view.account.as_ref();
+            append(db, clinic, before, account, entries).await
+        }
         Change::Notify(told) => outbox::insert(db, request, told, counted, leased).await,
         Change::ZoneMove(moved) => zone_data::insert_move(db, clinic, moved).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
@@ -395,10 +399,11 @@ async fn rebind_session(
     execute_on_one(db, query).await
 }
 
-/// Appends entries and replaces the account's snapshot.
+/// Appends entries and replaces the account's snapshot, and its finished lots if they have changed.
 async fn append(
     db: &mut PgConnection,
     clinic: ClinicId,
+    before: Option<&Account>,
     account: &Account,
     entries: &[Entry],
 ) -> Result<u64, StoreError> {
@@ -411,11 +416,22 @@ async fn append(
          WHERE clinic_id = $4 AND client_id = $5",
     )
     .bind(integer(account.seq()))
-    .bind(Document(json("account snapshot", account)?))
+    .bind(Document(json("account snapshot", &account.unfinished())?))
     .bind(account.next_due_at().map(Instant))
     .bind(clinic.0)
     .bind(account.id().0);
-    Ok(rows_written + execute_on_one(db, query).await?)
+    rows_written += execute_on_one(db, query).await?;
+    if let Some(lots) = store::account::finished(before, account)? {
+        let query = sqlx::query(
+            "INSERT INTO finished_lots (clinic_id, account_id, lots) VALUES ($1, $2, $3)
+             ON CONFLICT (clinic_id, account_id) DO UPDATE SET lots = excluded.lots",
+        )
+        .bind(clinic.0)
+        .bind(account.id().0)
+        .bind(Document(lots));
+        rows_written += execute_on_one(db, query).await?;
+    }
+    Ok(rows_written)
 }
 
 /// All entries of a command in one statement.

@@ -42,7 +42,7 @@ pub(crate) async fn claim(
             Job::Remind | Job::AskAttendance => scope::followed(rows::session(&row)?),
             Job::Dispatch => scope::about(&mut tx, clinic, rows::message(&row)?).await?,
         };
-        finish(tx, &request, decide(&view)?).await
+        finish(tx, &request, &view, decide(&view)?).await
     };
     let outcome = outcome.await;
     Ok(Some(Claimed {

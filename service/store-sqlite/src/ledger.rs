@@ -14,8 +14,9 @@ pub(crate) async fn account(
     clinic: ClinicId,
     client: ClientId,
 ) -> Result<Option<Account>, StoreError> {
-    let sql =
-        "SELECT client_id, version, snapshot FROM account WHERE clinic_id = ? AND client_id = ?";
+    let sql = "SELECT client_id, version, snapshot, next_due_at, coalesce(lots, '[]') AS finished FROM account
+         LEFT JOIN finished_lots ON finished_lots.clinic_id = account.clinic_id AND account_id = client_id
+         WHERE account.clinic_id = ? AND client_id = ?";
     one(db, sql, clinic, client.0, rows::account).await
 }
 

@@ -1,6 +1,6 @@
 //! Applying a commit: rows, ledger, outbox and one line of the journal, or nothing.
 
-use clinic::{Change, ClinicId, Commit, Idempotent, Journal, Message, Scope, Subject};
+use clinic::{Change, ClinicId, Commit, Idempotent, Journal, Message, Scope, Subject, View};
 use ledger_core::{Account, Entry};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
@@ -24,13 +24,14 @@ pub(crate) async fn write(
     }
     zone_data::check(&mut tx, request.zone_data, false).await?;
     let view = scope::load(&mut tx, request.clinic, &scope).await?;
-    finish(tx, request, decide(&view)?).await
+    finish(tx, request, &view, decide(&view)?).await
 }
 
 /// Applies what was decided and commits, or rolls back if it was only tried.
 pub(crate) async fn finish(
     mut tx: Transaction<'_, Sqlite>,
     request: &Request,
+    view: &View,
     decided: Idempotent<Commit>,
 ) -> Result<Written, StoreError> {
     let Idempotent::Applied(commit) = decided else {
@@ -40,7 +41,7 @@ pub(crate) async fn finish(
     let (mut rows, mut leased) = (0, Vec::new());
     for change in &commit.changes {
         let counted = if uncounted { rows + 1 } else { 0 };
-        rows += apply(&mut tx, request, change, counted, &mut leased).await?;
+        rows += apply(&mut tx, request, view, change, counted, &mut leased).await?;
     }
     if let Some(line) = &commit.journal {
         rows += 1; // the journal's own
@@ -90,6 +91,7 @@ async fn replayed(
 async fn apply(
     db: &mut SqliteConnection,
     request: &Request,
+    view: &View,
     change: &Change,
     counted: u64,
     leased: &mut Vec<Message>,
@@ -142,7 +144,10 @@ async fn apply(
         Change::NewSession(session) => insert_session(db, clinic, session).await,
         Change::Session(session) => update_session(db, clinic, session).await,
         Change::Rebound(session) => rebind_session(db, clinic, session).await,
-        Change::Ledger { account, entries } => append(db, clinic, account, entries).await,
+        Change::Ledger { account, entries } => {
+            let before = view.account.as_ref();
+            append(db, clinic, before, account, entries).await
+        }
         Change::Notify(told) => outbox::insert(db, request, told, counted, leased).await,
         Change::ZoneMove(moved) => zone_data::insert_move(db, clinic, moved).await,
         Change::Message(message) => outbox::update(db, clinic, message, counted).await,
@@ -293,10 +298,11 @@ async fn rebind_session(
     execute_on_one(db, query).await
 }
 
-/// Appends entries and replaces the account's snapshot.
+/// Appends entries and replaces the account's snapshot, and its finished lots if they have changed.
 async fn append(
     db: &mut SqliteConnection,
     clinic: ClinicId,
+    before: Option<&Account>,
     account: &Account,
     entries: &[Entry],
 ) -> Result<u64, StoreError> {
@@ -326,11 +332,22 @@ async fn append(
          WHERE clinic_id = ? AND client_id = ?",
     )
     .bind(integer(account.seq()))
-    .bind(json("account snapshot", account)?)
+    .bind(json("account snapshot", &account.unfinished())?)
     .bind(account.next_due_at().map(micros))
     .bind(clinic.0)
     .bind(account.id().0);
-    Ok(rows_written + execute_on_one(db, query).await?)
+    rows_written += execute_on_one(db, query).await?;
+    if let Some(lots) = store::account::finished(before, account)? {
+        let query = sqlx::query(
+            "INSERT INTO finished_lots (clinic_id, account_id, lots) VALUES (?, ?, ?)
+             ON CONFLICT (clinic_id, account_id) DO UPDATE SET lots = excluded.lots",
+        )
+        .bind(clinic.0)
+        .bind(account.id().0)
+        .bind(lots);
+        rows_written += execute_on_one(db, query).await?;
+    }
+    Ok(rows_written)
 }
 
 async fn journal(

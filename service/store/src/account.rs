@@ -6,9 +6,11 @@
 //! and the whole chain of a short account. The check knows no key: a writer who forges entries and
 //! snapshot together is found by anchors alone.
 
-use ledger_core::{Account, AccountId, BrokenAt, Corrupt, Entry, Head, fold, verify};
+use chrono::{DateTime, Utc};
+use ledger_core::{Account, AccountId, BrokenAt, Corrupt, Entry, Head, Lot, fold, verify};
 
 use crate::StoreError;
+use crate::rows::json;
 
 /// Accounts of at most so many entries are folded each time a decision needs them.
 pub const FOLDED_ENTRIES_MAX: u64 = 200;
@@ -41,6 +43,14 @@ pub enum Distrust {
     /// An entry does not fit the entries before it.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// The row's due time is not the snapshot's.
+    #[error("the row is due at {stored:?}, the snapshot at {snapshot:?}")]
+    Due {
+        /// The row's.
+        stored: Option<DateTime<Utc>>,
+        /// When the snapshot has a lot that ends.
+        snapshot: Option<DateTime<Utc>>,
+    },
     /// The snapshot is not what the entries amount to.
     #[error("the snapshot at entry {seq} is not the fold of the entries")]
     Differs {
@@ -56,6 +66,22 @@ impl Distrust {
         let why = Box::new(self);
         StoreError::Distrusted { account, why }
     }
+}
+
+/// The finished lots of an account, to be stored in place of those before; nothing if they are the same.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if they cannot be written.
+pub fn finished(before: Option<&Account>, after: &Account) -> Result<Option<String>, StoreError> {
+    let same = match before {
+        Some(before) => before.finished().eq(after.finished()),
+        None => after.finished().next().is_none(),
+    };
+    if same {
+        return Ok(None);
+    }
+    let finished: Vec<&Lot> = after.finished().collect();
+    json("finished lots", &finished).map(Some)
 }
 
 fn is_folded(account: &Account) -> bool {

@@ -10,7 +10,7 @@ use clinic::{
     Address, Change, Idempotent, MessageState, Notification, NotificationKind, Scope, View,
     notification,
 };
-use ledger_core::{Credits, Key, Source};
+use ledger_core::{Account, AccountId, Command, Credits, Evidence, Key, Source, decide, evolve};
 use scheduler_core::session::SessionState;
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{SessionId, Window};
@@ -53,10 +53,10 @@ async fn fill(store: &PostgresStore, plain: &PgPool) {
     let accounts = format!(
         "INSERT INTO account SELECT clinic_id, id, 0,
              replace(replace('{snapshot}', '{nobody}', id::text), '{genesis}', {own})::json,
-             CASE WHEN id < ident(536870912, 100) THEN noon() ELSE noon() + INTERVAL '9 days' END
-         FROM client"
+             noon() + INTERVAL '9 days'
+         FROM client;"
     );
-    let rest = parts[2].to_owned() + &accounts;
+    let rest = parts[2].to_owned() + &accounts + &with_credits();
     tokio::join!(run(plain, parts[1]), run(plain, &rest));
     run(plain, "ANALYZE").await;
     let database = "DO $$ BEGIN EXECUTE format(
@@ -66,6 +66,44 @@ async fn fill(store: &PostgresStore, plain: &PgPool) {
          ALTER DATABASE %1$I SET auto_explain.log_nested_statements = on;
          ALTER DATABASE %1$I SET auto_explain.log_format = text', current_database()); END $$";
     run(plain, database).await;
+}
+
+/// The accounts that are looked at have a credit each. The first hundred are due.
+fn with_credits() -> String {
+    let mut sql = String::new();
+    for n in 0..1_100 {
+        let due = now() + TimeDelta::days(if n < 100 { 0 } else { 9 });
+        let id = AccountId(client_id(n).0);
+        let grant = Command::Grant {
+            key: Key::manual_grant(Uuid::from_u128(n + 10_000)),
+            service: ledger_core::ServiceId(SERVICE.0),
+            amount: Credits::ONE,
+            source: Source::Goodwill,
+            evidence: Evidence::Manual {
+                actor: admin().identity(),
+                reason: "goodwill".parse().unwrap(),
+            },
+            effective_at: due - TimeDelta::days(30),
+            expires_at: Some(due),
+        };
+        let granted = decide(&Account::open(id), &[], &grant, now()).unwrap();
+        let entry = &granted.applied().unwrap()[0];
+        let account = evolve(Account::open(id), entry).unwrap();
+        let [body, snapshot] = [
+            serde_json::to_string(&entry.body),
+            serde_json::to_string(&account.unfinished()),
+        ]
+        .map(Result::unwrap);
+        sql += &format!(
+            "INSERT INTO ledger_entry (clinic_id, account_id, seq, key, body, effective_at,
+                 recorded_at, prev_hash, hash)
+             VALUES (clinic(), '{id}', 1, '{}', '{body}', '{}', '{}', '\\x{}', '\\x{}');
+             UPDATE account SET version = 1, snapshot = '{snapshot}', next_due_at = '{due}'
+             WHERE client_id = '{id}';",
+            entry.key, entry.effective_at, entry.recorded_at, entry.prev_hash, entry.hash,
+        );
+    }
+    sql
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

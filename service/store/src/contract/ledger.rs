@@ -366,10 +366,10 @@ pub async fn accounts_are_due_when_credits_expire(store: Arc<dyn Store>) {
     let claimed = claimed.unwrap().unwrap();
     assert_eq!(claimed.position.due_at, end);
     assert_eq!(claimed.position.id, clinic.clients[0].0.as_u128());
-    // The entry, the account, the journal.
+    // The entry, the account, its finished lots, the journal.
     assert!(matches!(
         claimed.outcome.unwrap(),
-        Written::Committed { rows: 3, .. }
+        Written::Committed { rows: 4, .. }
     ));
     let (account, entries) = clinic.stored().await;
     assert_eq!(account.balance().expired, Credits(2));

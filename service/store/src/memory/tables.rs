@@ -541,7 +541,9 @@ impl Tables {
             }
             self.entries.push((clinic, entry.clone()));
         }
-        let rows = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        let before = self.accounts.get(&(clinic.0, account.id().0));
+        let finished = crate::account::finished(before, account)?.is_some();
+        let rows = u64::try_from(entries.len()).unwrap_or(u64::MAX) + u64::from(finished);
         Ok(rows + replace(&mut self.accounts, clinic, account.id().0, account)?)
     }
 

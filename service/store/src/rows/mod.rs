@@ -10,7 +10,7 @@ use clinic::{
     Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
     WorkingTimes, WrappedDek, working_times::StoredTimes,
 };
-use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Proof, Stored};
+use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Proof, Stored, Unfinished};
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -389,12 +389,19 @@ pub fn subscription(row: &impl Columns) -> Result<Subscription, StoreError> {
 /// says.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`], or [`StoreError::Distrusted`] if the snapshot is another account's.
+/// [`StoreError::Corrupt`], or [`StoreError::Distrusted`] if the snapshot is another account's or the row
+/// is due at another time than it.
 pub fn account(row: &impl Columns) -> Result<Account, StoreError> {
-    let account: Account = row.json("snapshot")?;
+    let unfinished: Unfinished = row.json("snapshot")?;
+    let account = unfinished.with(row.json("finished")?);
+    let account = account.map_err(|error| StoreError::corrupt("account", error))?;
     let (client, found) = (AccountId(id(row, "client_id")?), account.id());
     if found != client {
         return Err(Distrust::OtherAccount { found }.of(client));
+    }
+    let (stored, snapshot) = (row.instant("next_due_at")?, account.next_due_at());
+    if stored != snapshot {
+        return Err(Distrust::Due { stored, snapshot }.of(client));
     }
     let version: u64 = number(row, "version")?;
     if version == account.seq() {
