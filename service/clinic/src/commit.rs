@@ -12,6 +12,7 @@ use crate::access::StoredSecret;
 use crate::notification::{Message, Notification, Recipient};
 use crate::people::{BlindIndex, Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
+use crate::reason::Reason;
 use crate::zone_data::ZoneMove;
 
 /// One write: a line of the journal and the rows that it is about.
@@ -62,6 +63,8 @@ pub enum Change {
     Service(Service),
     /// A new plan.
     Plan(Plan),
+    /// A new code of the clinic's own that says why something was done.
+    Reason(Reason),
     /// A client's first subscription.
     NewSubscription(Subscription),
     /// A subscription that changed.
@@ -176,6 +179,8 @@ pub enum Subject {
     Client(ClientId),
     Service(ServiceId),
     Plan(PlanId),
+    /// A code that says why something was done.
+    Reason(ReasonCode),
     /// A client's subscription.
     Subscription(ClientId),
     Intent(IntentId),

@@ -261,7 +261,8 @@ impl Fixture {
         )
         .unwrap();
         let mut text = format!(
-            "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            store.reasons(clinic).await.unwrap(),
             store.therapists(clinic, ALL).await.unwrap(),
             store.clients(clinic, ALL).await.unwrap(),
             store.services(clinic, ALL).await.unwrap(),

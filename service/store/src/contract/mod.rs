@@ -12,6 +12,7 @@ mod keys;
 mod ledger;
 mod messages;
 mod reads;
+mod reasons;
 mod series;
 mod writes;
 mod zone_data;
@@ -24,6 +25,7 @@ pub use keys::*;
 pub use ledger::*;
 pub use messages::*;
 pub use reads::*;
+pub use reasons::*;
 pub use series::*;
 pub use writes::*;
 pub use zone_data::*;
@@ -77,6 +79,8 @@ macro_rules! contract_suite {
             generations_of_zone_data_follow_one_another
             only_the_last_zone_data_plans
             what_zone_data_moves_is_kept
+            reasons_are_kept_and_shown_to_whoever_is_given_one
+            a_code_is_added_once_however_many_add_it
         }
     };
     (@each $store:expr; $($name:ident)*) => {
