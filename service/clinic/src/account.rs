@@ -14,7 +14,9 @@ use crate::credit::Posting;
 use crate::paid::Paid;
 use crate::plan::customer;
 use crate::session_change::fund_waiting;
-use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Scope, Subject, View};
+use crate::{
+    Commit, Decision, Idempotent, Journal, Principal, Refusal, Scope, Subject, View, reason,
+};
 
 /// What is done to a client's account by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +115,20 @@ impl ByHand {
         }
     }
 
+    /// Why it is done; a purchase is named by its receipt.
+    fn reason(&self) -> Option<&ReasonCode> {
+        match self {
+            Self::Grant { reason, .. }
+            | Self::Adjust { reason, .. }
+            | Self::Reverse { reason, .. }
+            | Self::Transfer { reason, .. } => Some(reason),
+            Self::Purchase { .. } => None,
+        }
+    }
+
     /// What the ledger would let pass.
     fn check(&self, view: &View) -> Result<(), Refusal> {
+        reason::check(view, self.reason())?;
         match self {
             Self::Grant { amount, .. } | Self::Adjust { amount, .. } => {
                 if (-BY_HAND_MAX..=BY_HAND_MAX).contains(&amount.0) {
@@ -158,7 +172,7 @@ pub const BY_HAND_MAX: i64 = 10_000;
 /// Does it, and holds credits that it brings at once for sessions that waited for one.
 ///
 /// # Errors
-/// [`Refusal`] if there is no such client or service, or the ledger refuses.
+/// [`Refusal`] if there is no such client, service or reason, or the ledger refuses.
 pub fn by_hand(
     view: &View,
     what: &ByHand,

@@ -29,6 +29,7 @@ mod process;
 mod processes;
 mod properties;
 mod races;
+mod reasons;
 mod reassignment;
 mod restart;
 mod rows_written;
