@@ -281,7 +281,17 @@ pub fn by_hand(
         }
         _ => posting,
     };
-    credited(view, posting, command.key(), what.journaled(), now)
+    let mut decided = credited(view, posting, command.key(), what.journaled(), now)?;
+    // A transfer's entry says grace, and has no place for why.
+    if let ByHand::Transfer { reason, .. } = what
+        && let Idempotent::Applied(Commit {
+            journal: Some(line),
+            ..
+        }) = &mut decided
+    {
+        line.body["reason"] = json!(reason);
+    }
+    Ok(decided)
 }
 
 /// How long credits can be used that a reversal brings back after their own end, if nobody says.

@@ -313,3 +313,19 @@ fn only_an_administrator_adds_a_code() {
         assert!(is_refused, "{role:?}: {refused:?}");
     }
 }
+
+/// The entry of a transfer has no place for it.
+#[test]
+fn why_credits_were_transferred_is_in_the_journal() {
+    let ground = Ground::new();
+    let done = ground.give(Command::Transfer, &code("transferred"), false);
+    assert!(matches!(done, Ok(Written::Committed { .. })), "{done:?}");
+    let lines = wait(ground.world.store.journal_lines(CLINIC, 0, u32::MAX)).unwrap();
+    let line = lines.last().unwrap();
+    assert_eq!(line.kind, "credits_transferred");
+    assert!(
+        line.body.contains(r#""reason":"transferred""#),
+        "{}",
+        line.body
+    );
+}
