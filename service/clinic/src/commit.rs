@@ -32,7 +32,8 @@ pub enum Change {
     /// A person's first key. It comes before what it seals.
     NewDek(WrappedDek),
     /// What is known of a person, in place of what was. Its version is one more than that of what it
-    /// replaces, or nothing is written.
+    /// replaces, or nothing is written. A client's zone is in it, so what an earlier version left of it in the
+    /// clear goes.
     Person {
         /// Who.
         id: PersonId,
@@ -48,8 +49,8 @@ pub enum Change {
     /// Another line of the journal: what the commit did to a series beside what its own line is about. It
     /// counts itself as a row, the commit's line the other rows.
     Line(Journal),
-    /// What is known of a person is gone, with how they are found and all their keys. A client's zone is
-    /// UTC from then on, and no therapist is theirs.
+    /// What is known of a person is gone, with how they are found and all their keys. No therapist is a
+    /// client's from then on.
     Erase(PersonId),
     /// A new therapist.
     Therapist(Therapist),

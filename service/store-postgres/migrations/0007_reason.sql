@@ -9,3 +9,10 @@ CREATE TABLE reason (
 );
 CREATE TRIGGER reason_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON reason
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The zone that a client sees times in is sealed with what else is known of them. What is here is what an
+-- earlier version wrote, until the client is sealed again (`keys rotate-deks`). It has another name, so
+-- that a process of that version, which would lose a sealed zone, fails.
+ALTER TABLE client ALTER COLUMN zone DROP NOT NULL;
+ALTER TABLE client RENAME COLUMN zone TO clear_zone;
+UPDATE client SET clear_zone = NULL WHERE sealed IS NULL;

@@ -15,3 +15,10 @@ BEGIN SELECT RAISE(ABORT, 'reason_is_append_only'); END;
 CREATE TRIGGER reason_no_replace BEFORE INSERT ON reason
 WHEN EXISTS (SELECT 1 FROM reason WHERE clinic_id = NEW.clinic_id AND code = NEW.code)
 BEGIN SELECT RAISE(ABORT, 'reason_is_append_only'); END;
+
+-- The zone that a client sees times in is sealed with what else is known of them. What is here is what an
+-- earlier version wrote, until the client is sealed again (`keys rotate-deks`). It has another name, so
+-- that a process of that version, which would lose a sealed zone, fails.
+ALTER TABLE client ADD COLUMN clear_zone TEXT;
+UPDATE client SET clear_zone = zone WHERE sealed IS NOT NULL;
+ALTER TABLE client DROP COLUMN zone;

@@ -34,6 +34,7 @@ mod reassignment;
 mod restart;
 mod rows_written;
 mod sealed;
+mod sealed_zone;
 mod sending;
 mod series;
 mod series_credits;

@@ -180,7 +180,7 @@ async fn two_processes_write_to_one_file_and_none_fails() {
                         id,
                         person: None,
                         legal_hold: false,
-                        zone: "UTC".parse().unwrap(),
+                        clear_zone: None,
                         therapist: None,
                     };
                     Ok(Idempotent::Applied(Commit {

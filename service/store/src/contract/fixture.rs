@@ -137,7 +137,7 @@ impl Fixture {
                 id: client,
                 person: Some(sealed(client.0, 1, 1)),
                 legal_hold: false,
-                zone: "America/New_York".parse().unwrap(),
+                clear_zone: Some("America/New_York".parse().unwrap()),
                 therapist: Some(fixture.therapists[0]),
             }));
             let id = PersonId::Client(client);

@@ -67,6 +67,7 @@ macro_rules! contract_suite {
             a_migrated_store_lacks_no_guard
             the_journal_is_read_as_it_was_written
             a_key_stays_while_something_is_sealed_under_it
+            a_zone_in_the_clear_goes_once_the_client_is_sealed_again
             a_key_is_wrapped_again_where_it_is_what_it_was
             who_is_erased_keeps_a_row_and_nothing_in_it
             a_person_is_found_by_their_indexes_and_nobody_else_has_them

@@ -76,7 +76,7 @@ pub async fn what_is_refused_fails_or_is_dry_leaves_nothing(store: Arc<dyn Store
             id: ClientId(id(700)),
             person: None,
             legal_hold: false,
-            zone: "UTC".parse().unwrap(),
+            clear_zone: None,
             therapist: None,
         }),
         Change::NewIntent(clinic.intent(101)),
@@ -153,7 +153,7 @@ async fn add_client(
             id: ClientId(id(number)),
             person: None,
             legal_hold: false,
-            zone: "UTC".parse().unwrap(),
+            clear_zone: None,
             therapist: None,
         };
         let line = clinic::Journal::new(Subject::Client(client.id), 1, "client_registered");

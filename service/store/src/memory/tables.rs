@@ -12,7 +12,7 @@ use clinic::{
 use ledger_core::{Account, AccountId, Entry, ReasonCode};
 use scheduler_core::intent::{Cause, Intent, Record};
 use scheduler_core::session::Session;
-use scheduler_core::{IntentId, LocalDateTime, Zone};
+use scheduler_core::{IntentId, LocalDateTime};
 use uuid::Uuid;
 
 use crate::account::believe;
@@ -317,7 +317,7 @@ impl Tables {
                 if let PersonId::Client(id) = id
                     && let Some(client) = self.clients.get_mut(&(clinic.0, id.0))
                 {
-                    (client.zone, client.therapist) = (Zone::UTC, None);
+                    (client.clear_zone, client.therapist) = (None, None);
                 }
                 *self.person(clinic, *id).ok_or_else(missing)? = None;
                 let indexes = self.indexes.remove(&(clinic.0, *id)).unwrap_or_default();
@@ -457,6 +457,11 @@ impl Tables {
             version == Some(new.version)
         });
         *stored.ok_or_else(|| refused("person_version"))? = Some(new.clone());
+        if let PersonId::Client(id) = id
+            && let Some(client) = self.clients.get_mut(&(clinic.0, id.0))
+        {
+            client.clear_zone = None;
+        }
         Ok(())
     }
 

@@ -331,9 +331,16 @@ pub fn client(row: &impl Columns) -> Result<Client, StoreError> {
         id: ClientId(id(row, "id")?),
         person: person(row)?,
         legal_hold: row.flag("legal_hold")?,
-        zone: parsed(row, "zone")?,
+        clear_zone: clear_zone(row)?,
         therapist: row.id("therapist_id")?.map(TherapistId),
     })
+}
+
+fn clear_zone(row: &impl Columns) -> Result<Option<Zone>, StoreError> {
+    match row.text("clear_zone")? {
+        Some(_) => parsed(row, "clear_zone").map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A row of `service`.

@@ -199,7 +199,7 @@ impl World {
                 generation: 1,
             }),
             legal_hold: false,
-            zone: zone(),
+            clear_zone: None,
             therapist: Some(THERAPISTS[0]),
         }));
         let journal = Journal::new(Subject::Client(CLIENT), 1, "opened");
@@ -214,7 +214,7 @@ impl World {
             plan: Some(PLAN),
         };
         assert!(world.write(subscribed, |view, now| {
-            subscribe(view, Some(PLAN), (now, None), None, now)
+            subscribe(view, Some(PLAN), (now, Some(zone())), None, now)
         }));
         assert!(world.pay(0));
         world
