@@ -194,7 +194,7 @@ impl Practice {
             id: client(number),
             person: Some(unread()),
             legal_hold: false,
-            zone: Zone::UTC,
+            clear_zone: None,
             therapist: assigned,
         };
         let dek = unused_key(new.id.0, self.now());

@@ -5,9 +5,9 @@ INSERT INTO therapist (clinic_id, id, zone, times, times_version)
 SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(4294967296 + n), 32, '0')::uuid,
     'UTC', '{"v": 1, "data": {"hours": []}}', 1
 FROM generate_series(0, ALL_OTHERS / 500) AS n;
-INSERT INTO client (clinic_id, id, legal_hold, zone)
+INSERT INTO client (clinic_id, id, legal_hold)
 SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(8589934592 + n), 32, '0')::uuid,
-    false, 'UTC'
+    false
 FROM generate_series(0, ALL_OTHERS / 4) AS n;
 INSERT INTO account (clinic_id, client_id, version, snapshot)
 SELECT '00000000-0000-8000-8000-000000000001', lpad(to_hex(8589934592 + n), 32, '0')::uuid, 0, '{}'

@@ -5,9 +5,9 @@ INSERT INTO therapist (clinic_id, id, zone, times, times_version)
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ALL_OTHERS / 500)
 SELECT X'00000000000080008000000000000001', CAST(printf('t%015d', n) AS BLOB), 'UTC',
     '{"v":1,"data":{"hours":[]}}', 1 FROM numbers;
-INSERT INTO client (clinic_id, id, legal_hold, zone)
+INSERT INTO client (clinic_id, id, legal_hold)
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ALL_OTHERS / 4)
-SELECT X'00000000000080008000000000000001', CAST(printf('c%015d', n) AS BLOB), 0, 'UTC'
+SELECT X'00000000000080008000000000000001', CAST(printf('c%015d', n) AS BLOB), 0
 FROM numbers;
 INSERT INTO account (clinic_id, client_id, version, snapshot)
 WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ALL_OTHERS / 4)

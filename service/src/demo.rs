@@ -246,8 +246,9 @@ impl Filler<'_> {
         id: PersonId,
         name: &str,
         email: Option<String>,
+        zone: Option<Zone>,
     ) -> anyhow::Result<(SealedPerson, WrappedDek, Vec<BlindIndex>)> {
-        let person = Person::new(name.to_owned(), email)?;
+        let person = Person::new(name.to_owned(), email)?.in_zone(zone);
         let clinic = self.principal.clinic;
         Ok(self.vault.seal_new(clinic, id, &person, self.now)?)
     }
@@ -271,7 +272,7 @@ impl Filler<'_> {
         });
         let zone: Zone = zone.parse()?;
         let id = TherapistId(random::id(self.now));
-        let (person, dek, indexes) = self.seal(PersonId::Therapist(id), name, None)?;
+        let (person, dek, indexes) = self.seal(PersonId::Therapist(id), name, None, None)?;
         let therapist = Therapist {
             id,
             person: Some(person),
@@ -307,12 +308,13 @@ impl Filler<'_> {
         let id = ClientId(random::client_id());
         let role = name.split(',').next().unwrap_or(name).to_lowercase();
         let email = Some(format!("{role}@example.org"));
-        let (person, dek, indexes) = self.seal(PersonId::Client(id), name, email)?;
+        let zone = Some(zone.parse()?);
+        let (person, dek, indexes) = self.seal(PersonId::Client(id), name, email, zone)?;
         let client = Client {
             id,
             person: Some(person),
             legal_hold: false,
-            zone: zone.parse()?,
+            clear_zone: None,
             therapist: Some(therapist),
         };
         let scope = Scope::New {
@@ -356,7 +358,16 @@ impl Filler<'_> {
             client,
             plan: Some(id),
         };
-        let decide = Box::new(move |view: &_| subscribe(view, Some(id), (now, None), None, now));
+        let clinic = self.principal.clinic;
+        let row = self.store.client(clinic, client).await?;
+        let sealed = row.context("no client")?.person;
+        let of = PersonId::Client(client);
+        let person = self
+            .vault
+            .open_person(self.store, clinic, of, sealed)
+            .await?;
+        let term = (now, person.and_then(|person| person.zone()));
+        let decide = Box::new(move |view: &_| subscribe(view, Some(id), term, None, now));
         self.write(scope, decide).await?;
         let subscription = self.store.subscription(self.principal.clinic, client);
         let subscription = subscription.await?.context("no subscription")?;

@@ -14,7 +14,9 @@ use crate::credit::Posting;
 use crate::paid::Paid;
 use crate::plan::customer;
 use crate::session_change::fund_waiting;
-use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Scope, Subject, View};
+use crate::{
+    Commit, Decision, Idempotent, Journal, Principal, Refusal, Scope, Subject, View, reason,
+};
 
 /// What is done to a client's account by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +115,20 @@ impl ByHand {
         }
     }
 
+    /// Why it is done; a purchase is named by its receipt.
+    fn reason(&self) -> Option<&ReasonCode> {
+        match self {
+            Self::Grant { reason, .. }
+            | Self::Adjust { reason, .. }
+            | Self::Reverse { reason, .. }
+            | Self::Transfer { reason, .. } => Some(reason),
+            Self::Purchase { .. } => None,
+        }
+    }
+
     /// What the ledger would let pass.
     fn check(&self, view: &View) -> Result<(), Refusal> {
+        reason::check(view, self.reason())?;
         match self {
             Self::Grant { amount, .. } | Self::Adjust { amount, .. } => {
                 if (-BY_HAND_MAX..=BY_HAND_MAX).contains(&amount.0) {
@@ -158,7 +172,7 @@ pub const BY_HAND_MAX: i64 = 10_000;
 /// Does it, and holds credits that it brings at once for sessions that waited for one.
 ///
 /// # Errors
-/// [`Refusal`] if there is no such client or service, or the ledger refuses.
+/// [`Refusal`] if there is no such client, service or reason, or the ledger refuses.
 pub fn by_hand(
     view: &View,
     what: &ByHand,
@@ -267,7 +281,17 @@ pub fn by_hand(
         }
         _ => posting,
     };
-    credited(view, posting, command.key(), what.journaled(), now)
+    let mut decided = credited(view, posting, command.key(), what.journaled(), now)?;
+    // A transfer's entry says grace, and has no place for why.
+    if let ByHand::Transfer { reason, .. } = what
+        && let Idempotent::Applied(Commit {
+            journal: Some(line),
+            ..
+        }) = &mut decided
+    {
+        line.body["reason"] = json!(reason);
+    }
+    Ok(decided)
 }
 
 /// How long credits can be used that a reversal brings back after their own end, if nobody says.

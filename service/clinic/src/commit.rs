@@ -12,6 +12,7 @@ use crate::access::StoredSecret;
 use crate::notification::{Message, Notification, Recipient};
 use crate::people::{BlindIndex, Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
+use crate::reason::Reason;
 use crate::zone_data::ZoneMove;
 
 /// One write: a line of the journal and the rows that it is about.
@@ -31,7 +32,8 @@ pub enum Change {
     /// A person's first key. It comes before what it seals.
     NewDek(WrappedDek),
     /// What is known of a person, in place of what was. Its version is one more than that of what it
-    /// replaces, or nothing is written.
+    /// replaces, or nothing is written. A client's zone is in it, so what an earlier version left of it in the
+    /// clear goes.
     Person {
         /// Who.
         id: PersonId,
@@ -47,8 +49,8 @@ pub enum Change {
     /// Another line of the journal: what the commit did to a series beside what its own line is about. It
     /// counts itself as a row, the commit's line the other rows.
     Line(Journal),
-    /// What is known of a person is gone, with how they are found and all their keys. A client's zone is
-    /// UTC from then on, and no therapist is theirs.
+    /// What is known of a person is gone, with how they are found and all their keys. No therapist is a
+    /// client's from then on.
     Erase(PersonId),
     /// A new therapist.
     Therapist(Therapist),
@@ -62,6 +64,8 @@ pub enum Change {
     Service(Service),
     /// A new plan.
     Plan(Plan),
+    /// A new code of the clinic's own that says why something was done.
+    Reason(Reason),
     /// A client's first subscription.
     NewSubscription(Subscription),
     /// A subscription that changed.
@@ -176,6 +180,8 @@ pub enum Subject {
     Client(ClientId),
     Service(ServiceId),
     Plan(PlanId),
+    /// A code that says why something was done.
+    Reason(ReasonCode),
     /// A client's subscription.
     Subscription(ClientId),
     Intent(IntentId),

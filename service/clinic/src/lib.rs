@@ -27,6 +27,7 @@ pub mod people;
 pub mod personal_data;
 pub mod plan;
 pub mod policy;
+pub mod reason;
 pub mod reassignment;
 pub mod refusal;
 pub mod registration;
@@ -48,6 +49,7 @@ pub use people::{
     Therapist, WaivedBy, WrappedDek,
 };
 pub use plan::{LeftOver, Plan, PlanId, Subscription, Term};
+pub use reason::Reason;
 pub use refusal::Refusal;
 pub use scheduler_core::Idempotent;
 pub use scope::{Address, Scope, View};

@@ -19,6 +19,8 @@ pub struct Person {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zone: Option<Zone>,
 }
 
 /// Wiped, as far as the strings themselves go: copies that were made of them are their makers' to wipe.
@@ -32,8 +34,8 @@ impl Drop for Person {
 impl Person {
     /// The longest name of a person or service, in bytes.
     pub const NAME_BYTES_MAX: usize = 200;
-    /// The most bytes of a person's JSON: each byte of name and address escaped as six.
-    pub const JSON_BYTES_MAX: usize = 6 * (Self::NAME_BYTES_MAX + 256) + 64;
+    /// The most bytes of a person's JSON: each byte of name and address escaped as six, and a zone.
+    pub const JSON_BYTES_MAX: usize = 6 * (Self::NAME_BYTES_MAX + 256) + 128;
 
     /// A person of this name, with this address. That the address is one, its blind index says.
     ///
@@ -47,7 +49,18 @@ impl Person {
                 expected: NAME,
             });
         }
-        Ok(Self { name, email })
+        Ok(Self {
+            name,
+            email,
+            zone: None,
+        })
+    }
+
+    /// The same person, who sees times in this zone. A therapist's zone is that of the working times.
+    #[must_use]
+    pub fn in_zone(mut self, zone: Option<Zone>) -> Self {
+        self.zone = zone;
+        self
     }
 
     /// How they are called.
@@ -60,6 +73,12 @@ impl Person {
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         self.email.as_deref()
+    }
+
+    /// The zone they see times in.
+    #[must_use]
+    pub fn zone(&self) -> Option<Zone> {
+        self.zone
     }
 }
 
@@ -161,10 +180,19 @@ pub struct Client {
     pub person: Option<SealedPerson>,
     /// They must not be erased: somebody's right or a court wants what there is.
     pub legal_hold: bool,
-    /// The zone they see times in.
-    pub zone: Zone,
+    /// The zone they see times in, where an earlier version has left it in the clear. Sealing the person
+    /// again takes it along, and clears it here.
+    pub clear_zone: Option<Zone>,
     /// The therapist they are assigned to.
     pub therapist: Option<TherapistId>,
+}
+
+impl Client {
+    /// The zone they see times in, by what is known of them; nothing, if that is erased or unreadable.
+    #[must_use]
+    pub fn zone(&self, person: Option<&Person>) -> Option<Zone> {
+        person.and_then(Person::zone).or(self.clear_zone)
+    }
 }
 
 /// What is booked: a consultation, a session. Data of the clinic.

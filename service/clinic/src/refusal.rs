@@ -1,7 +1,7 @@
 //! Why the clinic says no.
 
 use chrono::{DateTime, Utc};
-use ledger_core::{Key, Period};
+use ledger_core::{Key, Period, ReasonCode};
 use scheduler_core::intent::IntentError;
 use scheduler_core::proof::{Found, RemedyError};
 use scheduler_core::session::SessionError;
@@ -38,6 +38,18 @@ pub enum Refusal {
         /// What it may be.
         expected: &'static str,
     },
+    /// The code of a reason is not in the clinic's list. It is not repeated: it may be what somebody
+    /// wrote about another.
+    #[error("the {field} is not one of the clinic's {} codes", .known.len())]
+    UnknownReason {
+        /// Which one.
+        field: &'static str,
+        /// The codes that there are, sorted.
+        known: Vec<ReasonCode>,
+    },
+    /// The clinic has as many codes of its own as it may.
+    #[error("a clinic adds at most {} codes of reasons", crate::reason::OWN_MAX)]
+    TooManyReasons,
     /// The time is not free.
     #[error("{dates} of the times asked for are not free: {count} clashes")]
     Clash {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::access::{Action, Principal, Resource, allow};
 use crate::people::{Client, PersonId, Service, Therapist};
 use crate::plan::{Plan, PlanId, Subscription};
+use crate::reason::Reason;
 use crate::{Message, Refusal};
 use chrono::{DateTime, Utc};
 use ledger_core::{Account, Entry, Key, Proof};
@@ -70,6 +71,10 @@ pub enum Scope {
         /// Where it is to be moved to, roughly.
         around: Option<Window>,
     },
+    /// A session whose forfeit is to be waived: all that its occurrence's scope shows.
+    Waiver(SessionId),
+    /// The clinic's list of reasons.
+    Reasons,
     /// A series to be edited at one of its segments: the parties, all its segments and sessions, the
     /// account with the entries of those that are still to come, and everything of therapist and
     /// client that can stand in the way in the window.
@@ -121,13 +126,36 @@ impl Scope {
     #[must_use]
     pub fn plans(&self) -> bool {
         match self {
-            Self::Booking { .. } | Self::Occurrence { .. } | Self::Series { .. } => true,
+            Self::Booking { .. }
+            | Self::Occurrence { .. }
+            | Self::Waiver(_)
+            | Self::Series { .. } => true,
             Self::New { .. }
             | Self::Registration { .. }
             | Self::Person { .. }
             | Self::Erasure { .. }
             | Self::Plan { .. }
             | Self::Account { .. }
+            | Self::Subscription { .. }
+            | Self::Month { .. }
+            | Self::Reasons
+            | Self::Message(_) => false,
+        }
+    }
+
+    /// Whether a decision about it can be given a reason. Its view has the clinic's own codes then.
+    #[must_use]
+    pub fn takes_reason(&self) -> bool {
+        match self {
+            Self::Account { .. } | Self::Series { .. } | Self::Waiver(_) | Self::Reasons => true,
+            // A therapist's time off may have one.
+            Self::Person { id, .. } => matches!(id, PersonId::Therapist(_)),
+            Self::New { .. }
+            | Self::Registration { .. }
+            | Self::Erasure { .. }
+            | Self::Plan { .. }
+            | Self::Booking { .. }
+            | Self::Occurrence { .. }
             | Self::Subscription { .. }
             | Self::Month { .. }
             | Self::Message(_) => false,
@@ -241,6 +269,8 @@ pub struct View {
     pub subscription: Option<Subscription>,
     /// The plan of the scope.
     pub plan: Option<Plan>,
+    /// The clinic's own codes of reasons, by code.
+    pub reasons: Vec<Reason>,
     /// The intent of the scope.
     pub intent: Option<Intent>,
     /// The other segments of its series.

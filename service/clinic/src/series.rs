@@ -23,7 +23,7 @@ use crate::policy::{free_until, intent_due_at, is_late};
 use crate::session_change::{due_at, fund_waiting};
 use crate::{
     Change, Commit, Decision, Happened, History, Idempotent, Journal, Notification,
-    NotificationKind, Refusal, Scope, Subject, View,
+    NotificationKind, Refusal, Scope, Subject, View, reason,
 };
 
 /// What an edit has to see.
@@ -70,16 +70,18 @@ pub(crate) fn to_come(now: DateTime<Utc>) -> Result<Window, Refusal> {
 /// Edits what is still to come of an intent.
 ///
 /// # Errors
-/// [`Refusal`] if it is not the principal's, the intent machine refuses, or a time is not free.
+/// [`Refusal`] if it is not the principal's, there is no such reason, the intent machine refuses, or a
+/// time is not free.
 pub fn edit(
     view: &View,
     edit: &Edit,
-    reason: Option<&ReasonCode>,
+    why: Option<&ReasonCode>,
     principal: Principal,
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
     view.authorize(principal, Action::Book)?;
+    reason::check(view, why)?;
     let intent = view.intent()?;
     Refusal::check_version(expected, intent.version)?;
     refuse_what_staff_decides(edit, principal)?;
@@ -104,24 +106,25 @@ pub fn edit(
         Edit::Resume { .. } => "series_resumed",
         Edit::End { .. } => "series_ended",
     };
-    applied(view, edited, kind, reason, principal, now)
+    applied(view, edited, kind, why, principal, now)
 }
 
 /// Takes the last change of the named segment back, while nothing of it has happened. `expected` is
 /// asked of what is named, which need not be what is changed ([`undo_scope`]).
 ///
 /// # Errors
-/// [`Refusal`] if it is not the principal's, there is nothing to undo, or a time is not free any
-/// more.
+/// [`Refusal`] if it is not the principal's, there is no such reason, there is nothing to undo, or a
+/// time is not free any more.
 pub fn undo(
     view: &View,
     named: IntentId,
-    reason: Option<&ReasonCode>,
+    why: Option<&ReasonCode>,
     principal: Principal,
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
     view.authorize(principal, Action::Book)?;
+    reason::check(view, why)?;
     let intent = view.intent()?;
     let mut known = view.segments.iter().chain([intent]);
     let named = known.find(|segment| segment.id == named);
@@ -141,7 +144,7 @@ pub fn undo(
         return Err(Refusal::AnothersChange);
     }
     let edited = intent::undo(intent, &view.records, &view.sessions, now)?;
-    applied(view, edited, "series_change_undone", reason, principal, now)
+    applied(view, edited, "series_change_undone", why, principal, now)
 }
 
 /// A split can only be undone as the last change of what was split.
@@ -204,7 +207,7 @@ fn applied(
     view: &View,
     edited: Edited,
     kind: &'static str,
-    reason: Option<&ReasonCode>,
+    why: Option<&ReasonCode>,
     principal: Principal,
     now: DateTime<Utc>,
 ) -> Decision {
@@ -264,7 +267,7 @@ fn applied(
     let journal = Journal {
         history: Some(History {
             series: intent.series,
-            reason: reason.cloned(),
+            reason: why.cloned(),
             events,
         }),
         ..Journal::new(Subject::Intent(subject), version.unwrap_or(1), kind)

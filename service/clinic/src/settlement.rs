@@ -9,7 +9,9 @@ use crate::access::{Action, Role};
 use crate::credit::{Posting, follow, give_back};
 use crate::policy::no_show_at;
 use crate::session_change::{commit, fund_waiting};
-use crate::{Commit, Decision, Idempotent, Journal, Principal, Refusal, Subject, View, WaivedBy};
+use crate::{
+    Commit, Decision, Idempotent, Journal, Principal, Refusal, Subject, View, WaivedBy, reason,
+};
 
 /// How a session went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +56,17 @@ pub fn settle(
 /// this principal. The session stays what it is; the ledger says who gave it back, and why.
 ///
 /// # Errors
-/// [`Refusal`] if it is not the principal's, or the policy refuses, or nothing was forfeited.
+/// [`Refusal`] if it is not the principal's, there is no such reason, the policy refuses, or nothing
+/// was forfeited.
 pub fn waive(
     view: &View,
-    reason: &ReasonCode,
+    code: &ReasonCode,
     principal: Principal,
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
     view.authorize(principal, Action::Settle)?;
+    reason::check(view, Some(code))?;
     let session = view.session()?;
     Refusal::check_version(expected, session.version)?;
     let may = match (view.service()?.cancellation.waived_by, principal.role) {
@@ -74,7 +78,7 @@ pub fn waive(
         let role = principal.role.name();
         return Err(Refusal::MayNotWaive { role });
     }
-    let Some(posting) = give_back(view, session, principal.identity(), reason, now)? else {
+    let Some(posting) = give_back(view, session, principal.identity(), code, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
     let mut changes = Vec::new();
@@ -82,7 +86,7 @@ pub fn waive(
     let subject = Subject::Occurrence(session.intent, session.recurrence_id);
     let journal = Journal::new(subject, session.version, "forfeit_waived").with_body(json!({
         "session": session.id,
-        "reason": reason,
+        "reason": code,
         "funded": funded,
     }));
     Ok(Idempotent::Applied(Commit {

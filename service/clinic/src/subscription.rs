@@ -41,7 +41,7 @@ impl PaidInvoice {
 }
 
 /// Subscribes a client to a plan from an instant on, or, with no plan, ends the subscription then. The
-/// plan's months are counted in a zone: the client's, if none is said.
+/// plan's months are counted in a zone, which an end does not need.
 /// What was to begin later is replaced. A month that is paid for runs to its end.
 ///
 /// # Errors
@@ -54,7 +54,6 @@ pub fn subscribe(
     expected: Option<u64>,
     now: DateTime<Utc>,
 ) -> Decision {
-    let zone = zone.unwrap_or(view.client()?.zone);
     let client = view.client()?.id;
     // What databases keep, and what the ledger counts months from: no leap second, no nanoseconds.
     let from = DateTime::from_timestamp_micros(from.timestamp_micros()).unwrap_or(from);
@@ -78,6 +77,17 @@ pub fn subscribe(
     }
     let kept = known.iter().take_while(|term| term.from < from);
     let mut terms: Vec<Term> = kept.copied().collect();
+    let zone = match (zone, plan) {
+        (Some(zone), _) => zone,
+        (None, None) => known.last().map_or(Zone::UTC, |term| term.zone),
+        (None, Some(_)) => {
+            return Err(Refusal::Invalid {
+                field: "zone",
+                value: "none".to_owned(),
+                expected: "a zone, since none is known of the client",
+            });
+        }
+    };
     let in_force = terms.last().and_then(|term| term.plan);
     if in_force != plan || terms.is_empty() {
         terms.push(Term { from, zone, plan });

@@ -19,6 +19,7 @@ use crate::access::{Action, Principal, Resource, allow};
 use crate::working_times::{Blackout, WorkingTimes};
 use crate::{
     Change, Commit, Decision, Idempotent, Journal, Refusal, SlotRules, Subject, Therapist, View,
+    reason,
 };
 
 /// What is to be different in a therapist's working times.
@@ -39,7 +40,7 @@ pub enum Times {
 /// Changes a therapist's working times. What is booked stays: what a blackout hits are its cases.
 ///
 /// # Errors
-/// [`Refusal`] if there is no such therapist or blackout, or the times cannot be.
+/// [`Refusal`] if there is no such therapist, blackout or reason, or the times cannot be.
 pub fn change_times(
     view: &View,
     wanted: &Times,
@@ -55,7 +56,10 @@ pub fn change_times(
     let after = match wanted {
         Times::Hours(hours) => times.with_hours(hours.clone())?,
         Times::Date(date, hours) => times.with_date(*date, hours.clone())?,
-        Times::Blackout(id, blackout) => times.with_blackout(*id, blackout.clone())?,
+        Times::Blackout(id, blackout) => {
+            reason::check(view, blackout.reason.as_ref())?;
+            times.with_blackout(*id, blackout.clone())?
+        }
         Times::Withdrawn(id, withdrawn) => {
             let withdrawn = *withdrawn;
             changed_blackout(times, *id, |blackout| blackout.withdrawn = withdrawn)?

@@ -337,6 +337,7 @@ async fn run_verify_keys(args: VaultArgs) -> anyhow::Result<()> {
         keys,
         values,
         stale,
+        zones_in_clear,
         unneeded,
         defects,
     } = checked;
@@ -349,6 +350,13 @@ async fn run_verify_keys(args: VaultArgs) -> anyhow::Result<()> {
         writeln!(
             out,
             "{stale} keys are wrapped with an older one: standing keys rotate-kek"
+        )?;
+    }
+    if zones_in_clear > 0 {
+        writeln!(
+            out,
+            "{zones_in_clear} clients' zones are in the clear, from an earlier version: standing keys \
+             rotate-deks"
         )?;
     }
     say_unneeded(&unneeded)?;

@@ -44,7 +44,7 @@ struct NewClient {
     therapist_id: Option<Uuid>,
 }
 
-/// A client. Name and address stand sealed in the database.
+/// A client. Name, address and zone are sealed in the database.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ClientBody {
     id: Uuid,
@@ -55,7 +55,8 @@ pub(super) struct ClientBody {
     email: Option<String>,
     /// They must not be erased.
     legal_hold: bool,
-    zone: String,
+    /// The zone they see times in. Null: they are erased, or it cannot be read.
+    zone: Option<String>,
     therapist_id: Option<Uuid>,
 }
 
@@ -76,7 +77,7 @@ async fn register(
     let therapist = new.therapist_id.map(TherapistId);
     let request = command.request(&app);
     let id = ClientId(random::client_id());
-    let person = Person::new(new.name.clone(), new.email.clone())?;
+    let person = Person::new(new.name.clone(), new.email.clone())?.in_zone(Some(zone));
     let email = email_hashes(&app, &command.caller, new.email.as_deref())?;
     let sealed = app
         .vault
@@ -86,7 +87,7 @@ async fn register(
         id,
         person: Some(sealed),
         legal_hold: false,
-        zone,
+        clear_zone: None,
         therapist,
     };
     let scope = Scope::Registration { therapist, email };
@@ -160,7 +161,7 @@ pub(super) fn body((client, person): &Opened<Client>) -> ClientBody {
         erased: client.person.is_none(),
         email: person.and_then(Person::email).map(str::to_owned),
         legal_hold: client.legal_hold,
-        zone: client.zone.to_string(),
+        zone: client.zone(person).map(|zone| zone.to_string()),
         therapist_id: client.therapist.map(|id| id.0),
     }
 }

@@ -44,7 +44,7 @@ struct NewCredits {
     #[schema(example = 4)]
     amount: i64,
     source: SourceBody,
-    /// Why, as a code: lower case, digits and underscores. It stays in the ledger for ever.
+    /// Why: one of the codes of `/reasons`. It stays in the ledger for ever.
     #[schema(example = "bank_transfer")]
     reason: String,
 }
@@ -86,7 +86,7 @@ struct Adjustment {
     /// How many more, or, if negative, fewer.
     #[schema(example = -1)]
     amount: i64,
-    /// Why, as a code.
+    /// Why: one of the codes of `/reasons`.
     #[schema(example = "counted_twice")]
     reason: String,
 }
@@ -97,7 +97,7 @@ struct Adjustment {
 struct Reversal {
     /// The entry's key.
     key: String,
-    /// Why, as a code.
+    /// Why: one of the codes of `/reasons`.
     #[schema(example = "wrong_client")]
     reason: String,
     /// Until when credits can be used that come back after their own end. 14 days, if not given.
@@ -117,7 +117,7 @@ struct NewTransfer {
     /// The first instant at which no session can start any more that they pay. Without end, if not
     /// given.
     expires_at: Option<DateTime<Utc>>,
-    /// Why, as a code.
+    /// Why: one of the codes of `/reasons`.
     #[schema(example = "clinic_closed")]
     reason: String,
 }

@@ -19,6 +19,7 @@ mod personal_data;
 mod plans;
 mod preview;
 mod problem;
+mod reasons;
 mod reports;
 mod series;
 mod services;
@@ -68,6 +69,7 @@ pub fn router(app: App) -> Router {
                     .merge(slots::routes())
                     .merge(services::routes())
                     .merge(plans::routes())
+                    .merge(reasons::routes())
                     .merge(personal_data::routes())
                     .merge(clients::routes())
                     .merge(subscriptions::routes())

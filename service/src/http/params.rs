@@ -169,9 +169,14 @@ pub(super) fn local(field: &str, text: &str) -> Result<LocalDateTime, Problem> {
 
 /// A reason of a body, which is kept as a code.
 pub(super) fn reason(text: &str) -> Result<ReasonCode, Problem> {
+    code("reason", text)
+}
+
+/// A code of a body. What is none is not repeated.
+pub(super) fn code(field: &str, text: &str) -> Result<ReasonCode, Problem> {
     text.parse().map_err(|_| {
         let detail = "a code like bank_transfer is expected: [a-z][a-z0-9_]{0,63}";
-        Problem::unprocessable("invalid_value", "reason", detail)
+        Problem::unprocessable("invalid_value", field, detail)
     })
 }
 

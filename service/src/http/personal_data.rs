@@ -18,6 +18,7 @@ use super::params::Id;
 use super::preview::Instead;
 use super::problem::Problem;
 use super::therapists::{self, TherapistBody};
+use crate::vault::VaultError;
 use crate::{App, people};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -31,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// How often a change begins anew because the person's key was exchanged meanwhile.
 const TRIES_MAX: u32 = 16;
 
-/// What is known of a person, all of it.
+/// What is known of a person, all of it but a client's zone, which stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PersonBody {
@@ -152,12 +153,25 @@ async fn change(
     let mut tries = 0;
     loop {
         let before = match id {
-            PersonId::Therapist(id) => store.therapist(clinic, id).await?.map(|row| row.person),
-            PersonId::Client(id) => store.client(clinic, id).await?.map(|row| row.person),
+            PersonId::Therapist(id) => {
+                let row = store.therapist(clinic, id).await?;
+                row.map(|row| (row.person, None))
+            }
+            PersonId::Client(id) => {
+                let row = store.client(clinic, id).await?;
+                row.map(|row| (row.person, row.clear_zone))
+            }
         };
-        let before = before.ok_or_else(|| Problem::not_found("person"))?;
-        let before = before.ok_or(clinic::Refusal::Erased)?.version;
-        let sealed = app.vault.seal_again(store, clinic, id, &person, before);
+        let (before, clear_zone) = before.ok_or_else(|| Problem::not_found("person"))?;
+        let before = before.ok_or(clinic::Refusal::Erased)?;
+        let version = before.version;
+        let zone = match app.vault.open_person(store, clinic, id, Some(before)).await {
+            // What does not open is replaced.
+            Err(VaultError::Unopenable { .. }) => None,
+            opened => opened?.and_then(|person| person.zone()),
+        };
+        let person = person.clone().in_zone(zone.or(clear_zone));
+        let sealed = app.vault.seal_again(store, clinic, id, &person, version);
         let (sealed, indexes) = sealed.await?;
         let email = hashes.clone();
         let scope = Scope::Person { id, email };

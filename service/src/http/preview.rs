@@ -76,7 +76,9 @@ pub(super) async fn preview(
     let (mut sessions, mut credits, mut messages) = (Vec::new(), Vec::new(), Vec::new());
     let mut records = Vec::new();
     let mut occurrences: Option<Occurrences> = None;
-    let mut record = |kind: &str, id: uuid::Uuid| records.push(json!({ "kind": kind, "id": id }));
+    let mut record = |kind: &str, id: &dyn ToString| {
+        records.push(json!({ "kind": kind, "id": id.to_string() }));
+    };
     for change in &commit.changes {
         match change {
             Change::NewIntent(after) | Change::Intent(after) if may_see(Resource::of(after)) => {
@@ -131,18 +133,19 @@ pub(super) async fn preview(
             | Change::Line(_)
             | Change::Message(_)
             | Change::ZoneMove(_) => {}
-            Change::Person { id, .. } | Change::Erase(id) => record("person", id.uuid()),
-            Change::Feed(whose, _) => record("feed", whose.id()),
-            Change::Revoke(id) => record("token", id.uuid()),
-            Change::LegalHold(client, _) => record("client", client.0),
+            Change::Person { id, .. } | Change::Erase(id) => record("person", &id.uuid()),
+            Change::Feed(whose, _) => record("feed", &whose.id()),
+            Change::Revoke(id) => record("token", &id.uuid()),
+            Change::LegalHold(client, _) => record("client", &client.0),
             Change::Therapist(therapist) | Change::WorkingTimes(therapist) => {
-                record("therapist", therapist.id.0);
+                record("therapist", &therapist.id.0);
             }
-            Change::Client(client) => record("client", client.id.0),
-            Change::Service(service) => record("service", service.id.0),
-            Change::Plan(plan) => record("plan", plan.id.0),
+            Change::Client(client) => record("client", &client.id.0),
+            Change::Service(service) => record("service", &service.id.0),
+            Change::Reason(reason) => record("reason", &reason.code),
+            Change::Plan(plan) => record("plan", &plan.id.0),
             Change::NewSubscription(one) | Change::Subscription(one) => {
-                record("subscription", one.client.0);
+                record("subscription", &one.client.0);
             }
         }
     }

@@ -3,7 +3,8 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
-use clinic::Refusal;
+use clinic::{Refusal, reason};
+use ledger_core::ReasonCode;
 use scheduler_core::intent::IntentError;
 use scheduler_core::rule::RuleError;
 use scheduler_core::session::SessionError;
@@ -268,6 +269,13 @@ impl From<Refusal> for Problem {
                         .with("of", found.of)
                         .with("alternatives", proposals(&found, disclosed)),
                 }
+            }
+            Refusal::UnknownReason { field, known } => {
+                let known: Vec<&str> = known.iter().map(ReasonCode::as_str).collect();
+                Self::unprocessable("unknown_reason", field, detail).with("known", known)
+            }
+            Refusal::TooManyReasons => {
+                conflict("too_many_reasons", detail).with("limit", reason::OWN_MAX)
             }
             Refusal::Remedy(error) => remedy(error, detail),
             Refusal::Times(_) => Self::unprocessable("invalid_times", "hours", detail),

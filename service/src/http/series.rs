@@ -75,8 +75,8 @@ struct Amendment {
     changes: ChangesBody,
     #[serde(default)]
     overrides: OverridesBody,
-    /// Why, as a code.
-    #[schema(example = "new_shift")]
+    /// Why: one of the codes of `/reasons`.
+    #[schema(example = "schedule_change")]
     reason: Option<String>,
 }
 
@@ -90,7 +90,7 @@ struct SplitBody {
     changes: ChangesBody,
     #[serde(default)]
     overrides: OverridesBody,
-    /// Why, as a code.
+    /// Why: one of the codes of `/reasons`.
     reason: Option<String>,
 }
 
@@ -101,7 +101,7 @@ struct Reassignment {
     /// The first date, in the intent's zone.
     from: NaiveDate,
     therapist_id: Uuid,
-    /// Why, as a code.
+    /// Why: one of the codes of `/reasons`.
     reason: Option<String>,
 }
 
@@ -116,7 +116,7 @@ struct PauseBody {
     /// What becomes of the therapist's time meanwhile: kept or freed. Kept, if not given.
     #[serde(default)]
     slot: SlotBody,
-    /// Why, as a code.
+    /// Why: one of the codes of `/reasons`.
     reason: Option<String>,
 }
 
@@ -136,7 +136,7 @@ pub(super) enum SlotBody {
 struct FromDate {
     /// In the intent's zone.
     from: NaiveDate,
-    /// Why, as a code.
+    /// Why: one of the codes of `/reasons`.
     reason: Option<String>,
 }
 
@@ -144,7 +144,7 @@ struct FromDate {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Reasoned {
-    /// As a code.
+    /// One of the codes of `/reasons`.
     reason: Option<String>,
 }
 

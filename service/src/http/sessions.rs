@@ -128,8 +128,8 @@ async fn no_show(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Waiver {
-    /// As a code: lower case, digits and underscores. It stays in the ledger for ever.
-    #[schema(example = "bereavement")]
+    /// Why: one of the codes of `/reasons`. It stays in the ledger for ever.
+    #[schema(example = "goodwill")]
     reason: String,
 }
 
@@ -143,9 +143,14 @@ async fn waive(
     command: Command<Waiver>,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let reason = reason(&command.body.reason)?;
-    on_session(&app, &command, id, |view, principal, expected, now| {
-        settlement::waive(view, &reason, principal, expected, now)
-    })
+    let scope = Scope::Waiver(SessionId(id));
+    on_session(
+        &app,
+        &command,
+        id,
+        scope,
+        |view, principal, expected, now| settlement::waive(view, &reason, principal, expected, now),
+    )
     .await
 }
 
@@ -190,7 +195,11 @@ async fn went(
     id: Uuid,
     outcome: Outcome,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
-    on_session(app, command, id, |view, principal, expected, now| {
+    let scope = Scope::Occurrence {
+        address: Address::Session(SessionId(id)),
+        around: None,
+    };
+    on_session(app, command, id, scope, |view, principal, expected, now| {
         settle(view, outcome, principal, expected, now)
     })
     .await
@@ -201,16 +210,13 @@ async fn on_session<T>(
     app: &App,
     command: &Command<T>,
     id: Uuid,
+    scope: Scope,
     decide: impl FnOnce(&View, Principal, Option<u64>, DateTime<Utc>) -> Decision + Send,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let address = Address::Session(SessionId(id));
     let (intent, at) = locate(app, &command.caller, address).await?;
     let request = command.request(app);
     let (principal, expected, now) = (command.caller.0, command.expected, request.at);
-    let scope = Scope::Occurrence {
-        address,
-        around: None,
-    };
     let decide = Box::new(move |view: &_| decide(view, principal, expected, now));
     let written = command.send(app, &request, scope, decide).await;
     let written = written.map_err(|instead| instead.or_missing("session"))?;

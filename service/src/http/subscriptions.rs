@@ -25,7 +25,7 @@ use super::plans::{self, PlanBody};
 use super::preview::Instead;
 use super::problem::Problem;
 use super::services::{MoneyBody, paid};
-use crate::App;
+use crate::{App, people};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -230,6 +230,13 @@ async fn set<T>(
     let client = ClientId(id);
     let request = command.request(app);
     let (expected, now) = (command.expected, request.at);
+    let zone = match (zone, plan) {
+        (None, Some(_)) => {
+            let known = people::client(app, command.caller.0.clinic, client).await?;
+            known.and_then(|(row, person)| row.zone(person.as_ref()))
+        }
+        (zone, _) => zone,
+    };
     let from = (from.unwrap_or(now), zone);
     let scope = Scope::Subscription { client, plan };
     let decide = Box::new(move |view: &_| subscribe(view, plan, from, expected, now));

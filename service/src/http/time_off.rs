@@ -65,8 +65,8 @@ struct NewBlackout {
     /// The first after it.
     #[schema(example = "2026-08-17T00:00:00")]
     until_local: String,
-    /// Why, as a code.
-    #[schema(example = "holiday")]
+    /// Why: one of the codes of `/reasons`.
+    #[schema(example = "time_off")]
     reason: Option<String>,
 }
 

@@ -15,7 +15,7 @@ use store::{PAGE_MAX, Page, Request, Store, Written};
 use uuid::Uuid;
 
 use super::key_file::Staged;
-use super::{Vault, VaultError, dek_id, place, stored};
+use super::{Vault, VaultError, dek_id, place, seal, stored};
 use crate::random;
 
 /// Told how many people are done.
@@ -127,7 +127,8 @@ pub(super) async fn plan(
 }
 
 /// Gives everybody whose newest key was made before an instant a new one, seals what is theirs under
-/// the newest, and removes keys that nothing is sealed under any more.
+/// the newest, with zones that an earlier version has left in the clear, and removes keys that nothing is
+/// sealed under any more.
 ///
 /// # Errors
 /// [`VaultError`]. What was done until then stays.
@@ -187,7 +188,8 @@ async fn rotate_one(
     Ok(())
 }
 
-/// Seals what is known of a person again, if it is sealed under an older key.
+/// Seals what is known of a person again, if it is sealed under an older key, or an earlier version has
+/// left a client's zone in the clear.
 async fn reseal(
     vault: &Vault,
     store: &dyn Store,
@@ -195,27 +197,43 @@ async fn reseal(
     id: PersonId,
 ) -> Result<bool, VaultError> {
     for _ in 0..TRIES_MAX {
-        let Some(sealed) = stored(store, clinic, id).await? else {
+        let (sealed, clear_zone) = match id {
+            PersonId::Therapist(_) => (stored(store, clinic, id).await?, None),
+            PersonId::Client(client) => match store.client(clinic, client).await? {
+                Some(row) => (row.person, row.clear_zone),
+                None => (None, None),
+            },
+        };
+        let Some(sealed) = sealed else {
             return Ok(false);
         };
         let ring = vault.ring(store, clinic, id.uuid()).await?;
         let generation = ring.active().id().generation.0;
-        if sealed.generation == generation {
+        if sealed.generation == generation && clear_zone.is_none() {
             return Ok(false);
         }
         let next = Version(sealed.version + 1);
-        let here = place(clinic, id, Version(sealed.version));
-        let again = ring.reseal(
-            &here,
-            next,
-            Purpose::Person,
-            &sealed.envelope,
-            random::nonce(),
-        );
-        let again = SealedPerson {
-            envelope: again.map_err(|_| VaultError::Unopenable { of: id.uuid() })?,
-            version: next.0,
-            generation,
+        let again = if clear_zone.is_some() {
+            let opened = vault.open_person(store, clinic, id, Some(sealed)).await?;
+            let Some(person) = opened else {
+                return Ok(false); // erased meanwhile
+            };
+            let zone = person.zone().or(clear_zone);
+            seal(&ring, clinic, id, &person.in_zone(zone), next)?
+        } else {
+            let here = place(clinic, id, Version(sealed.version));
+            let again = ring.reseal(
+                &here,
+                next,
+                Purpose::Person,
+                &sealed.envelope,
+                random::nonce(),
+            );
+            SealedPerson {
+                envelope: again.map_err(|_| VaultError::Unopenable { of: id.uuid() })?,
+                version: next.0,
+                generation,
+            }
         };
         if store.reseal(clinic, id, &again).await? {
             return Ok(true);
@@ -314,6 +332,8 @@ pub(super) struct Row {
     pub(super) id: PersonId,
     pub(super) sealed: Option<SealedPerson>,
     pub(super) held: bool,
+    /// An earlier version has left a zone in the clear.
+    pub(super) zone_in_clear: bool,
 }
 
 /// The people of a clinic.
@@ -330,6 +350,7 @@ pub(super) async fn people(store: &dyn Store, clinic: ClinicId) -> Result<Vec<Ro
         after = Some(last.id.0);
         all.extend(clients.into_iter().map(|row| Row {
             id: PersonId::Client(row.id),
+            zone_in_clear: row.clear_zone.is_some(),
             sealed: row.person,
             held: row.legal_hold,
         }));
@@ -347,6 +368,7 @@ pub(super) async fn people(store: &dyn Store, clinic: ClinicId) -> Result<Vec<Ro
             id: PersonId::Therapist(row.id),
             sealed: row.person,
             held: false,
+            zone_in_clear: false,
         }));
     }
     Ok(all)

@@ -21,6 +21,8 @@ pub struct Checked {
     pub values: u64,
     /// How many keys are wrapped under an older KEK.
     pub stale: u64,
+    /// How many clients' zones an earlier version has left in the clear.
+    pub zones_in_clear: u64,
     /// The KEKs that wrap nothing in this database.
     pub unneeded: Vec<KeyId>,
     /// What does not open, or is not what it should be: whose, and why.
@@ -58,6 +60,7 @@ pub async fn verify(
         let of = |all: &HashMap<Uuid, Told>, id| all.get(&id).copied().unwrap_or_default();
         for row in rows {
             let id = row.id.uuid();
+            checked.zones_in_clear += u64::from(row.zone_in_clear);
             let defect = against_journal(&row, of(&before, id), of(&after, id));
             let mut defects: Vec<String> = defect.into_iter().collect();
             match vault

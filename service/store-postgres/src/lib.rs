@@ -16,6 +16,7 @@ mod locks;
 mod outbox;
 mod people;
 mod plans;
+mod reasons;
 mod rows;
 mod schedule;
 mod scope;
@@ -32,7 +33,7 @@ use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Reason, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
@@ -441,6 +442,10 @@ impl Store for PostgresStore {
 
     async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError> {
         read!(self, db => plans::plans(db, clinic, page))
+    }
+
+    async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError> {
+        read!(self, db => reasons::own(db, clinic))
     }
 
     async fn subscription(

@@ -4,7 +4,7 @@ use clinic::{
     Client, ClinicId, PersonId, Recipient, SealedPerson, Service, StoredSecret, Therapist,
 };
 use ledger_core::{Account, AccountId};
-use scheduler_core::{ClientId, ServiceId, TherapistId};
+use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use sqlx::postgres::PgConnection;
 use store::rows::{self, Columns, integer, json, times_json};
 use store::{Feed, Page, StoreError, Token};
@@ -181,15 +181,15 @@ pub(crate) async fn parties(
     let query = sqlx::query(
         "SELECT 'therapist' AS record, id, sealed, sealed_version, dek_generation,
            zone, times, times_version, NULL::boolean AS legal_hold, NULL::uuid AS therapist_id,
-           NULL AS name, NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
+           NULL AS clear_zone, NULL AS name, NULL::integer AS minutes, NULL::bigint AS price_minor, NULL AS currency,
            NULL::integer AS notice_minutes, NULL::json AS cancellation, NULL::json AS slots
          FROM therapist WHERE clinic_id = $1 AND id = $2
          UNION ALL
-         SELECT 'client', id, sealed, sealed_version, dek_generation, zone, NULL,
-           NULL, legal_hold, therapist_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+         SELECT 'client', id, sealed, sealed_version, dek_generation, NULL, NULL,
+           NULL, legal_hold, therapist_id, clear_zone, NULL, NULL, NULL, NULL, NULL, NULL, NULL
          FROM client WHERE clinic_id = $1 AND id = $3
          UNION ALL
-         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
+         SELECT 'service', id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, name, minutes,
            price_minor, currency, notice_minutes, cancellation, slots
          FROM service WHERE clinic_id = $1 AND id = $4",
     )
@@ -278,7 +278,7 @@ pub(crate) async fn insert_client(
     let known = sealed(client.person.as_ref());
     let query = sqlx::query(
         "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation,
-         legal_hold, zone, therapist_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         legal_hold, clear_zone, therapist_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(clinic.0)
     .bind(client.id.0)
@@ -286,7 +286,7 @@ pub(crate) async fn insert_client(
     .bind(known.version)
     .bind(known.generation)
     .bind(client.legal_hold)
-    .bind(client.zone.name())
+    .bind(client.clear_zone.map(Zone::name))
     .bind(client.therapist.map(|id| id.0));
     let rows = execute(db, query).await?;
     let account = Account::open(AccountId(client.id.0));
@@ -313,8 +313,8 @@ pub(crate) async fn set_person(
              WHERE clinic_id = $4 AND id = $5 AND sealed_version = $2 - 1"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = $1, sealed_version = $2, dek_generation = $3
-             WHERE clinic_id = $4 AND id = $5 AND sealed_version = $2 - 1"
+            "UPDATE client SET sealed = $1, sealed_version = $2, dek_generation = $3,
+             clear_zone = NULL WHERE clinic_id = $4 AND id = $5 AND sealed_version = $2 - 1"
         }
     };
     let known = sealed(Some(person));
@@ -358,7 +358,7 @@ pub(crate) async fn erase(
         }
         PersonId::Client(_) => {
             "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             zone = 'UTC', therapist_id = NULL WHERE clinic_id = $1 AND id = $2"
+             clear_zone = NULL, therapist_id = NULL WHERE clinic_id = $1 AND id = $2"
         }
     };
     let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());

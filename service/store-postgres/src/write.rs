@@ -14,7 +14,7 @@ use crate::PostgresStore;
 use crate::clock::{Clock, Read};
 use crate::locks::{self, Parties, Reading, Transaction, ZoneData, within};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
-use crate::{keys, outbox, people, plans, scope, zone_data};
+use crate::{keys, outbox, people, plans, reasons, scope, zone_data};
 
 /// How often a write begins anew because the parties of its occurrence have changed while it
 /// waited for them.
@@ -58,6 +58,7 @@ pub(crate) async fn write(
 fn named(scope: &Scope) -> Option<Address> {
     match *scope {
         Scope::Occurrence { address, .. } => Some(address),
+        Scope::Waiver(session) => Some(Address::Session(session)),
         Scope::Series { intent, .. } => Some(Address::Occurrence(intent, LocalDateTime::MIN)),
         _ => None,
     }
@@ -237,6 +238,7 @@ async fn apply(
             execute(db, query).await
         }
         Change::Plan(plan) => plans::insert(db, clinic, plan).await,
+        Change::Reason(new) => reasons::insert(db, clinic, new).await,
         Change::NewSubscription(new) => plans::insert_subscription(db, clinic, new).await,
         Change::Subscription(changed) => plans::update_subscription(db, clinic, changed).await,
         Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,

@@ -13,6 +13,7 @@ mod ledger;
 mod outbox;
 mod people;
 mod plans;
+mod reasons;
 mod rows;
 mod schedule;
 mod scope;
@@ -28,7 +29,7 @@ use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Scope,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Reason, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key};
@@ -403,6 +404,10 @@ impl Store for SqliteStore {
 
     async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError> {
         plans::plans(&mut *self.reader().await?, clinic, page).await
+    }
+
+    async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError> {
+        reasons::own(&mut *self.reader().await?, clinic).await
     }
 
     async fn subscription(

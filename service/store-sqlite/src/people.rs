@@ -4,7 +4,7 @@ use clinic::{
     Client, ClinicId, PersonId, Recipient, SealedPerson, Service, StoredSecret, Therapist,
 };
 use ledger_core::{Account, AccountId};
-use scheduler_core::{ClientId, ServiceId, TherapistId};
+use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use sqlx::sqlite::SqliteConnection;
 use store::rows::{self, integer, json, times_json};
 use store::{Feed, Page, StoreError, Token};
@@ -236,7 +236,7 @@ pub(crate) async fn insert_client(
     let known = sealed(client.person.as_ref());
     let query = sqlx::query(
         "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation,
-         legal_hold, zone, therapist_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+         legal_hold, clear_zone, therapist_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(client.id.0)
@@ -244,7 +244,7 @@ pub(crate) async fn insert_client(
     .bind(known.version)
     .bind(known.generation)
     .bind(client.legal_hold)
-    .bind(client.zone.name())
+    .bind(client.clear_zone.map(Zone::name))
     .bind(client.therapist.map(|id| id.0));
     let rows = execute(db, query).await?;
     let account = Account::open(AccountId(client.id.0));
@@ -271,8 +271,8 @@ pub(crate) async fn set_person(
              WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
         }
         PersonId::Client(_) => {
-            "UPDATE client SET sealed = ?, sealed_version = ?, dek_generation = ?
-             WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
+            "UPDATE client SET sealed = ?, sealed_version = ?, dek_generation = ?,
+             clear_zone = NULL WHERE clinic_id = ? AND id = ? AND sealed_version = ? - 1"
         }
     };
     let known = sealed(Some(person));
@@ -317,7 +317,7 @@ pub(crate) async fn erase(
         }
         PersonId::Client(_) => {
             "UPDATE client SET sealed = NULL, sealed_version = NULL, dek_generation = NULL,
-             zone = 'UTC', therapist_id = NULL WHERE clinic_id = ? AND id = ?"
+             clear_zone = NULL, therapist_id = NULL WHERE clinic_id = ? AND id = ?"
         }
     };
     let query = sqlx::query(sql).bind(clinic.0).bind(id.uuid());

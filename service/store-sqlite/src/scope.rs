@@ -13,9 +13,21 @@ use store::{PAGE_MAX, Page, StoreError, Which, Whose};
 use uuid::Uuid;
 
 use crate::rows::micros;
-use crate::{ledger, outbox, people, plans, schedule};
+use crate::{ledger, outbox, people, plans, reasons, schedule};
 
 pub(crate) async fn load(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    scope: &Scope,
+) -> Result<View, StoreError> {
+    let mut view = of(db, clinic, scope).await?;
+    if scope.takes_reason() {
+        view.reasons = reasons::own(db, clinic).await?;
+    }
+    Ok(view)
+}
+
+async fn of(
     db: &mut SqliteConnection,
     clinic: ClinicId,
     scope: &Scope,
@@ -51,6 +63,14 @@ pub(crate) async fn load(
             }
             Ok(view)
         }
+        Scope::Waiver(session) => {
+            let (intent, session) = resolve(db, clinic, Address::Session(*session)).await?;
+            match intent {
+                Some(intent) => occurrence(db, clinic, intent, session).await,
+                None => Ok(View::default()),
+            }
+        }
+        Scope::Reasons => Ok(View::default()),
         Scope::Series {
             intent,
             therapist,

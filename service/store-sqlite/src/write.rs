@@ -10,7 +10,7 @@ use store::rows::{self, Columns, deviations_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
 
 use crate::rows::{all, execute, execute_on_one, failed, micros, optional};
-use crate::{keys, outbox, people, plans, scope, zone_data};
+use crate::{keys, outbox, people, plans, reasons, scope, zone_data};
 
 pub(crate) async fn write(
     writer: &SqlitePool,
@@ -137,6 +137,7 @@ async fn apply(
             execute(db, query).await
         }
         Change::Plan(plan) => plans::insert(db, clinic, plan).await,
+        Change::Reason(new) => reasons::insert(db, clinic, new).await,
         Change::NewSubscription(new) => plans::insert_subscription(db, clinic, new).await,
         Change::Subscription(changed) => plans::update_subscription(db, clinic, changed).await,
         Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,

@@ -39,8 +39,8 @@ use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     Actor, BlindIndex, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan,
-    PlanId, Principal, Recipient, Role, Scope, SealedPerson, Service, StoredSecret, Subject,
-    Subscription, Therapist, View, WrappedDek,
+    PlanId, Principal, Reason, Recipient, Role, Scope, SealedPerson, Service, StoredSecret,
+    Subject, Subscription, Therapist, View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key};
@@ -145,6 +145,8 @@ pub trait Store: Send + Sync {
     async fn plan(&self, clinic: ClinicId, id: PlanId) -> Result<Option<Plan>, StoreError>;
     /// Plans by id.
     async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError>;
+    /// A clinic's own codes of reasons, by code.
+    async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError>;
     /// A client's subscription.
     async fn subscription(
         &self,

@@ -120,7 +120,7 @@ async fn a_client_and_a_therapist_see_what_is_theirs_and_nothing_else() {
         }
         let to = json!({ "starts_local": "2026-03-05T10:00:00" });
         let credits = json!({
-            "service_id": mine.service, "amount": 99, "source": "goodwill", "reason": "please",
+            "service_id": mine.service, "amount": 99, "source": "goodwill", "reason": "goodwill",
         });
         for (path, body) in [
             (

@@ -158,7 +158,7 @@ async fn time_off_is_previewed_and_each_occurrence_it_hits_is_decided() {
     let path = format!("/therapists/{}/blackouts", parties.therapist);
     let away = json!({
         "from_local": "2026-03-09T00:00:00", "until_local": "2026-03-17T00:00:00",
-        "reason": "training",
+        "reason": "time_off",
     });
     let tried = clinic
         .post(&format!("{path}?dry_run=true"), away.clone())

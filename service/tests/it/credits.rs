@@ -133,7 +133,7 @@ async fn a_forfeit_is_waived_once_by_whom_the_policy_lets() {
     let client = clinic.client_token(&parties.client).await;
     let therapist = clinic.therapist_token(&parties.therapist).await;
     let waive = format!("{session}/waive");
-    let why = json!({ "reason": "bereavement" });
+    let why = json!({ "reason": "goodwill" });
     let key = format!(
         "v1/booking/{}/hold/1/forfeit",
         session.rsplit('/').next().unwrap()
@@ -148,7 +148,7 @@ async fn a_forfeit_is_waived_once_by_whom_the_policy_lets() {
     let refused = clinic.post_as(&client, &waive, &why).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     // Not by another door, which has no policy and no grace.
-    let around = json!({ "key": key, "reason": "bereavement" });
+    let around = json!({ "key": key, "reason": "goodwill" });
     let conflict = StatusCode::CONFLICT;
     plans
         .refused("reversals", around, conflict, "waived_instead")

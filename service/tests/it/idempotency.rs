@@ -7,7 +7,13 @@ use serde_json::{Value, json};
 use crate::clinic::{Answer, Clinic, booking};
 use crate::database::Database;
 
-async fn post(clinic: &Clinic, token: &str, key: &str, path: &str, body: &Value) -> Answer {
+pub(crate) async fn post(
+    clinic: &Clinic,
+    token: &str,
+    key: &str,
+    path: &str,
+    body: &Value,
+) -> Answer {
     let request = Request::post(format!("/api/v1{path}"))
         .header("authorization", format!("Bearer {token}"))
         .header("idempotency-key", key)

@@ -405,7 +405,7 @@ async fn what_was_taken_back_is_not_entered_again_in_silence() {
         .await;
     for amount in [10_001, -10_001, i64::MAX, i64::MIN] {
         let many = json!({
-            "service_id": plans.parties.service, "amount": amount, "reason": "many",
+            "service_id": plans.parties.service, "amount": amount, "reason": "correction",
         });
         plans
             .refused("adjustments", many, invalid, "invalid_value")

@@ -147,7 +147,7 @@ async fn take(clinic: &Clinic, parties: &Parties, intent: &str, client: &str, st
         }
         Step::Adjust(amount) => {
             let body = json!({
-                "service_id": parties.service, "amount": amount, "reason": "counted",
+                "service_id": parties.service, "amount": amount, "reason": "correction",
             });
             let path = format!("/clients/{}/adjustments", parties.client);
             (&*clinic.admin, Some(path), body)

@@ -96,8 +96,7 @@ async fn an_amended_series_goes_on_as_one_and_an_undo_gives_back_what_was() {
     let (clinic, first) = (&mondays.clinic, &mondays.intent);
     let before = mondays.session(first, "2026-03-09T18:00:00").await;
     assert_eq!(before["state"], "scheduled");
-    let amended =
-        json!({ "changes": { "starts_local": "2026-03-10T17:00:00" }, "reason": "shift" });
+    let amended = json!({ "changes": { "starts_local": "2026-03-10T17:00:00" }, "reason": "schedule_change" });
     let next = mondays.edit(first, "amend", amended).await;
     let second = id(&next);
     assert_eq!(next["continues_id"], json!(first));

@@ -157,7 +157,7 @@ async fn the_journal_gives_the_series_as_it_was() {
     let first = &mondays.intent;
     let was = clinic.get(&format!("/intents/{first}")).await;
     clinic.pass(1).await;
-    let reason = json!({ "from": "2026-04-01", "reason": "holiday" });
+    let reason = json!({ "from": "2026-04-01", "reason": "time_off" });
     mondays.edit(first, "pause", reason).await;
     clinic.pass(1).await;
     let next = mondays
@@ -192,6 +192,6 @@ async fn the_journal_gives_the_series_as_it_was() {
     let paused: Vec<&Value> = paused
         .filter(|one| one["event"]["event"] == "paused")
         .collect();
-    assert_eq!(paused[0]["reason"], "holiday");
+    assert_eq!(paused[0]["reason"], "time_off");
     assert!(paused[0]["actor"].as_str().unwrap().starts_with("admin/"));
 }

@@ -127,7 +127,8 @@ async fn people_stay_and_tokens_go() {
         format!("INSERT INTO dek VALUES ({clinic}, {client}, 1, {wrapped}, {since})"),
         format!(
             "INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, email_index,
-             legal_hold, zone) VALUES ({clinic}, {client}, {envelope}, 1, 1, {index}, false, 'UTC')"
+             legal_hold, zone) VALUES ({clinic}, {client}, {envelope}, 1, 1, {index}, false,
+             'Europe/London')"
         ),
         format!(
             "INSERT INTO token (id, clinic_id, hash, role, created_at)
@@ -138,7 +139,7 @@ async fn people_stay_and_tokens_go() {
         database.execute(&insert).await.unwrap();
     }
 
-    assert_eq!(location.migrate().await.unwrap(), 6);
+    assert_eq!(location.migrate().await.unwrap(), 7);
     let store = location.open(CONNECTIONS).await.unwrap();
     let store = store.as_ref();
     assert!(store.take_own_clock().await.unwrap());
@@ -158,6 +159,7 @@ async fn people_stay_and_tokens_go() {
         .await
         .unwrap()
         .unwrap();
+    assert_eq!(found.clear_zone, "Europe/London".parse().ok());
     let opened = vault
         .open_person(store, ClinicId::FIRST, id, found.person)
         .await

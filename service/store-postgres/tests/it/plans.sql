@@ -38,9 +38,9 @@ SELECT clinic(), ident(268435456, n), 'UTC', '{"v": 1, "data": {"hours": []}}', 
 -- Every person has a key and something sealed under it; to the database they are bytes.
 INSERT INTO dek SELECT clinic(), ident(536870912, n), 1, sha256(n::text::bytea), noon()
 FROM generate_series(0, 249999) AS n;
-INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, legal_hold, zone,
+INSERT INTO client (clinic_id, id, sealed, sealed_version, dek_generation, legal_hold,
     therapist_id)
-SELECT clinic(), ident(536870912, n), sha256(n::text::bytea), 1, 1, false, 'UTC',
+SELECT clinic(), ident(536870912, n), sha256(n::text::bytea), 1, 1, false,
     ident(268435456, n % 2000)
 FROM generate_series(0, 249999) AS n;
 INSERT INTO blind_index

@@ -105,7 +105,7 @@ pub(crate) fn client(id: ClientId, therapist: TherapistId) -> Client {
         id,
         person: None,
         legal_hold: false,
-        zone: zone(),
+        clear_zone: None,
         therapist: Some(therapist),
     }
 }

@@ -36,6 +36,7 @@ async fn append_only_tables_refuse_changes() {
          effective_at, recorded_at, prev_hash, hash, 'invoice/1', 'a' FROM ledger_entry LIMIT 1";
     execute(proven).await.unwrap();
     for statement in [
+        "INSERT OR REPLACE INTO reason SELECT * FROM reason LIMIT 1",
         "INSERT OR REPLACE INTO journal SELECT * FROM journal LIMIT 1",
         "INSERT OR REPLACE INTO ledger_entry SELECT * FROM ledger_entry LIMIT 1",
         "INSERT OR REPLACE INTO ledger_entry SELECT clinic_id, account_id, seq + 1, key, body,

@@ -137,7 +137,7 @@ impl Fixture {
                 id: client,
                 person: Some(sealed(client.0, 1, 1)),
                 legal_hold: false,
-                zone: "America/New_York".parse().unwrap(),
+                clear_zone: Some("America/New_York".parse().unwrap()),
                 therapist: Some(fixture.therapists[0]),
             }));
             let id = PersonId::Client(client);
@@ -261,7 +261,8 @@ impl Fixture {
         )
         .unwrap();
         let mut text = format!(
-            "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            store.reasons(clinic).await.unwrap(),
             store.therapists(clinic, ALL).await.unwrap(),
             store.clients(clinic, ALL).await.unwrap(),
             store.services(clinic, ALL).await.unwrap(),

@@ -6,8 +6,8 @@ use clinic::{
     BlindIndex, Change, ClinicId, Commit, Idempotent, Journal, Notification, NotificationKind,
     PersonId, Recipient, Role, Scope, Subject, View, WrappedDek,
 };
+use scheduler_core::TherapistId;
 use scheduler_core::intent::Event;
-use scheduler_core::{TherapistId, Zone};
 
 use super::fixture::{ALL, Fixture, blind, dek, id, now, sealed, stored};
 use crate::{Page, PersonLine, Store, StoreError, Token};
@@ -66,6 +66,33 @@ pub async fn a_key_stays_while_something_is_sealed_under_it(store: Arc<dyn Store
     }
     let stored = store.client(of, clinic.clients[0]).await.unwrap().unwrap();
     assert_eq!(stored.person, Some(sealed(stored.id.0, 3, 2)));
+}
+
+/// A zone that an earlier version left in the clear goes with whatever seals the client again.
+pub async fn a_zone_in_the_clear_goes_once_the_client_is_sealed_again(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let zone = async |client| store.client(of, client).await.unwrap().unwrap().clear_zone;
+    for client in clinic.clients {
+        assert_eq!(zone(client).await, "America/New_York".parse().ok());
+    }
+    let [changed, resealed] = clinic.clients;
+    let change = |version| Change::Person {
+        id: PersonId::Client(changed),
+        person: sealed(changed.0, version, 1),
+    };
+    clinic.commit(vec![change(4)]).await.unwrap_err();
+    assert!(zone(changed).await.is_some(), "nothing was sealed");
+    clinic.commit(vec![change(2)]).await.unwrap();
+    assert_eq!(zone(changed).await, None);
+    let reseal = async |version| {
+        let person = sealed(resealed.0, version, 1);
+        store.reseal(of, PersonId::Client(resealed), &person).await
+    };
+    assert!(!reseal(4).await.unwrap());
+    assert!(zone(resealed).await.is_some(), "nothing was sealed");
+    assert!(reseal(2).await.unwrap());
+    assert_eq!(zone(resealed).await, None);
 }
 
 /// A key that is wrapped again replaces what it was read as, and nothing else.
@@ -332,7 +359,7 @@ pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
     let history = store.history(of, intent.id).await.unwrap();
     assert!(history.iter().map(|record| &record.event).eq([&ended]));
     let erased = store.client(of, client).await.unwrap().unwrap();
-    assert_eq!((erased.zone, erased.therapist), (Zone::UTC, None));
+    assert_eq!((erased.clear_zone, erased.therapist), (None, None));
     let decide = Box::new(|view: &View| {
         assert_eq!(view.tokens, 0);
         Ok(Idempotent::AlreadyApplied)

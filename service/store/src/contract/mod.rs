@@ -12,6 +12,7 @@ mod keys;
 mod ledger;
 mod messages;
 mod reads;
+mod reasons;
 mod series;
 mod writes;
 mod zone_data;
@@ -24,6 +25,7 @@ pub use keys::*;
 pub use ledger::*;
 pub use messages::*;
 pub use reads::*;
+pub use reasons::*;
 pub use series::*;
 pub use writes::*;
 pub use zone_data::*;
@@ -65,6 +67,7 @@ macro_rules! contract_suite {
             a_migrated_store_lacks_no_guard
             the_journal_is_read_as_it_was_written
             a_key_stays_while_something_is_sealed_under_it
+            a_zone_in_the_clear_goes_once_the_client_is_sealed_again
             a_key_is_wrapped_again_where_it_is_what_it_was
             who_is_erased_keeps_a_row_and_nothing_in_it
             a_person_is_found_by_their_indexes_and_nobody_else_has_them
@@ -77,6 +80,8 @@ macro_rules! contract_suite {
             generations_of_zone_data_follow_one_another
             only_the_last_zone_data_plans
             what_zone_data_moves_is_kept
+            reasons_are_kept_and_shown_to_whoever_is_given_one
+            a_code_is_added_once_however_many_add_it
         }
     };
     (@each $store:expr; $($name:ident)*) => {

@@ -170,7 +170,7 @@ pub async fn pages_are_stable_while_others_write(store: Arc<dyn Store>) {
             id: ClientId(id(number)),
             person: None,
             legal_hold: false,
-            zone: "UTC".parse().unwrap(),
+            clear_zone: None,
             therapist: None,
         })
     };

@@ -46,7 +46,7 @@ pub async fn a_series_is_kept_with_its_history(store: Arc<dyn Store>) {
     };
     let history = History {
         series: first.id,
-        reason: Some("new_shift".parse().unwrap()),
+        reason: Some("schedule_change".parse().unwrap()),
         events: vec![
             Happened {
                 intent: first.id,
@@ -93,7 +93,7 @@ pub async fn a_series_is_kept_with_its_history(store: Arc<dyn Store>) {
         (second.id, now(), &Event::Withdrawn),
     ];
     assert_eq!(told, expected);
-    assert_eq!(records[0].cause.reason.as_deref(), Some("new_shift"));
+    assert_eq!(records[0].cause.reason.as_deref(), Some("schedule_change"));
     let other = clinic.store.history(of, IntentId(id(999))).await.unwrap();
     assert_eq!(other, []);
 

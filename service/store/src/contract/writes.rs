@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use clinic::{
-    Address, Change, Client, Commit, Idempotent, Notification, NotificationKind, Refusal, Scope,
-    Subject, View,
+    Address, Change, Client, Commit, Idempotent, Notification, NotificationKind, Reason, Refusal,
+    Scope, Subject, View,
 };
 use scheduler_core::ClientId;
 use scheduler_core::session::{CaseReason, Party, Session, SessionState};
@@ -76,7 +76,7 @@ pub async fn what_is_refused_fails_or_is_dry_leaves_nothing(store: Arc<dyn Store
             id: ClientId(id(700)),
             person: None,
             legal_hold: false,
-            zone: "UTC".parse().unwrap(),
+            clear_zone: None,
             therapist: None,
         }),
         Change::NewIntent(clinic.intent(101)),
@@ -153,7 +153,7 @@ async fn add_client(
             id: ClientId(id(number)),
             person: None,
             legal_hold: false,
-            zone: "UTC".parse().unwrap(),
+            clear_zone: None,
             therapist: None,
         };
         let line = clinic::Journal::new(Subject::Client(client.id), 1, "client_registered");
@@ -398,9 +398,16 @@ pub async fn append_only_tables_refuse_changes(
     execute: impl AsyncFn(&'static str) -> Result<(), String>,
 ) {
     let clinic = Fixture::open(store).await;
-    clinic.commit(vec![clinic.grant(1).await]).await.unwrap();
+    let code = Change::Reason(Reason {
+        code: "ours".parse().unwrap(),
+        added_at: now(),
+    });
+    let rows = vec![clinic.grant(1).await, code];
+    clinic.commit(rows).await.unwrap();
     let before = clinic.dump().await;
     for statement in [
+        "UPDATE reason SET code = 'forged'",
+        "DELETE FROM reason",
         "UPDATE journal SET kind = 'forged'",
         "DELETE FROM journal",
         "UPDATE ledger_entry SET key = 'forged'",

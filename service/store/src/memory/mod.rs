@@ -17,8 +17,8 @@ use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     BlindIndex, Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId,
-    Plan, PlanId, Recipient, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
-    journal_chain,
+    Plan, PlanId, Reason, Recipient, Scope, SealedPerson, Service, Subscription, Therapist,
+    WrappedDek, journal_chain,
 };
 use ledger_core::{Account, Entry, Key};
 use scheduler_core::calendar::near;
@@ -242,6 +242,10 @@ impl Store for MemoryStore {
 
     async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError> {
         Ok(tables::page(&self.tables().plans, clinic, page, |_| true))
+    }
+
+    async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError> {
+        Ok(self.tables().reasons(clinic))
     }
 
     async fn subscription(

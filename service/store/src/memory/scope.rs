@@ -14,6 +14,14 @@ use super::tables::Tables;
 use crate::rows::is_kept;
 
 pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
+    let mut view = of(tables, clinic, scope);
+    if scope.takes_reason() {
+        view.reasons = tables.reasons(clinic);
+    }
+    view
+}
+
+fn of(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
     match scope {
         Scope::New { therapist } => View {
             therapist: therapist.and_then(|id| tables.therapists.get(&(clinic.0, id.0)).cloned()),
@@ -40,6 +48,11 @@ pub(super) fn load(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             }
             view
         }
+        Scope::Waiver(session) => match resolve(tables, clinic, Address::Session(*session)) {
+            Some((intent, session)) => occurrence(tables, clinic, &intent, session),
+            None => View::default(),
+        },
+        Scope::Reasons => View::default(),
         Scope::Series {
             intent,
             therapist,

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
     Actor, BlindIndex, Change, Client, ClinicId, Commit, Happened, Journal, Message, MessageState,
-    Notification, PersonId, Plan, Recipient, Role, SealedPerson, Service, StoredSecret, Subject,
-    Subscription, Therapist, View, WrappedDek, journal_chain,
+    Notification, PersonId, Plan, Reason, Recipient, Role, SealedPerson, Service, StoredSecret,
+    Subject, Subscription, Therapist, View, WrappedDek, journal_chain,
 };
-use ledger_core::{Account, AccountId, Entry};
+use ledger_core::{Account, AccountId, Entry, ReasonCode};
 use scheduler_core::intent::{Cause, Intent, Record};
 use scheduler_core::session::Session;
-use scheduler_core::{IntentId, LocalDateTime, Zone};
+use scheduler_core::{IntentId, LocalDateTime};
 use uuid::Uuid;
 
 use crate::account::believe;
@@ -34,6 +34,8 @@ pub(super) struct Tables {
     pub(super) clients: Table<Client>,
     pub(super) services: Table<Service>,
     pub(super) plans: Table<Plan>,
+    /// By clinic and code. Nothing here takes one out.
+    reasons: BTreeMap<(Uuid, ReasonCode), Reason>,
     pub(super) subscriptions: Table<Subscription>,
     /// By clinic, role and id.
     pub(super) feeds: BTreeMap<(Uuid, &'static str, Uuid), StoredSecret>,
@@ -122,6 +124,12 @@ impl Tables {
     pub(super) fn entries_of(&self, clinic: ClinicId) -> impl Iterator<Item = &Entry> {
         let entries = self.entries.iter().filter(move |(of, _)| *of == clinic);
         entries.map(|(_, entry)| entry)
+    }
+
+    /// A clinic's own codes of reasons, by code.
+    pub(super) fn reasons(&self, clinic: ClinicId) -> Vec<Reason> {
+        let own = self.reasons.iter().filter(|(key, _)| key.0 == clinic.0);
+        own.map(|(_, reason)| reason.clone()).collect()
     }
 
     pub(super) fn message(&self, clinic: ClinicId, seq: u64) -> Option<&Message> {
@@ -309,7 +317,7 @@ impl Tables {
                 if let PersonId::Client(id) = id
                     && let Some(client) = self.clients.get_mut(&(clinic.0, id.0))
                 {
-                    (client.zone, client.therapist) = (Zone::UTC, None);
+                    (client.clear_zone, client.therapist) = (None, None);
                 }
                 *self.person(clinic, *id).ok_or_else(missing)? = None;
                 let indexes = self.indexes.remove(&(clinic.0, *id)).unwrap_or_default();
@@ -349,6 +357,13 @@ impl Tables {
             }
             Change::Service(service) => insert(&mut self.services, clinic, service.id.0, service),
             Change::Plan(plan) => insert(&mut self.plans, clinic, plan.id.0, plan),
+            Change::Reason(reason) => {
+                let key = (clinic.0, reason.code.clone());
+                match self.reasons.insert(key, reason.clone()) {
+                    None => Ok(1),
+                    Some(_) => Err(refused("primary_key")),
+                }
+            }
             Change::NewSubscription(new) => {
                 insert(&mut self.subscriptions, clinic, new.client.0, new)
             }
@@ -442,6 +457,11 @@ impl Tables {
             version == Some(new.version)
         });
         *stored.ok_or_else(|| refused("person_version"))? = Some(new.clone());
+        if let PersonId::Client(id) = id
+            && let Some(client) = self.clients.get_mut(&(clinic.0, id.0))
+        {
+            client.clear_zone = None;
+        }
         Ok(())
     }
 

@@ -6,8 +6,8 @@
 use chrono::{DateTime, Utc};
 use clinic::journal_chain::Line;
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Recipient,
-    Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
+    BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Reason,
+    Recipient, Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
     WorkingTimes, WrappedDek, working_times::StoredTimes,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Proof, Stored, Unfinished};
@@ -137,6 +137,7 @@ pub fn subject_columns(subject: &Subject) -> (&'static str, Uuid, Option<String>
         Subject::Client(id) => ("client", id.0, None),
         Subject::Service(id) => ("service", id.0, None),
         Subject::Plan(id) => ("plan", id.0, None),
+        Subject::Reason(code) => ("reason", Uuid::nil(), Some(code.to_string())),
         Subject::Subscription(client) => ("subscription", client.0, None),
         Subject::Intent(id) => ("intent", id.0, None),
         Subject::Occurrence(id, at) => ("occurrence", id.0, Some(at.to_string())),
@@ -330,9 +331,16 @@ pub fn client(row: &impl Columns) -> Result<Client, StoreError> {
         id: ClientId(id(row, "id")?),
         person: person(row)?,
         legal_hold: row.flag("legal_hold")?,
-        zone: parsed(row, "zone")?,
+        clear_zone: clear_zone(row)?,
         therapist: row.id("therapist_id")?.map(TherapistId),
     })
+}
+
+fn clear_zone(row: &impl Columns) -> Result<Option<Zone>, StoreError> {
+    match row.text("clear_zone")? {
+        Some(_) => parsed(row, "clear_zone").map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A row of `service`.
@@ -370,6 +378,17 @@ pub fn plan(row: &impl Columns) -> Result<Plan, StoreError> {
         credits: Credits(number(row, "credits")?),
         price: price(row)?,
         left_over: row.json("left_over")?,
+    })
+}
+
+/// A row of `reason`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn reason(row: &impl Columns) -> Result<Reason, StoreError> {
+    Ok(Reason {
+        code: parsed(row, "code")?,
+        added_at: instant(row, "added_at")?,
     })
 }
 
@@ -545,6 +564,7 @@ pub fn subject(row: &impl Columns) -> Result<Subject, StoreError> {
         ("client", None) => Ok(Subject::Client(ClientId(id))),
         ("service", None) => Ok(Subject::Service(ServiceId(id))),
         ("plan", None) => Ok(Subject::Plan(PlanId(id))),
+        ("reason", Some(code)) => Ok(Subject::Reason(code.parse().map_err(|_| corrupt(code))?)),
         ("subscription", None) => Ok(Subject::Subscription(ClientId(id))),
         ("intent", None) => Ok(Subject::Intent(IntentId(id))),
         ("occurrence", Some(at)) => {

@@ -6,6 +6,7 @@
 )]
 
 mod never_worse;
+mod reasons;
 
 use std::sync::Arc;
 

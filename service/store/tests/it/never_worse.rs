@@ -32,11 +32,11 @@ use store::memory::MemoryStore;
 use store::{Request, Store, Whose};
 use uuid::Uuid;
 
-const CLINIC: ClinicId = ClinicId::FIRST;
-const CLIENT: ClientId = ClientId(Uuid::from_u128(0xc));
-const SERVICE: ServiceId = ServiceId(Uuid::from_u128(0x5));
+pub(crate) const CLINIC: ClinicId = ClinicId::FIRST;
+pub(crate) const CLIENT: ClientId = ClientId(Uuid::from_u128(0xc));
+pub(crate) const SERVICE: ServiceId = ServiceId(Uuid::from_u128(0x5));
 const PLAN: PlanId = PlanId(Uuid::from_u128(0x9));
-const THERAPISTS: [TherapistId; 2] = [
+pub(crate) const THERAPISTS: [TherapistId; 2] = [
     TherapistId(Uuid::from_u128(0xa1)),
     TherapistId(Uuid::from_u128(0xa2)),
 ];
@@ -55,7 +55,7 @@ fn money(minor: i64) -> Money {
     }
 }
 
-fn by(role: Role) -> Principal {
+pub(crate) fn by(role: Role) -> Principal {
     Principal {
         clinic: CLINIC,
         credential: Uuid::from_u128(0x1),
@@ -65,10 +65,10 @@ fn by(role: Role) -> Principal {
 
 /// What the clinic offers.
 #[derive(Clone, Copy, Debug)]
-struct Policy {
-    credits: i64,
-    rollover: CarryOver,
-    grace_days: u32,
+pub(crate) struct Policy {
+    pub(crate) credits: i64,
+    pub(crate) rollover: CarryOver,
+    pub(crate) grace_days: u32,
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -121,14 +121,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-struct World {
-    store: MemoryStore,
-    now: DateTime<Utc>,
+pub(crate) struct World {
+    pub(crate) store: MemoryStore,
+    pub(crate) now: DateTime<Utc>,
     booked: u128,
 }
 
 /// The store in memory never waits.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -136,7 +136,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl World {
-    fn open(policy: Policy) -> Self {
+    pub(crate) fn open(policy: Policy) -> Self {
         let mut world = Self {
             store: MemoryStore::new(opened()),
             now: opened(),
@@ -199,7 +199,7 @@ impl World {
                 generation: 1,
             }),
             legal_hold: false,
-            zone: zone(),
+            clear_zone: None,
             therapist: Some(THERAPISTS[0]),
         }));
         let journal = Journal::new(Subject::Client(CLIENT), 1, "opened");
@@ -214,7 +214,7 @@ impl World {
             plan: Some(PLAN),
         };
         assert!(world.write(subscribed, |view, now| {
-            subscribe(view, Some(PLAN), (now, None), None, now)
+            subscribe(view, Some(PLAN), (now, Some(zone())), None, now)
         }));
         assert!(world.pay(0));
         world
@@ -305,7 +305,7 @@ impl World {
     }
 
     /// Time passes, and the worker looks every six hours, and at the end.
-    fn pass(&mut self, hours: i64) {
+    pub(crate) fn pass(&mut self, hours: i64) {
         let until = self.now + TimeDelta::hours(hours);
         while self.now < until {
             self.now = until.min(self.now + TimeDelta::hours(6));
@@ -314,7 +314,7 @@ impl World {
     }
 
     /// The client's sessions, of whatever state: a number means the same one in both worlds.
-    fn sessions(&self) -> Vec<Session> {
+    pub(crate) fn sessions(&self) -> Vec<Session> {
         let whole = scheduler_core::Window::new(
             opened() - TimeDelta::days(1),
             opened() + TimeDelta::days(400),
@@ -332,7 +332,7 @@ impl World {
         sessions
     }
 
-    fn touch(&mut self, session: &Session, what: Touch, principal: Principal) -> bool {
+    pub(crate) fn touch(&mut self, session: &Session, what: Touch, principal: Principal) -> bool {
         let scope = Scope::Occurrence {
             address: Address::Session(session.id),
             around: what.reach(self.now).unwrap(),
@@ -343,7 +343,7 @@ impl World {
         })
     }
 
-    fn book(&mut self, hours: i64) -> bool {
+    pub(crate) fn book(&mut self, hours: i64) -> bool {
         self.booked += 1;
         let start = zone().local(self.now + TimeDelta::hours(hours));
         let wanted = NewBooking {
@@ -470,7 +470,7 @@ impl World {
     }
 }
 
-fn cases() -> ProptestConfig {
+pub(crate) fn cases() -> ProptestConfig {
     let given = std::env::var("STANDING_CASES").ok();
     ProptestConfig {
         cases: given.and_then(|text| text.parse().ok()).unwrap_or(150),
@@ -678,10 +678,7 @@ proptest! {
         let Some(session) = sessions.get(which % sessions.len().max(1)) else {
             return Ok(());
         };
-        let scope = Scope::Occurrence {
-            address: Address::Session(session.id),
-            around: None,
-        };
+        let scope = Scope::Waiver(session.id);
         let reason = "goodwill".parse().unwrap();
         let principal = by(Role::Admin);
         let done = waived.write(scope, |view, now| waive(view, &reason, principal, None, now));
@@ -739,7 +736,7 @@ fn an_expiry_that_is_reversed_comes_back_with_a_date() {
     let expiry = entries.iter().find(|entry| entry.body.kind() == "expire");
     let what = ByHand::Reverse {
         entry: expiry.unwrap().key.clone(),
-        reason: "by_mistake".parse().unwrap(),
+        reason: "correction".parse().unwrap(),
         until: None,
     };
     let scope = what.scope(CLIENT);
