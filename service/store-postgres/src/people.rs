@@ -1,4 +1,4 @@
-//! Therapists, clients, services, and the credentials that stand for people.
+//! Therapists, clients, services, and people's credentials.
 
 use clinic::{
     Client, ClinicId, PersonId, Recipient, SealedPerson, Service, StoredSecret, Therapist,
@@ -53,7 +53,7 @@ pub(crate) async fn tokens_of(
     rows::some("tokens", count)
 }
 
-/// Somebody's tokens stand for nobody any more.
+/// Deletes all of somebody's tokens.
 pub(crate) async fn revoke(
     db: &mut PgConnection,
     clinic: ClinicId,
