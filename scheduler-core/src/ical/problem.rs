@@ -164,9 +164,14 @@ impl Problem {
     pub fn effect(&self) -> Effect {
         match (&self.reason, &self.done) {
             (Reason::Component { .. } | Reason::Warning(_), _) => Effect::None,
-            (_, Done::ReadIn(_) | Done::AsDefined | Done::OnThatDate | Done::AtTheStartsTime) => {
-                Effect::OtherTime
-            }
+            (
+                _,
+                Done::ReadIn(_)
+                | Done::AsDefined
+                | Done::PassedOver
+                | Done::OnThatDate
+                | Done::AtTheStartsTime,
+            ) => Effect::OtherTime,
             (_, Done::Honoured | Done::KeptOther) => Effect::None,
             _ => Effect::Missing,
         }
@@ -237,6 +242,22 @@ pub enum Reason {
     Undefined {
         /// The first such day on which clocks would differ if its last observance went on.
         first: NaiveDate,
+    },
+    /// A VTIMEZONE that lists the onsets of the zone of its name, some of them up to a day early or late.
+    #[error(
+        "onsets of its VTIMEZONE are hours from those of {named}, at its events first on {first}"
+    )]
+    Shifted {
+        /// The IANA zone that it is named after.
+        named: Zone,
+        /// The first day on which an event may be at another time.
+        first: NaiveDate,
+    },
+    /// Onsets of a VTIMEZONE that are closer to each other than the change of clocks is long.
+    #[error("its VTIMEZONE has an offset for so short a time on {on} that no clock can show it")]
+    ShortStretch {
+        /// The day.
+        on: NaiveDate,
     },
     /// A VTIMEZONE of an endless event that matches no IANA zone.
     #[error(
@@ -362,6 +383,8 @@ pub enum Done {
     StandsAlone,
     /// The times are as the text defines their zone.
     AsDefined,
+    /// The offset before it was taken to go on.
+    PassedOver,
     /// It was taken for that date.
     OnThatDate,
     /// It was taken as the time that it is.
@@ -398,6 +421,7 @@ impl fmt::Display for Done {
             Self::LastsADay => "taken to last a day",
             Self::StandsAlone => "taken as an occurrence by itself",
             Self::AsDefined => "read as the VTIMEZONE says",
+            Self::PassedOver => "the offset before it goes on",
             Self::OnThatDate => "read as the nearest date",
             Self::AsTime => "read as a time",
             Self::OnceAYear => "read as once a year, in the month of DTSTART",

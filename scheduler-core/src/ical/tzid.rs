@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::content::{Component, Property, plain_name};
-use super::observances::Definition;
+use super::observances::{Definition, Likeness, between};
 use super::problem::{Done, Problem, Problems, Reason};
 use super::timezone::{OwnZone, TimeZone};
-use super::twin::Defined;
+use super::twin::{Defined, Letter};
 use super::value::{At, Time};
 use super::{DEFINITIONS_MAX, windows};
 use crate::Zone;
@@ -174,12 +174,21 @@ impl<'a> Zones<'a> {
         if self.defined.len() >= DEFINITIONS_MAX {
             return Err("there are too many others");
         }
-        let letter = definition.to_the_letter()?;
-        // A part of the data of the zone that it is named after, as long as its author needed it to
-        // be, means that zone before and after too.
-        let part_of = named.filter(|named| definition.is_part_of(&letter, *named));
-        let table = part_of.map_or(&letter, |named| named.transitions()).clone();
+        let (letter, passed_over) = definition.to_the_letter()?;
+        let likeness = named.map_or(Likeness::Other, |named| definition.likeness(&letter, named));
+        // What says nothing against the zone that it is named after means that zone where it says
+        // nothing.
+        let table = match (named, likeness) {
+            (Some(named), Likeness::Part | Likeness::Shifted(..)) => named.transitions().clone(),
+            (Some(named), Likeness::Between(from, to)) => between(&letter, named, from, to)?,
+            _ => letter.clone(),
+        };
         let own = Arc::new(OwnZone::new(tzid, self.defined.len(), table));
+        let letter = Letter {
+            table: letter,
+            passed_over,
+            likeness,
+        };
         self.defined
             .push(Defined::new(tzid, line, named, letter, Arc::clone(&own)));
         Ok(TimeZone::Own(own))
