@@ -31,6 +31,9 @@ pub(super) struct Definition {
     offsets: Vec<i64>,
 }
 
+/// Clock changes, and the stretches that are too short to be among them.
+pub(super) type Table = (Transitions, Vec<(i64, i64)>);
+
 /// What a definition is beside the zone of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Likeness {
@@ -139,7 +142,7 @@ impl Definition {
     ///
     /// # Errors
     /// Why no clock can follow it.
-    pub(super) fn to_the_letter(&self) -> Result<(Transitions, Vec<(i64, i64)>), &'static str> {
+    pub(super) fn to_the_letter(&self) -> Result<Table, &'static str> {
         let before = [(i64::MIN, self.before)];
         let changes: Vec<(i64, i64)> = before.into_iter().chain(self.onsets.clone()).collect();
         table(&changes)
@@ -222,7 +225,7 @@ pub(super) fn between(
     Ok(table(&parts.concat())?.0)
 }
 
-fn table(changes: &[(i64, i64)]) -> Result<(Transitions, Vec<(i64, i64)>), &'static str> {
+fn table(changes: &[(i64, i64)]) -> Result<Table, &'static str> {
     Transitions::passing_over_short(changes).map_err(|_| "its clocks change by more than a day")
 }
 
