@@ -7,7 +7,7 @@ use std::collections::btree_map::Entry;
 use super::content::{self, Component, Unread};
 use super::event::{Cancellation, Event, Overridden, Reader};
 use super::problem::{Done, IcalError, Problem, Problems, Reason};
-use super::series::{Change, Master, Series};
+use super::series::{Change, Master, Series, is_off};
 use super::timezone::TimeZone;
 use super::twin::Defined;
 use super::tzid::Zones;
@@ -295,6 +295,10 @@ impl Group<'_> {
 
     fn master(&mut self, event: Event) -> Master {
         let (rules, exceptions) = (event.rules, event.exceptions);
+        let mut rules_off = rules
+            .iter()
+            .filter(|rule| is_off(rule, event.details.start.wall));
+        let counted = rules_off.next().map(ToString::to_string);
         let mut master = Master::new(event.details, rules, exceptions, &event.added);
         let is_date = master.details.start.is_date;
         let mut count = 0;
@@ -311,6 +315,13 @@ impl Group<'_> {
         if let Some((line, value)) = event.first_excluded.filter(|_| count > 0) {
             let reason = Reason::ExcludesNothing { count };
             self.problem(line, "EXDATE", &value, reason, Done::Honoured);
+        }
+        let first = master.generated_at(master.details.start.unix);
+        if let (Some(rule), Some(first)) = (counted, first)
+            && master.is_excluded(&first)
+        {
+            let (line, reason) = (master.details.line, Reason::CountedStart);
+            self.problem(line, "RRULE", &rule, reason, Done::StartCounted);
         }
         master
     }

@@ -300,6 +300,10 @@ pub enum Reason {
         /// How many.
         count: usize,
     },
+    /// COUNT of a rule that does not have DTSTART, which an EXDATE excludes: which instance is the
+    /// last is undefined (RFC 5545 §3.8.5.3).
+    #[error("DTSTART is not on the rule and is excluded, and yet COUNT may count it")]
+    CountedStart,
     /// More problems than are listed.
     #[error("there are {count} more problems")]
     More {
@@ -405,6 +409,8 @@ pub enum Done {
     Honoured,
     /// It was called off with its series.
     CalledOff,
+    /// COUNT counts DTSTART.
+    StartCounted,
     /// There is no intent of it.
     NoIntent,
 }
@@ -432,6 +438,7 @@ impl fmt::Display for Done {
             Self::AsGenerated => "taken at its time, with the length of the series",
             Self::Honoured => "honoured as far as it goes",
             Self::CalledOff => "called off with its series",
+            Self::StartCounted => "DTSTART was counted, as other programs do not",
             Self::NoIntent => "no intent was made",
         };
         f.write_str(text)
