@@ -190,6 +190,7 @@ impl Definition {
         let (Some(from), Some(to)) = (year(self.from, 0), year(last, 1)) else {
             return false;
         };
+        let (from, to) = (from - SECONDS_PER_DAY, to + SECONDS_PER_DAY);
         let spans = table.spans().get(table.at(from)..=table.at(to));
         let of_zone = spans.unwrap_or_default().iter();
         self.offsets.iter().all(|offset| {

@@ -182,6 +182,7 @@ proptest! {
         years in 1..4,
         off in prop::collection::vec(select(vec![0_i64, 0, 0, 3600, -3600, 7200, 50_400, -39_600]), 8),
         from_zero in any::<bool>(),
+        near in prop::option::of((any::<prop::sample::Index>(), -60..60_i64)),
         at in (1980..2030_i32, 1..13_u32, 1..29_u32, 0..24_u32),
     ) {
         let iana = if zone.ends_with("Time") { "America/Chicago" } else { zone };
@@ -198,6 +199,10 @@ proptest! {
         }
         let (year, month, day, hour) = at;
         let start = NaiveDate::from_ymd_opt(year, month, day).unwrap().and_hms_opt(hour, 30, 0).unwrap();
+        let start = near.map_or(start, |(onset, hours)| {
+            let (unix, offset) = listed[onset.index(listed.len())];
+            local(unix + offset + hours * 3600 - 1800)
+        });
         let resolved = meant.resolve(scheduler_core::LocalDateTime::from_seconds(start.and_utc().timestamp()).unwrap());
         for rule in ["", "RRULE:FREQ=YEARLY;COUNT=30\n"] {
             let calendar = calendar(zone, &text, &event("a", zone, start, rule));
