@@ -156,7 +156,7 @@ impl Definition {
             let mut differing = stretches_that_differ(letter, table, self.from, end);
             return differing.next().map_or(Likeness::Part, |_| Likeness::Other);
         };
-        if !self.has_offsets_of(table, last) {
+        if !self.has_offsets_of(table) {
             return Likeness::Other;
         }
         let mut differing: Vec<(i64, i64)> = Vec::new();
@@ -181,17 +181,15 @@ impl Definition {
         }
     }
 
-    /// Whether a zone has all offsets that it changes to, in the years of its onsets.
-    fn has_offsets_of(&self, table: &Transitions, last: i64) -> bool {
-        let year = |unix, more| {
-            let year = LocalDateTime::from_seconds(unix)?.date().year();
-            Some(midnight(NaiveDate::from_ymd_opt(year + more, 1, 1)?).seconds())
-        };
-        let (Some(from), Some(to)) = (year(self.from, 0), year(last, 1)) else {
+    /// Whether a zone has all offsets that it changes to, in the year of its first onset or later: some
+    /// list the rules of today as of 1970, when the zone had none.
+    fn has_offsets_of(&self, table: &Transitions) -> bool {
+        let year = LocalDateTime::from_seconds(self.from).map(|first| first.date().year());
+        let Some(from) = year.and_then(|year| NaiveDate::from_ymd_opt(year, 1, 1)) else {
             return false;
         };
-        let (from, to) = (from - SECONDS_PER_DAY, to + SECONDS_PER_DAY);
-        let spans = table.spans().get(table.at(from)..=table.at(to));
+        let from = midnight(from).seconds() - SECONDS_PER_DAY;
+        let spans = table.spans().get(table.at(from)..);
         let of_zone = spans.unwrap_or_default().iter();
         self.offsets.iter().all(|offset| {
             of_zone

@@ -325,6 +325,29 @@ fn a_list_counts_as_far_as_it_goes() {
     }
 }
 
+/// Today's offsets without their rules, as of 1970, when the zone had no summer time: the name counts.
+#[test]
+fn offsets_without_rules_are_those_of_the_named_zone() {
+    let both = "BEGIN:DAYLIGHT\nDTSTART:19700101T000000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nEND:DAYLIGHT\n\
+                BEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:+0200\nTZOFFSETTO:+0100\nEND:STANDARD\n";
+    for (start, expected) in [
+        (date(2024, 1, 10), "2024-01-09T23:00:00Z"),
+        (date(2024, 7, 10), "2024-07-09T22:00:00Z"),
+    ] {
+        let calendar = calendar(
+            "Europe/Berlin",
+            both,
+            &event("a", "Europe/Berlin", start, ""),
+        );
+        let window = Window::new(
+            start.and_utc() - TimeDelta::days(2),
+            start.and_utc() + TimeDelta::days(2),
+        );
+        let found = calendar.between(window.unwrap()).unwrap();
+        assert_eq!(found[0].start.to_string(), expected, "{start}");
+    }
+}
+
 /// Of two onsets at one instant the onset counts that changes from the offset before.
 #[test]
 fn of_two_onsets_at_one_instant_one_counts() {
