@@ -69,7 +69,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         2 => (1..3i64).prop_map(|most| CarryOver::AtMost(Credits(most))),
     ];
     (
-        1..5i64,
+        2..9i64,
         rollover,
         prop_oneof![1 => Just(0u32), 4 => 1..40u32],
     )
@@ -345,7 +345,7 @@ impl World {
             start,
             zone: zone(),
             minutes: None,
-            rule: (hours % 3 == 0).then(|| "FREQ=WEEKLY;COUNT=6".parse().unwrap()),
+            rule: (hours % 6 == 0).then(|| "FREQ=WEEKLY;COUNT=4".parse().unwrap()),
             gap: GapPolicy::default(),
             resolutions: Vec::new(),
         };
@@ -367,7 +367,7 @@ impl World {
             Step::Pay { month } => self.pay(month),
             Step::Cancel { which, by_clinic } => {
                 let sessions = self.sessions();
-                let Some(session) = sessions.get(which) else {
+                let Some(session) = sessions.get(which % sessions.len().max(1)) else {
                     return false;
                 };
                 let role = if by_clinic {
@@ -380,7 +380,8 @@ impl World {
             Step::Move { which, hours } => {
                 let sessions = self.sessions();
                 let funded = |session: &&Session| session.state == SessionState::Scheduled;
-                let Some(session) = sessions.get(which).filter(funded) else {
+                let Some(session) = sessions.get(which % sessions.len().max(1)).filter(funded)
+                else {
                     return false;
                 };
                 let to = session.starts_local.plus_seconds(hours * 3_600).unwrap();
@@ -393,7 +394,7 @@ impl World {
 
     pub(crate) fn settle(&mut self, which: usize, outcome: Outcome) -> bool {
         let sessions = self.sessions();
-        let Some(session) = sessions.get(which) else {
+        let Some(session) = sessions.get(which % sessions.len().max(1)) else {
             return false;
         };
         let scope = Scope::Occurrence {
