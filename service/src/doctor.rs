@@ -10,7 +10,7 @@ use clinic::credit::hold_of;
 use clinic::scope::Job;
 use clinic::zone_data::{Verdict, is_newer, judge};
 use clinic::{ClinicId, Message, MessageState};
-use ledger_core::HoldId;
+use ledger_core::{HoldId, OpenHold};
 use scheduler_core::SessionId;
 use scheduler_core::session::{Session, SessionState};
 use scheduler_core::zone::ZoneData;
@@ -342,19 +342,25 @@ fn kept(audit: &Audit, anchors: &[Anchor], now: DateTime<Utc>) -> Option<Finding
     Some(finding("anchors", seen, wrong, to_do))
 }
 
-/// Scheduled sessions and open holds are the same.
+/// Scheduled sessions and open holds are the same, and for the same service and time.
 async fn holds(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
     let live = live_sessions(store, clinic).await?;
     let scheduled = live
         .iter()
         .filter(|session| session.state == SessionState::Scheduled);
-    let mut odd: BTreeSet<HoldId> = scheduled.map(hold_of).collect();
+    let scheduled: BTreeMap<HoldId, &Session> = scheduled
+        .map(|session| (hold_of(session), session))
+        .collect();
+    let mut odd: BTreeSet<HoldId> = scheduled.keys().copied().collect();
     let count = odd.len();
     let accounts = store.accounts().await?.into_iter();
     for (_, client) in accounts.filter(|(of, _)| *of == clinic) {
         if let Some(account) = store.account(clinic, client).await? {
             for open in account.holds() {
-                if !odd.remove(&open.id) {
+                let session = scheduled.get(&open.id);
+                if session.is_some_and(|session| is_of(open, session)) {
+                    odd.remove(&open.id);
+                } else {
                     odd.insert(open.id);
                 }
             }
@@ -374,12 +380,13 @@ async fn holds(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreErro
             first.booking
         ),
     };
-    let to_do = "A scheduled session must have its hold, and no other session one. Look at the session \
-                 and its client's ledger; cancel the session, or complete it, to put it right.";
+    let to_do = "A scheduled session must have its hold, for its service and time, and no other session \
+                 one. Look at the session and its client's ledger; cancel the session, or complete it, to \
+                 put it right.";
     Ok(finding("holds", seen, !wrong.is_empty(), to_do))
 }
 
-/// Whether a session is scheduled just if its hold is open, at any of a few looks.
+/// Whether a session is scheduled just if its hold is open, and they agree, at any of a few looks.
 async fn fits(store: &dyn Store, clinic: ClinicId, hold: HoldId) -> Result<bool, StoreError> {
     for look in 0..LOOKS {
         if look > 0 {
@@ -390,12 +397,17 @@ async fn fits(store: &dyn Store, clinic: ClinicId, hold: HoldId) -> Result<bool,
         };
         let scheduled = session.state == SessionState::Scheduled && hold_of(&session) == hold;
         let account = store.account(clinic, session.client).await?;
-        let held = account.is_some_and(|account| account.hold(hold).is_some());
-        if scheduled == held {
+        let open = account.as_ref().and_then(|account| account.hold(hold));
+        if scheduled == open.is_some() && open.is_none_or(|open| is_of(open, &session)) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether an open hold is for the service and the time of its session.
+fn is_of(open: &OpenHold, session: &Session) -> bool {
+    open.service.0 == session.service.0 && open.slot_start == session.starts_at
 }
 
 /// Leases that have run out and that nobody took over.
