@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clinic::credit::hold_of;
 use clinic::scope::Job;
 use clinic::zone_data::{Verdict, is_newer, judge};
-use clinic::{ClinicId, Message, MessageState};
+use clinic::{ClinicId, Message, MessageState, Recipient};
 use ledger_core::{HoldId, OpenHold};
 use scheduler_core::intent::{Intent, as_of};
 use scheduler_core::session::{Session, SessionState};
@@ -91,6 +91,7 @@ pub async fn examine(store: &dyn Store, now: DateTime<Utc>, anchors: &[Anchor]) 
         findings.push(read("holds", holds(store, clinic).await));
         findings.push(read("series", series(store, clinic).await));
         findings.push(read("claims", claims(store, clinic, now).await));
+        findings.push(read("recipients", recipients(store, clinic).await));
         findings.push(read("dead letters", dead_letters(store, clinic).await));
     }
     findings
@@ -482,6 +483,32 @@ async fn claims(
     let seen = format!("{stuck} of {} unsent messages are stuck", pending.len());
     let to_do = "Their leases have run out and nobody took over: is a worker running?";
     Ok(finding("claims", seen, stuck > 0, to_do))
+}
+
+/// Whoever an unsent message goes to is a party of its session.
+async fn recipients(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
+    let pending = of_state(store, clinic, MessageState::Pending).await?;
+    let mut wrong = Vec::new();
+    for message in &pending {
+        let told = &message.notification;
+        let session = store.session(clinic, told.session).await?;
+        let is_party = session.is_some_and(|session| match told.recipient {
+            Recipient::Client(id) => session.client == id,
+            Recipient::Therapist(id) => session.therapist == id,
+        });
+        if !is_party {
+            wrong.push(message.seq);
+        }
+    }
+    let seen = match wrong.first() {
+        None => format!(
+            "{} unsent messages go to a party of their session",
+            pending.len()
+        ),
+        Some(first) => format!("{} go to somebody else, the first is {first}", wrong.len()),
+    };
+    let to_do = "Stop the worker before it sends them, and find who addressed them.";
+    Ok(finding("recipients", seen, !wrong.is_empty(), to_do))
 }
 
 /// Messages that were given up.
