@@ -354,7 +354,7 @@ fn waiting(tables: &Tables, clinic: ClinicId, client: ClientId) -> Vec<Session> 
     waiting
 }
 
-fn entries(
+pub(super) fn entries(
     tables: &Tables,
     clinic: ClinicId,
     keys: &[Key],

@@ -249,8 +249,7 @@ pub(super) async fn entries(week: &Week, db: &Database) -> Vec<Kind> {
                 "UPDATE ledger_entry SET proof = NULL, proof_line = NULL WHERE {of_anna}"
             )],
             &paid_again,
-        )
-        .shown_by("`ledger verify`, once the invoice has granted again"),
+        ),
         kind(
             "an invoice is freed: its grant's proof column names another",
             [format!(
