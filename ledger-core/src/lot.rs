@@ -141,7 +141,7 @@ impl Lot {
         left.unwrap_or_default().max(Credits::ZERO)
     }
 
-    /// Nothing of it is free, held or owed: it has no part in bookings, unless something of it comes back.
+    /// Nothing of it is free, held or owed: it has no part in bookings, unless a credit returns to it.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         let Balance {

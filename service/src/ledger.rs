@@ -76,7 +76,7 @@ pub enum Defect {
 pub struct Whole {
     /// Its head.
     pub head: Head,
-    /// Its grants on an invoice's line or a checkout that were not taken back whole, by their entries.
+    /// Its grants on an invoice's line or a checkout, by their entries, without those that were reversed whole.
     pub grants: Vec<(u64, Proof, String)>,
 }
 

@@ -232,7 +232,7 @@ struct TokenArgs {
     /// What the token makes its bearer.
     #[arg(value_enum)]
     role: RoleName,
-    /// The therapist or client it stands for. None for an admin or operator.
+    /// The therapist or client whose token it is. None for an admin or operator.
     subject: Option<Uuid>,
     /// The clinic it is for. The first one, if not given.
     #[arg(long, env = "STANDING_CLINIC", value_name = "UUID")]
@@ -482,7 +482,7 @@ async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
         (RoleName::Admin, None) => Role::Admin,
         (RoleName::Operator, None) => Role::Operator,
         (RoleName::Admin | RoleName::Operator, Some(_)) => {
-            bail!("such a token stands for nobody: leave the id out")
+            bail!("an admin's or operator's token takes no id: leave it out")
         }
         (RoleName::Therapist, Some(id)) => {
             let known = store.therapist(clinic, TherapistId(id)).await?;

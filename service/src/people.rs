@@ -7,9 +7,11 @@ use store::Page;
 use crate::App;
 use crate::vault::VaultError;
 
-/// A row with what is known of the person. In a list also nothing where something is sealed that does
-/// not open.
+/// A row with what is known of the person.
 pub type Opened<R> = (R, Option<Person>);
+
+/// A row of a list: what is sealed of one person may not open, which keeps nobody from reading the others.
+pub type Listed<R> = (R, Result<Option<Person>, VaultError>);
 
 /// A therapist.
 ///
@@ -49,7 +51,7 @@ pub async fn therapists(
     app: &App,
     clinic: ClinicId,
     page: Page,
-) -> Result<Vec<Opened<Therapist>>, VaultError> {
+) -> Result<Vec<Listed<Therapist>>, VaultError> {
     let rows = app.store.therapists(clinic, page).await?;
     all_opened(app, clinic, rows, of_therapist).await
 }
@@ -62,7 +64,7 @@ pub async fn clients(
     app: &App,
     clinic: ClinicId,
     page: Page,
-) -> Result<Vec<Opened<Client>>, VaultError> {
+) -> Result<Vec<Listed<Client>>, VaultError> {
     let rows = app.store.clients(clinic, page).await?;
     all_opened(app, clinic, rows, of_client).await
 }
@@ -90,14 +92,12 @@ async fn opened<R>(
     Ok((row, person))
 }
 
-/// One that does not open keeps nobody from reading the others: nothing is shown of it, and the log
-/// says whose it is.
 async fn all_opened<R>(
     app: &App,
     clinic: ClinicId,
     rows: Vec<R>,
     of: fn(&R) -> Sealed,
-) -> Result<Vec<Opened<R>>, VaultError> {
+) -> Result<Vec<Listed<R>>, VaultError> {
     let store = app.store.as_ref();
     let ids = rows.iter().map(|row| of(row).0);
     app.vault.fetch(store, clinic, ids).await?;
@@ -105,11 +105,8 @@ async fn all_opened<R>(
     for row in rows {
         let (id, sealed) = of(&row);
         let person = match app.vault.open_person(store, clinic, id, sealed).await {
-            Err(defect @ (VaultError::Unopenable { .. } | VaultError::Gone { .. })) => {
-                tracing::error!(%defect, "something sealed does not open");
-                None
-            }
-            opened => opened?,
+            Err(defect @ (VaultError::Unopenable { .. } | VaultError::Gone { .. })) => Err(defect),
+            opened => Ok(opened?),
         };
         all.push((row, person));
     }

@@ -263,11 +263,11 @@ pub enum BadSnapshot {
         v: u32,
     },
     /// A lot is missing or out of its place.
-    #[error("lot {found} stands in the place of lot {ordinal}")]
+    #[error("lot {found} is in the place of lot {ordinal}")]
     Ordinal {
         /// The number of the place.
         ordinal: u32,
-        /// The lot that stands there.
+        /// The lot that is there.
         found: LotNumber,
     },
     /// A lot has a negative bucket, or its buckets do not sum to what was granted.

@@ -20,6 +20,7 @@ mod history;
 mod invariants;
 mod ledger;
 mod oracle;
+mod oracle_own;
 mod proofs;
 mod properties;
 mod reading;

@@ -5,16 +5,13 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use ledger_core::{
-    Body, Command, Entry, Evidence, HeldPolicy, HoldId, Key, LotId, ReleaseReason, ServiceId,
-    Source,
-};
+use ledger_core::{Body, Command, Entry, HoldId, LotId, ServiceId, Source};
 use uuid::Uuid;
 
 use crate::ledger::anna;
-use crate::reading::{Extension, Lot, Reading, release_of};
-use crate::requests::{before, by_itself, proven_otherwise};
-use crate::shown;
+use crate::oracle_own::own;
+use crate::reading::{Extension, Lot, Reading};
+use crate::requests::{before, by_itself};
 
 /// What should come of a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +34,9 @@ pub(crate) struct Line {
 }
 
 pub(crate) type Moved = (u32, &'static str, &'static str, i128);
-type Refusal = Result<Vec<Line>, Verdict>;
+pub(crate) type Refusal = Result<Vec<Line>, Verdict>;
 /// Lines, and what of them expires at once: lots and how many.
-type Own = (Vec<Line>, Vec<(u32, i128)>);
+pub(crate) type Own = (Vec<Line>, Vec<(u32, i128)>);
 
 pub(crate) fn refused<T>(name: &'static str) -> Result<T, Verdict> {
     Err(Verdict::Refused(name))
@@ -182,7 +179,7 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
 
 /// Moves what extensions move of a lot: of so many available credits, and of the expired ones for the
 /// extension that is new. How many available ones those were.
-fn moved_on(
+pub(crate) fn moved_on(
     reading: &mut Reading,
     lines: &mut Vec<Line>,
     number: u32,
@@ -243,7 +240,7 @@ fn moved_on(
     Ok(moved)
 }
 
-fn empty(service: ServiceId, source: Source, from: DateTime<Utc>, root: u32) -> Lot {
+pub(crate) fn empty(service: ServiceId, source: Source, from: DateTime<Utc>, root: u32) -> Lot {
     Lot {
         service,
         source,
@@ -274,12 +271,12 @@ pub(crate) fn line(kind: &'static str, key: String, mut moves: Vec<Moved>) -> Li
     }
 }
 
-fn lot_key(lot: u32, what: &str) -> String {
+pub(crate) fn lot_key(lot: u32, what: &str) -> String {
     format!("v1/lot/{}.{lot}/{what}", anna())
 }
 
 /// Makes a line's moves in the reading, if the credits are there.
-fn shown(reading: &mut Reading, line: Line) -> Result<Line, Verdict> {
+pub(crate) fn shown(reading: &mut Reading, line: Line) -> Result<Line, Verdict> {
     for one in &line.moves {
         apply(reading, one);
     }
@@ -293,7 +290,7 @@ fn shown(reading: &mut Reading, line: Line) -> Result<Line, Verdict> {
     Ok(line)
 }
 
-fn apply(reading: &mut Reading, (lot, from, to, n): &Moved) {
+pub(crate) fn apply(reading: &mut Reading, (lot, from, to, n): &Moved) {
     let lot = reading.lot(*lot);
     if *from != "outside" {
         *lot.places.entry(from).or_default() -= n;
@@ -301,14 +298,19 @@ fn apply(reading: &mut Reading, (lot, from, to, n): &Moved) {
     *lot.places.entry(to).or_default() += n;
 }
 
-fn lot_of(reading: &Reading, id: LotId) -> Result<&Lot, Verdict> {
+pub(crate) fn lot_of(reading: &Reading, id: LotId) -> Result<&Lot, Verdict> {
     let lot = reading.lots.get(&id.number.0);
     lot.filter(|_| id.account == anna())
         .ok_or(Verdict::Refused("unknown lot"))
 }
 
 /// The lot that a command brings, still empty.
-fn new_lot(entries: &[Entry], reading: &Reading, command: &Command, at: DateTime<Utc>) -> Lot {
+pub(crate) fn new_lot(
+    entries: &[Entry],
+    reading: &Reading,
+    command: &Command,
+    at: DateTime<Utc>,
+) -> Lot {
     let (service, source, from, end) = match command {
         Command::Restore { of, .. } => {
             let old = &reading.lots[&released_from(entries, *of).unwrap()];
@@ -340,7 +342,7 @@ fn new_lot(entries: &[Entry], reading: &Reading, command: &Command, at: DateTime
 }
 
 /// The lot of the hold that was released, if it was set free.
-fn released_from(entries: &[Entry], of: HoldId) -> Option<u32> {
+pub(crate) fn released_from(entries: &[Entry], of: HoldId) -> Option<u32> {
     entries.iter().find_map(|entry| match &entry.body {
         Body::Release {
             hold,
@@ -354,13 +356,13 @@ fn released_from(entries: &[Entry], of: HoldId) -> Option<u32> {
 }
 
 /// Lots with available credits, in the order of consumption by their own end.
-fn in_order(reading: &Reading, serves: impl Fn(&Lot) -> bool) -> Vec<u32> {
+pub(crate) fn in_order(reading: &Reading, serves: impl Fn(&Lot) -> bool) -> Vec<u32> {
     in_order_by(reading, |_, lot| serves(lot).then_some(lot.end))
 }
 
 /// Lots with available credits, in the order of consumption, by comparing two at a time. `ends` says
 /// by which end a lot counts, and which do not serve.
-fn in_order_by(
+pub(crate) fn in_order_by(
     reading: &Reading,
     ends: impl Fn(u32, &Lot) -> Option<Option<DateTime<Utc>>>,
 ) -> Vec<u32> {
@@ -383,7 +385,7 @@ fn in_order_by(
 
 /// Until when the credit of a lot is good that a slot would take: each available credit has an end of
 /// its own, and what ends first goes first.
-fn good_for(
+pub(crate) fn good_for(
     reading: &Reading,
     number: u32,
     lot: &Lot,
@@ -423,343 +425,4 @@ fn good_for(
         .collect();
     good.sort_by_key(|end| (end.is_none(), lasts(end)));
     good.first().copied()
-}
-
-/// What the command writes itself, and what of it expires at once.
-fn own(
-    entries: &[Entry],
-    reading: &Reading,
-    command: &Command,
-    at: DateTime<Utc>,
-) -> Result<Own, Verdict> {
-    let (kind, key) = (command.kind(), command.key().to_string());
-    let next = u32::try_from(reading.lots.len() + 1).unwrap();
-    let fits = |n: i64| {
-        let granted: i128 = reading.lots.values().map(|lot| lot.granted).sum();
-        if granted + i128::from(n) > i128::from(i64::MAX) {
-            refused("overflow")
-        } else {
-            Ok(())
-        }
-    };
-    let one = |moves| Ok((vec![line(kind, key.clone(), moves)], Vec::new()));
-    match command {
-        Command::Grant {
-            evidence, amount, ..
-        } => {
-            proven_otherwise(entries, command)?;
-            if let Evidence::Payment(payment) = evidence {
-                let (item, asked) = (payment.plan.item.to_string(), payment.period);
-                let overlaps = |lot: &Lot| {
-                    lot.at("clawed") < lot.granted
-                        && lot.paid.as_ref().is_some_and(|(i, p)| {
-                            *i == item && p.start() < asked.end() && asked.start() < p.end()
-                        })
-                };
-                if reading.lots.values().any(overlaps) {
-                    return refused("overlap");
-                }
-            }
-            fits(amount.0)?;
-            one(vec![(next, "outside", "available", amount.0.into())])
-        }
-        Command::Hold {
-            hold,
-            service,
-            slot_start,
-        } => {
-            if reading.open.keys().any(|open| open.booking == hold.booking) {
-                return refused("hold open");
-            }
-            let slot = slot_start.timestamp_micros();
-            let slot = DateTime::from_timestamp_micros(slot).unwrap();
-            let ends = |number: u32, lot: &Lot| {
-                let begun = lot.from <= slot && lot.service == *service;
-                begun
-                    .then(|| good_for(reading, number, lot, slot))
-                    .flatten()
-            };
-            match in_order_by(reading, ends).first() {
-                Some(&lot) => one(vec![(lot, "available", "held", 1)]),
-                None => refused("no credit"),
-            }
-        }
-        Command::Release { hold, reason } => {
-            let open = reading
-                .open
-                .get(hold)
-                .ok_or(Verdict::Refused("unknown hold"))?;
-            if open.clawed_by.is_some() {
-                return one(vec![]);
-            }
-            let clinics = *reason == ReleaseReason::ClinicCancelled;
-            let over = reading.lots[&open.lot].is_over(at) && !clinics;
-            let lines = vec![line(kind, key, vec![(open.lot, "held", "available", 1)])];
-            Ok((lines, Vec::from_iter(over.then_some((open.lot, 1)))))
-        }
-        Command::Use { hold } | Command::Forfeit { hold, .. } => {
-            let open = reading
-                .open
-                .get(hold)
-                .ok_or(Verdict::Refused("unknown hold"))?;
-            if open.clawed_by.is_some() {
-                return refused("clawed");
-            }
-            let place = if kind == "use" { "used" } else { "forfeited" };
-            let release = vec![(open.lot, "held", "available", 1)];
-            let release = line("release", Key::release(*hold).to_string(), release);
-            let second = line(kind, key, vec![(open.lot, "available", place, 1)]);
-            Ok((vec![release, second], Vec::new()))
-        }
-        Command::Reschedule {
-            hold, slot_version, ..
-        } => {
-            let open = reading
-                .open
-                .get(hold)
-                .ok_or(Verdict::Refused("unknown hold"))?;
-            if open.version >= Some(*slot_version) {
-                return refused("stale slot");
-            }
-            one(vec![])
-        }
-        Command::Expire { .. } => Ok((vec![], vec![])),
-        Command::Clawback {
-            lot, amount, held, ..
-        } => {
-            let number = lot.number.0;
-            let lot = lot_of(reading, *lot)?;
-            if lot.root != number {
-                return refused("transferred");
-            }
-            let left = (lot.granted - lot.recalled - lot.taken).max(0);
-            if left == 0 {
-                return refused("too much");
-            }
-            let amount = left.min(amount.0.into());
-            let (moves, debt) = clawed(reading, number, amount, *held);
-            let line = line(kind, key, moves);
-            Ok((
-                vec![Line {
-                    debt: Some((number, debt)),
-                    ..line
-                }],
-                Vec::new(),
-            ))
-        }
-        Command::Reinstate { cause } => {
-            reinstated(entries, reading, &Key::clawback(cause), at, key)
-        }
-        Command::Transfer {
-            lot,
-            reason,
-            amount,
-            ..
-        } => {
-            let number = lot.number.0;
-            let lot = lot_of(reading, *lot)?;
-            let n = i128::from(amount.0);
-            let free = lot.at("available").min(n);
-            let revives = !["carry_over", "expiry_change"].contains(&reason.as_str());
-            let dead = if revives {
-                lot.at("expired").min(n - free)
-            } else {
-                0
-            };
-            if free + dead < n {
-                return refused("short lot");
-            }
-            fits(amount.0)?;
-            one(vec![
-                (number, "available", "moved_out", free),
-                (number, "expired", "moved_out", dead),
-                (next, "outside", "available", n),
-            ])
-        }
-        Command::Extend { lot, until, .. } => {
-            let Some(end) = lot_of(reading, *lot)?.end else {
-                return refused("endless");
-            };
-            let until = until.map(|until| until.timestamp_micros());
-            if until.is_some_and(|until| until <= end.max(at).timestamp_micros()) {
-                return refused("expiry");
-            }
-            one(vec![])
-        }
-        Command::Unextend { lot, id } => {
-            let lot = lot_of(reading, *lot)?;
-            assert!(lot.extensions.iter().any(|one| one.id == *id));
-            one(vec![])
-        }
-        Command::Rebook { hold, into } => {
-            let open = reading
-                .open
-                .get(hold)
-                .ok_or(Verdict::Refused("unknown hold"))?;
-            if open.clawed_by.is_some() {
-                return refused("clawed");
-            }
-            if reading.open.keys().any(|open| open.booking == into.booking) {
-                return refused("hold open");
-            }
-            let release = vec![(open.lot, "held", "available", 1)];
-            let release = line("release", Key::release(*hold).to_string(), release);
-            let again = line("hold", key, vec![(open.lot, "available", "held", 1)]);
-            Ok((vec![release, again], Vec::new()))
-        }
-        Command::Restore {
-            hold, of, service, ..
-        } => {
-            if reading.open.keys().any(|open| open.booking == hold.booking) {
-                return refused("hold open");
-            }
-            if release_of(entries, *of).is_none() {
-                return refused("unknown entry");
-            }
-            let number = released_from(entries, *of).ok_or(Verdict::Refused("not released"))?;
-            let lot = &reading.lots[&number];
-            let held = |lot: u32| vec![(lot, "available", "held", 1)];
-            if lot.service == *service && lot.at("available") > 0 {
-                return one(held(number));
-            }
-            if lot.service == *service && lot.at("expired") > 0 {
-                fits(1)?;
-                let moves = vec![
-                    (number, "expired", "moved_out", 1),
-                    (next, "outside", "available", 1),
-                ];
-                let revived = line("transfer", format!("{key}/restore"), moves);
-                return Ok((vec![revived, line("hold", key, held(next))], Vec::new()));
-            }
-            let family = reading.lots.iter().filter(|(n, other)| {
-                let free = other.at("available") > 0 && other.service == *service;
-                **n > number && other.root == lot.root && free
-            });
-            match family.max_by_key(|(number, _)| **number) {
-                Some((last, _)) => one(held(*last)),
-                None => refused("no credit"),
-            }
-        }
-        Command::Adjust {
-            service, amount, ..
-        } => {
-            if amount.0 > 0 {
-                fits(amount.0)?;
-                return one(vec![(next, "outside", "available", amount.0.into())]);
-            }
-            let mut less = -i128::from(amount.0);
-            let mut moves = Vec::new();
-            for number in in_order(reading, |lot| lot.service == *service) {
-                let n = less.min(reading.lots[&number].at("available"));
-                moves.push((number, "available", "clawed", n));
-                less -= n;
-            }
-            if less > 0 {
-                refused("short service")
-            } else {
-                one(moves)
-            }
-        }
-        Command::Reverse { entry, .. } => {
-            let stored = entries.iter().find(|stored| stored.key == *entry);
-            let stored = stored.ok_or(Verdict::Refused("unknown entry"))?;
-            let outside = match stored.body.kind() {
-                "grant" | "adjust" => "clawed",
-                "transfer" => "moved_out",
-                "use" | "forfeit" | "expire" => "",
-                _ => return refused("not reversible"),
-            };
-            let back = shown::read(stored)
-                .moves
-                .into_iter()
-                .map(|(lot, from, to, n)| {
-                    (lot, to, if from == "outside" { outside } else { from }, n)
-                });
-            one(back.collect())
-        }
-    }
-}
-
-/// What a clawback moves, and what is owed.
-fn clawed(reading: &Reading, root: u32, amount: i128, held: HeldPolicy) -> (Vec<Moved>, i128) {
-    let mut left = amount;
-    let mut moves = Vec::new();
-    for (number, lot) in reading.lots.iter().filter(|(_, lot)| lot.root == root) {
-        let n = left.min(lot.at("available"));
-        moves.push((*number, "available", "clawed", n));
-        left -= n;
-    }
-    if held == HeldPolicy::Take {
-        let of_root = |lot: u32| reading.lots[&lot].root == root;
-        let holds = reading
-            .open
-            .iter()
-            .filter(|(_, open)| open.clawed_by.is_none());
-        let mut holds: Vec<_> = holds.filter(|(_, open)| of_root(open.lot)).collect();
-        holds.sort_by(|(i, a), (j, b)| b.slot.cmp(&a.slot).then(j.cmp(i)));
-        let taken = usize::try_from(left.min(100)).unwrap();
-        for (_, open) in holds.into_iter().take(taken) {
-            moves.push((open.lot, "held", "clawed", 1));
-            left -= 1;
-        }
-    }
-    (moves, left)
-}
-
-fn reinstated(
-    entries: &[Entry],
-    reading: &Reading,
-    clawback: &Key,
-    at: DateTime<Utc>,
-    key: String,
-) -> Result<Own, Verdict> {
-    let Some(stored) = entries.iter().find(|stored| stored.key == *clawback) else {
-        return refused("unknown entry");
-    };
-    let Body::Clawback {
-        lot,
-        allocation,
-        holds,
-        debt,
-        ..
-    } = &stored.body
-    else {
-        panic!("a clawback's key");
-    };
-    let is_over = |lot: u32| reading.lots[&lot].is_over(at);
-    let (mut moves, mut over) = (Vec::new(), BTreeMap::<u32, i128>::new());
-    for part in allocation {
-        let (lot, n) = (part.lot.0, i128::from(part.amount.0));
-        moves.push((lot, "clawed", "available", n));
-        if is_over(lot) && !reading.lots[&lot].is_over(stored.effective_at) {
-            *over.entry(lot).or_default() += n;
-        }
-    }
-    for part in holds {
-        let open = reading.open.get(&part.hold);
-        let waits = open.is_some_and(|open| open.clawed_by == Some(stored.seq));
-        let place = if waits { "held" } else { "available" };
-        moves.push((part.lot.0, "clawed", place, 1));
-        if !waits && is_over(part.lot.0) {
-            *over.entry(part.lot.0).or_default() += 1;
-        }
-    }
-    let debtor = &reading.lots[&lot.0];
-    let forgiven = debtor.debt.min(debt.0.into());
-    let mut returned = i128::from(debt.0) - forgiven;
-    for (payer, n) in debtor.repaid.iter().rev() {
-        let n = returned.min(*n);
-        moves.push((*payer, "clawed", "available", n));
-        returned -= n;
-        if is_over(*payer) && n > 0 {
-            *over.entry(*payer).or_default() += n;
-        }
-    }
-    assert_eq!(returned, 0, "a debt is owed, or was repaid");
-    let line = line("reinstate", key, moves);
-    let line = Line {
-        debt: Some((lot.0, -forgiven)),
-        ..line
-    };
-    Ok((vec![line], over.into_iter().collect()))
 }

@@ -227,7 +227,7 @@ fn an_inconsistent_snapshot_is_refused() {
     );
     assert_eq!(
         edited("/lots/0/number", json!(2)),
-        "lot 2 stands in the place of lot 1"
+        "lot 2 is in the place of lot 1"
     );
     assert_eq!(
         edited("/lots/0/balance/used", json!(i64::MAX)),

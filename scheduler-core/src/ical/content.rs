@@ -6,6 +6,7 @@
 //! component must not cost the others. Only properties that say when something takes place are kept.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use icalendar::parser::Property as Parsed;
 
@@ -431,4 +432,21 @@ pub(super) fn plain_name(name: &str) -> String {
         }
     }
     plain
+}
+/// The components that are not read: where the first of each name is, and how many there are.
+#[derive(Default)]
+pub(super) struct Unread(BTreeMap<String, (usize, usize)>);
+
+impl Unread {
+    pub(super) fn note(&mut self, component: &Component) {
+        let first = (component.line, 0);
+        self.0.entry(component.name.clone()).or_insert(first).1 += 1;
+    }
+
+    pub(super) fn report(self, problems: &mut Problems) {
+        for (name, (line, count)) in self.0 {
+            let reason = Reason::Component { count };
+            problems.push(|| Problem::of_line(line, "BEGIN", &name, reason, Done::LeftOut));
+        }
+    }
 }

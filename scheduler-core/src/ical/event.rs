@@ -29,10 +29,13 @@ pub(super) struct Event {
     /// Line and value of the first EXDATE.
     pub(super) first_excluded: Option<(usize, String)>,
     /// Of two with one RECURRENCE-ID the higher is the newer: SEQUENCE, DTSTAMP, LAST-MODIFIED.
-    pub(super) version: (i64, Option<i64>, Option<i64>),
+    pub(super) version: Version,
     /// Of an override: what recurs, which it cannot if its series is there.
     pub(super) recurring: Vec<(usize, &'static str, String)>,
 }
+
+/// SEQUENCE, DTSTAMP, LAST-MODIFIED.
+pub(super) type Version = (i64, Option<i64>, Option<i64>);
 
 /// RECURRENCE-ID.
 pub(super) struct Overridden {
@@ -49,12 +52,23 @@ pub(super) struct Overridden {
     pub(super) is_range: bool,
 }
 
+/// A VEVENT that cancels all of its UID and does not say when that takes place, as it may (RFC 5546
+/// §3.2.5).
+pub(super) struct Cancellation {
+    pub(super) uid: String,
+    pub(super) line: usize,
+    pub(super) version: Version,
+}
+
 /// Reads the events of one VCALENDAR.
 pub(super) struct Reader<'a> {
     pub(super) zones: Zones<'a>,
     pub(super) problems: &'a mut Problems,
     /// What is left of [`EFFORT_MAX`].
     pub(super) effort: u32,
+    pub(super) cancellations: Vec<Cancellation>,
+    /// METHOD:CANCEL.
+    is_cancel: bool,
     /// Of the event that is read.
     uid: Option<String>,
     /// Zones that are unknown, and were said to be for this event.
@@ -71,11 +85,18 @@ struct Floating {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(zones: Zones<'a>, problems: &'a mut Problems, effort: u32) -> Self {
+    pub(super) fn new(
+        zones: Zones<'a>,
+        problems: &'a mut Problems,
+        effort: u32,
+        is_cancel: bool,
+    ) -> Self {
         Self {
             zones,
             problems,
             effort,
+            cancellations: Vec::new(),
+            is_cancel,
             uid: None,
             unknown: Vec::new(),
             is_zoned_utc: false,
@@ -123,7 +144,9 @@ impl<'a> Reader<'a> {
             }
         }
         let status = event.value("STATUS").unwrap_or_default().trim();
-        let is_cancelled = status.eq_ignore_ascii_case("CANCELLED");
+        // METHOD:CANCEL need not say when (RFC 5546 §3.2.5).
+        let is_cancelled = status.eq_ignore_ascii_case("CANCELLED")
+            || (self.is_cancel && event.first("DTSTART").is_none());
         let overrides = match event.first("RECURRENCE-ID") {
             None => None,
             Some(property) => match self.overridden(property) {
@@ -137,13 +160,20 @@ impl<'a> Reader<'a> {
                 Some(start) => (start, true),
             },
             (None, Some(overridden)) => {
-                // METHOD:CANCEL need not say it (RFC 5546 §3.2.5).
                 if !is_cancelled {
                     self.missing(event, "DTSTART", Done::AsGenerated);
                 }
                 (overridden.at.clone(), false)
             }
             (None, None) => {
+                if let Some(uid) = self.uid.clone().filter(|_| is_cancelled) {
+                    self.cancellations.push(Cancellation {
+                        uid,
+                        line: event.line,
+                        version: version(event),
+                    });
+                    return Ok(None);
+                }
                 self.missing(event, "DTSTART", Done::EventLeftOut);
                 return Ok(None);
             }
@@ -157,10 +187,6 @@ impl<'a> Reader<'a> {
             self.problem(property, &property.value, reason, Done::OnThatDate);
         }
         let length = self.length(event, &start);
-        let time = |name| Some(Time::read(event.value(name)?)?.in_zone(&TimeZone::UTC).unix);
-        let sequence = event
-            .value("SEQUENCE")
-            .and_then(|text| text.trim().parse().ok());
         let mut read = Event {
             uid: self.uid.clone(),
             details: Details {
@@ -177,11 +203,7 @@ impl<'a> Reader<'a> {
             added: Vec::new(),
             excluded: Vec::new(),
             first_excluded: None,
-            version: (
-                sequence.unwrap_or(0),
-                time("DTSTAMP"),
-                time("LAST-MODIFIED"),
-            ),
+            version: version(event),
             recurring: Vec::new(),
         };
         Ok(self.recurrence(event, &mut read)?.then_some(read))
@@ -436,4 +458,12 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+fn version(event: &Component) -> Version {
+    let time = |name| Some(Time::read(event.value(name)?)?.in_zone(&TimeZone::UTC).unix);
+    let sequence = event.value("SEQUENCE");
+    let sequence = sequence.and_then(|text| text.trim().parse().ok());
+    let sequence = sequence.unwrap_or(0);
+    (sequence, time("DTSTAMP"), time("LAST-MODIFIED"))
 }

@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::content::{self, Component};
-use super::event::{Event, Overridden, Reader};
+use super::content::{self, Component, Unread};
+use super::event::{Cancellation, Event, Overridden, Reader};
 use super::problem::{Done, IcalError, Problem, Problems, Reason};
-use super::series::{Change, Master, Series};
+use super::series::{Change, Master, Series, is_off};
 use super::timezone::TimeZone;
 use super::twin::Defined;
 use super::tzid::Zones;
@@ -48,6 +48,7 @@ pub(super) fn read(
     let mut read = Read {
         events: 0,
         effort: EFFORT_MAX,
+        cancelled: BTreeMap::new(),
     };
     for calendar in &calendars {
         let zones = Zones::new(calendar, given, meant, &mut problems);
@@ -70,12 +71,22 @@ pub(super) fn read(
     let method = methods
         .map(|method| method.trim().to_ascii_uppercase())
         .next();
-    let series = groups
-        .into_iter()
-        .filter_map(|events| series(events, &mut problems));
+    let cancelled = &mut read.cancelled;
+    let series = groups.into_iter().filter_map(|events| {
+        let uid = events.first().and_then(|event| event.uid.as_ref());
+        let cancellation = uid.and_then(|uid| cancelled.remove(uid));
+        series(events, cancellation.as_ref(), &mut problems)
+    });
+    let series: Vec<Series> = series.collect();
+    // Of an event that is not in the text.
+    for one in read.cancelled.values() {
+        let (uid, reason) = (Some(&*one.uid), Reason::Missing);
+        problems
+            .push(|| Problem::of_event(uid, one.line, "DTSTART", "", reason, Done::EventLeftOut));
+    }
     Ok(Calendar {
         method,
-        series: series.collect(),
+        series,
         problems: problems.into_vec(),
     })
 }
@@ -85,6 +96,8 @@ struct Read {
     events: usize,
     /// What is left of [`EFFORT_MAX`].
     effort: u32,
+    /// By UID the newest that says no more.
+    cancelled: BTreeMap<String, Cancellation>,
 }
 
 /// The events of one VCALENDAR, each in the zone that is meant.
@@ -95,7 +108,9 @@ fn events(
     unread: &mut Unread,
     problems: &mut Problems,
 ) -> Result<Vec<Event>, IcalError> {
-    let mut reader = Reader::new(zones, problems, read.effort);
+    let method = calendar.value("METHOD").unwrap_or_default().trim();
+    let is_cancel = method.eq_ignore_ascii_case("CANCEL");
+    let mut reader = Reader::new(zones, problems, read.effort, is_cancel);
     let mut events: Vec<Event> = Vec::new();
     for component in &calendar.components {
         match component.name.as_str() {
@@ -119,6 +134,12 @@ fn events(
         }
     }
     read.effort = reader.effort;
+    for one in reader.cancellations.drain(..) {
+        match read.cancelled.get(&one.uid) {
+            Some(known) if known.version > one.version => {}
+            _ => drop(read.cancelled.insert(one.uid.clone(), one)),
+        }
+    }
     reader.report_floating();
     reader.zones.report(reader.problems);
     let mut defined = std::mem::take(&mut reader.zones.defined);
@@ -133,26 +154,12 @@ fn events(
     Ok(events)
 }
 
-/// The components that are not read: where the first of each name is, and how many there are.
-#[derive(Default)]
-struct Unread(BTreeMap<String, (usize, usize)>);
-
-impl Unread {
-    fn note(&mut self, component: &Component) {
-        let first = (component.line, 0);
-        self.0.entry(component.name.clone()).or_insert(first).1 += 1;
-    }
-
-    fn report(self, problems: &mut Problems) {
-        for (name, (line, count)) in self.0 {
-            let reason = Reason::Component { count };
-            problems.push(|| Problem::of_line(line, "BEGIN", &name, reason, Done::LeftOut));
-        }
-    }
-}
-
 /// All events of one UID.
-fn series(mut events: Vec<Event>, problems: &mut Problems) -> Option<Series> {
+fn series(
+    mut events: Vec<Event>,
+    cancellation: Option<&Cancellation>,
+    problems: &mut Problems,
+) -> Option<Series> {
     let uid = events.first()?.uid.clone();
     // Alone, and with a rule, it is the series that it says to be an occurrence of.
     if let [event] = &mut events[..]
@@ -165,7 +172,7 @@ fn series(mut events: Vec<Event>, problems: &mut Problems) -> Option<Series> {
         problems
             .push(|| Problem::of_event(uid.as_deref(), line, "RECURRENCE-ID", text, reason, done));
     }
-    let (masters, overrides): (Vec<Event>, Vec<Event>) = events
+    let (masters, mut overrides): (Vec<Event>, Vec<Event>) = events
         .into_iter()
         .partition(|event| event.overrides.is_none());
     let mut group = Group {
@@ -173,7 +180,10 @@ fn series(mut events: Vec<Event>, problems: &mut Problems) -> Option<Series> {
         problems,
     };
     let master = group.newest(masters.into_iter().map(|event| ((), event)));
-    let master = master.into_iter().next().map(|(_, event)| event);
+    let mut master = master.into_iter().next().map(|(_, event)| event);
+    if let Some(cancellation) = cancellation {
+        group.cancel(cancellation, master.as_mut(), &mut overrides);
+    }
     let sequence = master.as_ref().map(|event| event.version.0);
     let master = master.map(|event| group.master(event));
     let first = overrides.first().and_then(|event| event.overrides.as_ref());
@@ -260,8 +270,35 @@ impl Group<'_> {
         newest
     }
 
+    /// Cancels what is not newer than a cancellation.
+    fn cancel(
+        &mut self,
+        cancellation: &Cancellation,
+        master: Option<&mut Event>,
+        overrides: &mut [Event],
+    ) {
+        let is_newer = |event: &Event| event.version > cancellation.version;
+        let is_superseded = match &master {
+            Some(master) => is_newer(master),
+            None => overrides.iter().all(is_newer),
+        };
+        if is_superseded {
+            let (line, reason) = (cancellation.line, Reason::Superseded);
+            self.problem(line, "VEVENT", "", reason, Done::KeptOther);
+            return;
+        }
+        let all = master.into_iter().chain(overrides);
+        for event in all.filter(|event| !is_newer(event)) {
+            event.details.is_cancelled = true;
+        }
+    }
+
     fn master(&mut self, event: Event) -> Master {
         let (rules, exceptions) = (event.rules, event.exceptions);
+        let mut rules_off = rules
+            .iter()
+            .filter(|rule| is_off(rule, event.details.start.wall));
+        let counted = rules_off.next().map(ToString::to_string);
         let mut master = Master::new(event.details, rules, exceptions, &event.added);
         let is_date = master.details.start.is_date;
         let mut count = 0;
@@ -278,6 +315,13 @@ impl Group<'_> {
         if let Some((line, value)) = event.first_excluded.filter(|_| count > 0) {
             let reason = Reason::ExcludesNothing { count };
             self.problem(line, "EXDATE", &value, reason, Done::Honoured);
+        }
+        let first = master.generated_at(master.details.start.unix);
+        if let (Some(rule), Some(first)) = (counted, first)
+            && master.is_excluded(&first)
+        {
+            let (line, reason) = (master.details.line, Reason::CountedStart);
+            self.problem(line, "RRULE", &rule, reason, Done::StartCounted);
         }
         master
     }

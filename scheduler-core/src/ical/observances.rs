@@ -1,13 +1,13 @@
 //! What a VTIMEZONE says (RFC 5545 §3.6.5): when its observances begin, and by how much clocks are
 //! ahead of UTC from then on.
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike, NaiveDate};
 
 use super::content::{Component, Property};
 use super::rule_text;
 use super::timezone::stretches_that_differ;
 use super::value::{Time, offset};
-use crate::epoch::SECONDS_PER_DAY;
+use crate::epoch::{SECONDS_PER_DAY, UNIX_EPOCH};
 use crate::pause::midnight;
 use crate::rule::{End, Expansion, Until};
 use crate::zone::{END_OF_ZONE_DATA, START_OF_ZONE_DATA, Transitions};
@@ -17,9 +17,6 @@ use crate::{LocalDateTime, Zone};
 const OBSERVANCES_MAX: usize = 600;
 /// The most onsets of one VTIMEZONE.
 const ONSETS_MAX: usize = 4_000;
-/// How long the last of a list of onsets is taken to hold: not to the next change of clocks.
-const LAST_SECONDS: i64 = 120 * SECONDS_PER_DAY;
-
 /// A VTIMEZONE as instants at which an offset begins to hold, both in seconds.
 pub(super) struct Definition {
     /// What holds before the first onset.
@@ -28,8 +25,35 @@ pub(super) struct Definition {
     onsets: Vec<(i64, i64)>,
     /// The first onset.
     from: i64,
-    /// When a list of onsets ends; none if a rule has no end or the offset is constant.
-    to: Option<i64>,
+    /// The last onset of a list; none if a rule has no end or the offset is constant.
+    last: Option<i64>,
+    /// Every offset that an onset changes to.
+    offsets: Vec<i64>,
+}
+
+/// Clock changes, and the stretches that are too short to be among them.
+pub(super) type Table = (Transitions, Vec<(i64, i64)>);
+
+/// What a definition is beside the zone of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// It has the clocks of the zone as long as it says anything: it is a part of the zone's data.
+    Part,
+    /// So it is but for onsets, from the first to the last, that are at most a day early or late.
+    Shifted(i64, i64),
+    /// It lists onsets with offsets of the zone, and others than the zone's: it counts from the first
+    /// of them to the last.
+    Between(i64, i64),
+    /// It counts at all times.
+    Other,
+}
+
+/// An onset as an instant, with the offset before and from then on, in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Onset {
+    unix: i64,
+    from: i64,
+    to: i64,
 }
 
 /// One STANDARD or DAYLIGHT.
@@ -71,39 +95,33 @@ impl Definition {
         }
         let observances: Result<Vec<Observance>, _> = parts.map(observance).collect();
         let observances = observances?;
-        let onsets = observances.iter().flat_map(|one| {
-            let instants = one.onsets.iter().map(|wall| wall.seconds() - one.from);
-            instants.map(|unix| (unix, one.from, one.to))
-        });
-        let mut onsets: Vec<(i64, i64, i64)> = onsets.collect();
-        // Of two at one instant the later in the text holds.
-        onsets.sort_by_key(|onset| onset.0);
-        let (Some(&(from, before, _)), Some(&(last, ..))) = (onsets.first(), onsets.last()) else {
+        let onsets = in_order(&observances);
+        let (Some(first), Some(last)) = (onsets.first(), onsets.last()) else {
             return Ok(None);
         };
         if onsets.len() > ONSETS_MAX {
             return Err("it has more than 4,000 onsets");
         }
+        let (from, before, last) = (first.unix, first.from, last.unix);
         // Whatever changed before zone data begins has come to one offset by then.
         let begin = START_OF_ZONE_DATA.timestamp();
-        let earlier = onsets.partition_point(|onset| onset.0 < begin);
-        let before_all = earlier.checked_sub(1).map_or(before, |last| onsets[last].2);
-        let is_constant = onsets
-            .iter()
-            .all(|onset| (onset.1, onset.2) == (before, before));
-        let is_endless = is_constant || observances.iter().any(|one| one.is_endless);
-        let mut changes: Vec<(i64, i64)> = Vec::with_capacity(onsets.len());
-        for (unix, _, offset) in onsets.split_off(earlier) {
-            changes.pop_if(|last| last.0 == unix);
-            if changes.last().map_or(before_all, |last| last.1) != offset {
-                changes.push((unix, offset));
-            }
-        }
+        let earlier = onsets.partition_point(|onset| onset.unix < begin);
+        let before_all = earlier.checked_sub(1).map_or(before, |at| onsets[at].to);
+        let all = observances.iter();
+        let mut offsets: Vec<i64> = all.clone().map(|one| one.to).collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        let is_constant = all
+            .clone()
+            .all(|one| (one.from, one.to) == (before, before));
+        let is_endless = is_constant || all.clone().any(|one| one.is_endless);
+        let later = onsets.get(earlier..).unwrap_or_default().iter();
         Ok(Some(Self {
             before: before_all,
-            onsets: changes,
+            onsets: later.map(|onset| (onset.unix, onset.to)).collect(),
             from,
-            to: (!is_endless).then_some(last + LAST_SECONDS),
+            last: (!is_endless).then_some(last),
+            offsets,
         }))
     }
 
@@ -113,41 +131,126 @@ impl Definition {
             before: offset,
             onsets: Vec::new(),
             from: i64::MIN,
-            to: None,
+            last: None,
+            offsets: vec![offset],
         }
     }
 
     /// The clock changes that it gives, to the letter: before the first onset what it changes from,
-    /// after the last what it changes to.
+    /// after the last what it changes to. The stretches are too short to be in the table, as between
+    /// the first onsets of two rules that begin at one wall time.
     ///
     /// # Errors
     /// Why no clock can follow it.
-    pub(super) fn to_the_letter(&self) -> Result<Transitions, &'static str> {
+    pub(super) fn to_the_letter(&self) -> Result<Table, &'static str> {
         let before = [(i64::MIN, self.before)];
-        table(before.into_iter().chain(self.onsets.iter().copied()))
+        let changes: Vec<(i64, i64)> = before.into_iter().chain(self.onsets.clone()).collect();
+        table(&changes)
     }
 
-    /// Whether a zone has the same clocks from the first onset to the end of the list of onsets.
-    /// `letter` is the table of the definition.
-    pub(super) fn is_part_of(&self, letter: &Transitions, zone: Zone) -> bool {
-        let end = END_OF_ZONE_DATA.timestamp();
-        let to = self.to.map_or(end, |to| to.min(end));
-        let mut differing = stretches_that_differ(letter, zone.transitions(), self.from, to);
-        differing.next().is_none()
+    /// What it is beside the zone of its name. `letter` is its table.
+    pub(super) fn likeness(&self, letter: &Transitions, zone: Zone) -> Likeness {
+        let table = zone.transitions();
+        let Some(last) = self.last else {
+            let end = END_OF_ZONE_DATA.timestamp();
+            let mut differing = stretches_that_differ(letter, table, self.from, end);
+            return differing.next().map_or(Likeness::Part, |_| Likeness::Other);
+        };
+        if !self.has_offsets_of(table) {
+            return Likeness::Other;
+        }
+        let mut differing: Vec<(i64, i64)> = Vec::new();
+        for (from, to) in stretches_that_differ(letter, table, self.from, last) {
+            match differing.last_mut().filter(|before| before.1 == from) {
+                Some(before) => before.1 = to,
+                None => differing.push((from, to)),
+            }
+        }
+        // Both come to the same offset, and to another than before.
+        let is_shift = |&(from, to): &(i64, i64)| {
+            to - from <= SECONDS_PER_DAY
+                && letter.offset(to) == table.offset(to)
+                && (from == self.from || letter.offset(from - 1) != letter.offset(to))
+        };
+        if differing.is_empty() {
+            Likeness::Part
+        } else if differing.iter().all(is_shift) {
+            Likeness::Shifted(self.from, last)
+        } else {
+            Likeness::Between(self.from, last)
+        }
+    }
+
+    /// Whether a zone has all offsets that it changes to, in the year of its first onset or later: some
+    /// list the rules of today as of 1970, when the zone had none.
+    fn has_offsets_of(&self, table: &Transitions) -> bool {
+        let year = LocalDateTime::from_seconds(self.from).map(|first| first.date().year());
+        let Some(from) = year.and_then(|year| NaiveDate::from_ymd_opt(year, 1, 1)) else {
+            return false;
+        };
+        let from = midnight(from).seconds() - SECONDS_PER_DAY;
+        let spans = table.spans().get(table.at(from)..);
+        let of_zone = spans.unwrap_or_default().iter();
+        self.offsets.iter().all(|offset| {
+            of_zone
+                .clone()
+                .any(|span| span.shift - UNIX_EPOCH == *offset)
+        })
     }
 }
 
-/// Makes a table of changes in order, leaving out those that keep the offset.
-fn table(changes: impl Iterator<Item = (i64, i64)>) -> Result<Transitions, &'static str> {
-    let mut offsets: Vec<(i64, i64)> = Vec::new();
-    for (unix, offset) in changes {
-        match offsets.last() {
-            None => offsets.push((i64::MIN, offset)),
-            Some(last) if last.1 == offset => {}
-            Some(_) => offsets.push((unix, offset)),
-        }
-    }
-    Transitions::new(&offsets).map_err(|_| "its onsets are too close to each other")
+/// The table of a zone, but of a definition between two instants.
+///
+/// # Errors
+/// Why no clock can follow it.
+pub(super) fn between(
+    letter: &Transitions,
+    zone: Zone,
+    from: i64,
+    to: i64,
+) -> Result<Transitions, &'static str> {
+    let named = zone.transitions();
+    let changes = |table: &Transitions, low: i64, high: i64| {
+        let spans = table.spans().iter();
+        let within = spans.filter(|span| span.from < high && span.to > low);
+        let changes = within.map(|span| (span.from.max(low), span.shift - UNIX_EPOCH));
+        changes.collect::<Vec<_>>()
+    };
+    let parts = [
+        changes(named, i64::MIN, from),
+        changes(letter, from, to),
+        changes(named, to, i64::MAX),
+    ];
+    Ok(table(&parts.concat())?.0)
+}
+
+fn table(changes: &[(i64, i64)]) -> Result<Table, &'static str> {
+    Transitions::passing_over_short(changes).map_err(|_| "its clocks change by more than a day")
+}
+
+/// The onsets of all observances, one an instant. Of several at one instant the onset counts that
+/// changes from the offset before, else the later in the text.
+fn in_order(observances: &[Observance]) -> Vec<Onset> {
+    let all = observances.iter().flat_map(|one| {
+        let instants = one.onsets.iter().map(|wall| wall.seconds() - one.from);
+        instants.map(|unix| Onset {
+            unix,
+            from: one.from,
+            to: one.to,
+        })
+    });
+    let mut all: Vec<Onset> = all.collect();
+    all.sort_by_key(|onset| onset.unix);
+    let mut offset = None;
+    let at_once = all.chunk_by(|one, other| one.unix == other.unix);
+    let chosen = at_once.filter_map(|onsets| {
+        let mut later_first = onsets.iter().rev();
+        let fitting = later_first.find(|onset| offset == Some(onset.from));
+        let onset = *fitting.or(onsets.last())?;
+        offset = Some(onset.to);
+        Some(onset)
+    });
+    chosen.collect()
 }
 
 fn observance(part: &Component) -> Result<Observance, &'static str> {

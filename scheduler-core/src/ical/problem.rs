@@ -164,9 +164,14 @@ impl Problem {
     pub fn effect(&self) -> Effect {
         match (&self.reason, &self.done) {
             (Reason::Component { .. } | Reason::Warning(_), _) => Effect::None,
-            (_, Done::ReadIn(_) | Done::AsDefined | Done::OnThatDate | Done::AtTheStartsTime) => {
-                Effect::OtherTime
-            }
+            (
+                _,
+                Done::ReadIn(_)
+                | Done::AsDefined
+                | Done::PassedOver
+                | Done::OnThatDate
+                | Done::AtTheStartsTime,
+            ) => Effect::OtherTime,
             (_, Done::Honoured | Done::KeptOther) => Effect::None,
             _ => Effect::Missing,
         }
@@ -238,6 +243,22 @@ pub enum Reason {
         /// The first such day on which clocks would differ if its last observance went on.
         first: NaiveDate,
     },
+    /// A VTIMEZONE that lists the onsets of the zone of its name, some of them up to a day early or late.
+    #[error(
+        "onsets of its VTIMEZONE are hours from those of {named}, at its events first on {first}"
+    )]
+    Shifted {
+        /// The IANA zone that it is named after.
+        named: Zone,
+        /// The first day on which an event may be at another time.
+        first: NaiveDate,
+    },
+    /// Onsets of a VTIMEZONE that are closer to each other than the change of clocks is long.
+    #[error("its VTIMEZONE has an offset for so short a time on {on} that no clock can show it")]
+    ShortStretch {
+        /// The day.
+        on: NaiveDate,
+    },
     /// A VTIMEZONE of an endless event that matches no IANA zone.
     #[error(
         "no IANA zone matches its VTIMEZONE; the nearest is {nearest}, which differs on {dates}"
@@ -279,6 +300,10 @@ pub enum Reason {
         /// How many.
         count: usize,
     },
+    /// COUNT of a rule that does not have DTSTART, which an EXDATE excludes: which instance is the
+    /// last is undefined (RFC 5545 §3.8.5.3).
+    #[error("DTSTART is not on the rule and is excluded, and yet COUNT may count it")]
+    CountedStart,
     /// More problems than are listed.
     #[error("there are {count} more problems")]
     More {
@@ -362,6 +387,8 @@ pub enum Done {
     StandsAlone,
     /// The times are as the text defines their zone.
     AsDefined,
+    /// The offset before it was taken to go on.
+    PassedOver,
     /// It was taken for that date.
     OnThatDate,
     /// It was taken as the time that it is.
@@ -382,6 +409,8 @@ pub enum Done {
     Honoured,
     /// It was called off with its series.
     CalledOff,
+    /// COUNT counts DTSTART.
+    StartCounted,
     /// There is no intent of it.
     NoIntent,
 }
@@ -398,6 +427,7 @@ impl fmt::Display for Done {
             Self::LastsADay => "taken to last a day",
             Self::StandsAlone => "taken as an occurrence by itself",
             Self::AsDefined => "read as the VTIMEZONE says",
+            Self::PassedOver => "the offset before it goes on",
             Self::OnThatDate => "read as the nearest date",
             Self::AsTime => "read as a time",
             Self::OnceAYear => "read as once a year, in the month of DTSTART",
@@ -408,6 +438,7 @@ impl fmt::Display for Done {
             Self::AsGenerated => "taken at its time, with the length of the series",
             Self::Honoured => "honoured as far as it goes",
             Self::CalledOff => "called off with its series",
+            Self::StartCounted => "DTSTART was counted, as other programs do not",
             Self::NoIntent => "no intent was made",
         };
         f.write_str(text)

@@ -411,10 +411,16 @@ impl Recurring {
 /// A rule that leaves DTSTART its place in COUNT; `None` if that leaves it nothing.
 fn counting_start(rule: Rule, start: LocalDateTime) -> Option<Rule> {
     match rule.end() {
-        End::Count(count) if !Expansion::new(&rule, start).contains(start) => {
+        End::Count(count) if is_off(&rule, start) => {
             let left = count.checked_sub(1).filter(|left| *left > 0)?;
             Some(rule.with_end(End::Count(left)))
         }
         _ => Some(rule),
     }
+}
+
+/// Whether a rule with COUNT does not have DTSTART. What its first instance is then is undefined
+/// (RFC 5545 §3.8.5.3).
+pub(super) fn is_off(rule: &Rule, start: LocalDateTime) -> bool {
+    matches!(rule.end(), End::Count(_)) && !Expansion::new(rule, start).contains(start)
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use super::observances::Likeness;
 use super::problem::{DatesThatDiffer, Done, Problem, Problems, Reason};
 use super::timezone::{OwnZone, TimeZone, stretches_that_differ};
 use super::value::At;
 use super::windows;
-use crate::epoch::SECONDS_PER_DAY;
+use crate::epoch::{SECONDS_PER_DAY, to_wall};
 use crate::zone::{END_OF_ZONE_DATA, Transitions};
 use crate::{LocalDateTime, Zone};
 
@@ -28,13 +29,20 @@ pub(super) struct Defined {
     line: usize,
     /// The IANA zone of its name.
     named: Option<Zone>,
-    /// What it says to the letter.
-    letter: Transitions,
+    letter: Letter,
     zone: Arc<OwnZone>,
     uses: Vec<Use>,
     /// How many events use it.
     events: usize,
     last_event: usize,
+}
+
+/// What a definition says.
+pub(super) struct Letter {
+    pub(super) table: Transitions,
+    /// The stretches that are too short to be in the table.
+    pub(super) passed_over: Vec<(i64, i64)>,
+    pub(super) likeness: Likeness,
 }
 
 /// When an event can use a zone.
@@ -50,7 +58,7 @@ impl Defined {
         tzid: &str,
         line: usize,
         named: Option<Zone>,
-        letter: Transitions,
+        letter: Letter,
         zone: Arc<OwnZone>,
     ) -> Self {
         Self {
@@ -95,12 +103,13 @@ impl Defined {
         if self.uses.is_empty() {
             return TimeZone::Own(self.zone);
         }
+        self.report_passed_over(problems);
         let own = &self.zone.table;
-        if let Some(named) = self.named.filter(|named| self.agrees(own, *named)) {
-            if let Some(first) = self.first_that_differs(&self.letter, named) {
-                self.report(Reason::Undefined { first }, Done::ReadIn(named), problems);
+        if let Some(named) = self.named {
+            self.report_letter(named, problems);
+            if self.agrees(own, named) {
+                return TimeZone::Iana(named);
             }
-            return TimeZone::Iana(named);
         }
         let from = self.first_use();
         let all = || windows::zones().chain(Zone::all());
@@ -110,8 +119,9 @@ impl Defined {
         // Of a name that is known, another zone is meant only if it stays alike.
         let twin = twin.filter(|twin| self.named.is_none() || apart(own, *twin, from) == 0);
         if let Some(named) = self.named
-            && let Some(first) = self.first_that_differs(own, named)
+            && let Some(first) = self.first_that_differs(own, named.transitions())
         {
+            let first = own.local(first).date();
             let done = twin.map_or(Done::AsDefined, Done::ReadIn);
             self.report(Reason::OtherDefinition { named, first }, done, problems);
         }
@@ -148,21 +158,52 @@ impl Defined {
         })
     }
 
-    /// The day on which a zone first has other clocks when they are used.
-    fn first_that_differs(&self, own: &Transitions, zone: Zone) -> Option<NaiveDate> {
-        let table = zone.transitions();
+    /// The first instant of their use at which two zones have different clocks.
+    fn first_that_differs(&self, one: &Transitions, other: &Transitions) -> Option<i64> {
         let differing = self.uses.iter().filter_map(|used| match *used {
             Use::At(unix, wall) => {
-                let other = table.spans()[table.at(unix)].shift != own.spans()[own.at(unix)].shift;
-                (other || zone.resolve(wall).0.timestamp() != unix).then_some(unix)
+                let differ = one.offset(unix) != other.offset(unix);
+                let resolve = |table: &Transitions| table.resolve(to_wall(wall)).0;
+                (differ || resolve(one) != resolve(other)).then_some(unix)
             }
             // The first day is a margin.
             Use::Through(from, to) => {
-                let first = stretches_that_differ(own, table, from, to).next()?.0;
+                let first = stretches_that_differ(one, other, from, to).next()?.0;
                 Some(first.max(from + SECONDS_PER_DAY))
             }
         });
-        differing.min().map(|unix| own.local(unix).date())
+        differing.min()
+    }
+
+    /// Says where a zone was read otherwise than its definition says.
+    fn report_letter(&self, named: Zone, problems: &mut Problems) {
+        let own = &self.zone.table;
+        let Some(unix) = self.first_that_differs(&self.letter.table, own) else {
+            return;
+        };
+        let first = own.local(unix).date();
+        let reason = match self.letter.likeness {
+            Likeness::Shifted(from, last) if (from..=last).contains(&unix) => {
+                Reason::Shifted { named, first }
+            }
+            _ => Reason::Undefined { first },
+        };
+        self.report(reason, Done::ReadIn(named), problems);
+    }
+
+    /// Says which stretches of a definition events may use that are too short to be read.
+    fn report_passed_over(&self, problems: &mut Problems) {
+        let is_used = |&&(from, to): &&(i64, i64)| {
+            let (from, to) = (from - SECONDS_PER_DAY, to + SECONDS_PER_DAY);
+            self.uses.iter().any(|used| match *used {
+                Use::At(unix, _) => (from..to).contains(&unix),
+                Use::Through(begin, end) => begin < to && from < end,
+            })
+        };
+        if let Some((from, _)) = self.letter.passed_over.iter().find(is_used) {
+            let on = self.zone.table.local(*from).date();
+            self.report(Reason::ShortStretch { on }, Done::PassedOver, problems);
+        }
     }
 
     fn report(&self, reason: Reason, done: Done, problems: &mut Problems) {

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::content::{Component, Property, plain_name};
-use super::observances::Definition;
+use super::observances::{Definition, Likeness, between};
 use super::problem::{Done, Problem, Problems, Reason};
 use super::timezone::{OwnZone, TimeZone};
-use super::twin::Defined;
+use super::twin::{Defined, Letter};
 use super::value::{At, Time};
 use super::{DEFINITIONS_MAX, windows};
 use crate::Zone;
@@ -21,9 +21,12 @@ use crate::epoch::SECONDS_PER_DAY;
 /// The longest name of a zone that is looked up.
 const NAME_BYTES_MAX: usize = 256;
 
+/// The most definitions of one name that are tried if the first of them cannot be read.
+const OTHERS_READ_MAX: usize = 8;
+
 /// The zones that one VCALENDAR names.
 pub(super) struct Zones<'a> {
-    definitions: BTreeMap<String, &'a Component>,
+    definitions: BTreeMap<String, Named<'a>>,
     known: BTreeMap<String, Result<TimeZone, Reason>>,
     /// The definitions that are used, by number.
     pub(super) defined: Vec<Defined>,
@@ -34,6 +37,15 @@ pub(super) struct Zones<'a> {
     pub(super) floating: TimeZone,
     /// The zone that was given, or X-WR-TIMEZONE if that is an IANA zone.
     pub(super) stated: Zone,
+}
+
+/// The definitions of one TZID.
+struct Named<'a> {
+    first: &'a Component,
+    /// Those that are not like the first.
+    others: Vec<&'a Component>,
+    /// The one that is read because the first cannot be, and why not.
+    instead: Option<(&'a Component, &'static str)>,
 }
 
 /// All IANA names in lower case.
@@ -50,15 +62,16 @@ impl<'a> Zones<'a> {
         let known = meant.map(|(name, zone)| (plain_name(name), Ok(TimeZone::Iana(*zone))));
         let definitions = calendar.components.iter();
         let definitions = definitions.filter(|component| component.name == "VTIMEZONE");
-        let mut named: BTreeMap<String, &Component> = BTreeMap::new();
+        let mut named: BTreeMap<String, Named<'_>> = BTreeMap::new();
         for zone in definitions {
             let Some(tzid) = zone.value("TZID") else {
                 continue;
             };
-            let first = *named.entry(plain_name(tzid)).or_insert(zone);
-            if !first.is_like(zone) {
-                let (reason, done) = (Reason::Repeated, Done::KeptOther);
-                problems.push(|| Problem::of_line(zone.line, "TZID", tzid, reason, done));
+            let known = named
+                .entry(plain_name(tzid))
+                .or_insert_with(|| Named::new(zone));
+            if !known.first.is_like(zone) {
+                known.others.push(zone);
             }
         }
         let mut zones = Self {
@@ -111,8 +124,12 @@ impl<'a> Zones<'a> {
         })
     }
 
-    /// Says which zones were taken by their names because their definitions cannot be read.
+    /// Says which definitions were not read, and which zones were taken by their names because none
+    /// can be.
     pub(super) fn report(&self, problems: &mut Problems) {
+        for named in self.definitions.values() {
+            named.report(problems);
+        }
         for (line, tzid, why, named) in &self.unreadable {
             let (reason, done) = (Reason::BadDefinition { why }, Done::ReadIn(*named));
             problems.push(|| Problem::of_line(*line, "TZID", tzid, reason, done));
@@ -136,11 +153,17 @@ impl<'a> Zones<'a> {
 
     fn find(&mut self, tzid: &str) -> Result<TimeZone, Reason> {
         let by_name = |name: &str| self.names.zone(name);
-        let zone = self.definitions.get(tzid).copied();
+        let (zone, definition) = self
+            .definitions
+            .get_mut(tzid)
+            .map_or((None, Ok(None)), |named| {
+                let (zone, definition) = named.read();
+                (Some(zone), definition)
+            });
         let located = || zone?.value("X-LIC-LOCATION").and_then(by_name);
         let named = by_name(tzid).or_else(located);
         let named = named.or_else(|| whole_hours(offset_name(tzid)?));
-        let definition = match zone.map_or(Ok(None), Definition::read) {
+        let definition = match definition {
             Ok(Some(definition)) => self.define(tzid, line_of(zone), named, &definition),
             Err(why) => Err(why),
             // The name is all that there is.
@@ -174,12 +197,21 @@ impl<'a> Zones<'a> {
         if self.defined.len() >= DEFINITIONS_MAX {
             return Err("there are too many others");
         }
-        let letter = definition.to_the_letter()?;
-        // A part of the data of the zone that it is named after, as long as its author needed it to
-        // be, means that zone before and after too.
-        let part_of = named.filter(|named| definition.is_part_of(&letter, *named));
-        let table = part_of.map_or(&letter, |named| named.transitions()).clone();
+        let (letter, passed_over) = definition.to_the_letter()?;
+        let likeness = named.map_or(Likeness::Other, |named| definition.likeness(&letter, named));
+        // What says nothing against the zone that it is named after means that zone where it says
+        // nothing.
+        let table = match (named, likeness) {
+            (Some(named), Likeness::Part | Likeness::Shifted(..)) => named.transitions().clone(),
+            (Some(named), Likeness::Between(from, to)) => between(&letter, named, from, to)?,
+            _ => letter.clone(),
+        };
         let own = Arc::new(OwnZone::new(tzid, self.defined.len(), table));
+        let letter = Letter {
+            table: letter,
+            passed_over,
+            likeness,
+        };
         self.defined
             .push(Defined::new(tzid, line, named, letter, Arc::clone(&own)));
         Ok(TimeZone::Own(own))
@@ -205,6 +237,46 @@ impl<'a> Zones<'a> {
             .filter_map(|name| self.zone(name).ok())
             .collect();
         [self.floating.clone()].into_iter().chain(defined).collect()
+    }
+}
+
+impl<'a> Named<'a> {
+    fn new(first: &'a Component) -> Self {
+        Self {
+            first,
+            others: Vec::new(),
+            instead: None,
+        }
+    }
+
+    /// Reads the first that can be read, else the first.
+    fn read(&mut self) -> (&'a Component, Result<Option<Definition>, &'static str>) {
+        let first = Definition::read(self.first);
+        if matches!(first, Ok(Some(_))) {
+            return (self.first, first);
+        }
+        for other in self.others.iter().take(OTHERS_READ_MAX) {
+            if let Ok(Some(definition)) = Definition::read(other) {
+                let why = first.err().unwrap_or("it has no observance");
+                self.instead = Some((other, why));
+                return (other, Ok(Some(definition)));
+            }
+        }
+        (self.first, first)
+    }
+
+    /// Says which were not read.
+    fn report(&self, problems: &mut Problems) {
+        let mut say = |zone: &Component, reason: Reason| {
+            let tzid = zone.value("TZID").unwrap_or_default();
+            problems.push(|| Problem::of_line(zone.line, "TZID", tzid, reason, Done::KeptOther));
+        };
+        if let Some((_, why)) = self.instead {
+            say(self.first, Reason::BadDefinition { why });
+        }
+        let kept = self.instead.map_or(self.first, |(instead, _)| instead);
+        let others = self.others.iter().filter(|other| !kept.is_like(other));
+        others.for_each(|other| say(other, Reason::Repeated));
     }
 }
 

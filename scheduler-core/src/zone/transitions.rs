@@ -76,6 +76,11 @@ impl Transitions {
         index
     }
 
+    /// What clocks are ahead of UTC at an instant, in seconds.
+    pub(crate) fn offset(&self, unix: i64) -> i64 {
+        self.spans[self.at(unix)].shift - UNIX_EPOCH
+    }
+
     /// The index of the span that a wall time belongs to; for a skipped one, the span after it.
     #[inline]
     pub(crate) fn of_wall(&self, wall: Wall) -> usize {
@@ -149,6 +154,31 @@ impl Transitions {
         Ok(table)
     }
 
+    /// The table of the same, and the stretches that it passes over because they are too short for
+    /// clocks to show: the offset before such a stretch holds until the next change.
+    ///
+    /// # Errors
+    /// [`TzifError::TooClose`] if clocks change by more than a day.
+    pub(crate) fn passing_over_short(
+        offsets: &[(i64, i64)],
+    ) -> Result<(Self, Vec<(i64, i64)>), TzifError> {
+        let mut kept: Vec<(i64, i64)> = Vec::with_capacity(offsets.len());
+        let mut passed_over = Vec::new();
+        for &(from, offset) in offsets {
+            while let [.., before, last] = kept[..]
+                && last.1 != offset
+                && !is_shown(before.1, last, (from, offset))
+            {
+                kept.pop();
+                passed_over.push((last.0, from));
+            }
+            if kept.last().is_none_or(|last| last.1 != offset) {
+                kept.push((from, offset));
+            }
+        }
+        Ok((Self::new(&kept)?, passed_over))
+    }
+
     /// The zone stage merges a gap with what follows it inside one span.
     fn check(&self) -> Result<(), TzifError> {
         let fits = |span: &Span| {
@@ -199,6 +229,14 @@ impl Transitions {
             spans: spans.into(),
         }
     }
+}
+
+/// Whether a stretch goes on until every wall time that its beginning skips or repeats, and that its
+/// end does, is over. `before` is the offset before it, `after` what follows.
+fn is_shown(before: i64, (from, offset): (i64, i64), after: (i64, i64)) -> bool {
+    let lasts = after.0 - from;
+    let (repeated, skipped) = ((before - offset).max(0), (offset - before).max(0));
+    lasts > repeated && lasts >= repeated + skipped + (offset - after.1).max(0)
 }
 
 /// Whether a header says that leap seconds are counted (RFC 9636 §3.1): the first, or the second,

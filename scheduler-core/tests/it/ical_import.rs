@@ -3,7 +3,7 @@
 use scheduler_core::ical::{self, Done, IcalError, Reason};
 use scheduler_core::{Window, Zone};
 
-fn event(lines: &str) -> String {
+pub(crate) fn event(lines: &str) -> String {
     format!("BEGIN:VEVENT\nUID:a\n{lines}\nEND:VEVENT\n")
 }
 
@@ -12,7 +12,7 @@ fn calendar(events: &str) -> ical::Calendar {
     ical::parse(text.as_bytes(), "Europe/Berlin".parse().unwrap()).unwrap()
 }
 
-fn window(from: &str, to: &str) -> Window {
+pub(crate) fn window(from: &str, to: &str) -> Window {
     let at = |date: &str| format!("{date}T00:00:00Z").parse().unwrap();
     Window::new(at(from), at(to)).unwrap()
 }
@@ -28,7 +28,7 @@ fn spring(events: &str) -> Vec<String> {
         .collect()
 }
 
-fn starts(events: &str) -> Vec<String> {
+pub(crate) fn starts(events: &str) -> Vec<String> {
     let found = spring(events);
     found
         .iter()
@@ -36,7 +36,7 @@ fn starts(events: &str) -> Vec<String> {
         .collect()
 }
 
-fn reasons(events: &str) -> Vec<(String, Reason, Done)> {
+pub(crate) fn reasons(events: &str) -> Vec<(String, Reason, Done)> {
     let calendar = calendar(events);
     let problems = calendar.problems().iter().cloned();
     problems

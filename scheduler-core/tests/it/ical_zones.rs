@@ -14,36 +14,41 @@ use scheduler_core::{Window, Zone};
 
 use crate::expansion_laws::cases;
 
-const TRANSITIONS: &str = include_str!("../data/zones/transitions.tsv");
-const DAY: i64 = 86_400;
+pub(crate) const TRANSITIONS: &str = include_str!("../data/zones/transitions.tsv");
+pub(crate) const DAY: i64 = 86_400;
 
 /// Onsets as instants with the offset from then on, in order, and the offset before.
 #[derive(Debug, Clone)]
-struct Clock {
-    before: i64,
-    onsets: Vec<(i64, i64)>,
+pub(crate) struct Clock {
+    pub(crate) before: i64,
+    pub(crate) onsets: Vec<(i64, i64)>,
 }
 
 impl Clock {
-    fn offset(&self, unix: i64) -> i64 {
+    pub(crate) fn offset(&self, unix: i64) -> i64 {
         let begun = self.onsets.iter().take_while(|onset| onset.0 <= unix);
         begun.last().map_or(self.before, |onset| onset.1)
     }
 
-    fn instant(&self, wall: NaiveDateTime) -> i64 {
+    pub(crate) fn instant(&self, wall: NaiveDateTime) -> i64 {
         let wall = wall.and_utc().timestamp();
         let all = self.onsets.iter().map(|onset| onset.1).chain([self.before]);
         let shown = all
             .map(|offset| wall - offset)
             .filter(|unix| unix + self.offset(*unix) == wall);
-        // Skipped: as if the offset of two days before went on.
-        shown
-            .min()
-            .unwrap_or_else(|| wall - self.offset(wall - 2 * DAY))
+        // Skipped: as if the offset from before the gap went on.
+        let before = [self.before]
+            .into_iter()
+            .chain(self.onsets.iter().map(|onset| onset.1));
+        let mut gaps = self.onsets.iter().zip(before);
+        let gap =
+            gaps.find(|((unix, after), before)| (unix + before..unix + after).contains(&wall));
+        let skipped = gap.map_or(0, |(_, before)| wall - before);
+        shown.min().unwrap_or(skipped)
     }
 }
 
-fn offset_text(seconds: i64) -> String {
+pub(crate) fn offset_text(seconds: i64) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
     let (minutes, seconds) = (seconds.abs() / 60, seconds.abs() % 60);
     let text = format!("{sign}{:02}{:02}", minutes / 60, minutes % 60);
@@ -54,11 +59,11 @@ fn offset_text(seconds: i64) -> String {
     }
 }
 
-fn basic(wall: NaiveDateTime) -> String {
+pub(crate) fn basic(wall: NaiveDateTime) -> String {
     wall.format("%Y%m%dT%H%M%S").to_string()
 }
 
-fn local(unix: i64) -> NaiveDateTime {
+pub(crate) fn local(unix: i64) -> NaiveDateTime {
     DateTime::from_timestamp(unix, 0).unwrap().naive_utc()
 }
 
@@ -78,7 +83,7 @@ fn listed(name: &str, clock: &Clock) -> String {
     text + "END:VTIMEZONE\n"
 }
 
-fn event(uid: &str, tzid: &str, start: NaiveDateTime, rule: &str) -> String {
+pub(crate) fn event(uid: &str, tzid: &str, start: NaiveDateTime, rule: &str) -> String {
     let start = basic(start);
     format!(
         "BEGIN:VEVENT\nUID:{uid}\nDTSTART;TZID={tzid}:{start}\nDURATION:PT1H\n{rule}END:VEVENT\n"
@@ -87,7 +92,7 @@ fn event(uid: &str, tzid: &str, start: NaiveDateTime, rule: &str) -> String {
 
 /// Compares a weekly series with the oracle for a month each of some years. A difference that a
 /// problem of another time speaks of is not silent.
-fn silently_wrong(text: &str, clock: &Clock, start: NaiveDateTime) -> Option<String> {
+pub(crate) fn silently_wrong(text: &str, clock: &Clock, start: NaiveDateTime) -> Option<String> {
     let calendar = ical::parse(text.as_bytes(), Zone::UTC).unwrap();
     let told = calendar
         .problems()
@@ -215,7 +220,7 @@ fn every_constant_offset_is_the_offset() {
 }
 
 /// The n-th of a weekday of a month, or the last.
-fn nth(year: i32, month: u32, weekday: Weekday, nth: i8) -> NaiveDate {
+pub(crate) fn nth(year: i32, month: u32, weekday: Weekday, nth: i8) -> NaiveDate {
     let first = NaiveDate::from_ymd_opt(year, month, 1).unwrap();
     let days = (0..31).map(|day| first + Days::new(day));
     let mut days: Vec<NaiveDate> = days

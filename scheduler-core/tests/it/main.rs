@@ -15,6 +15,8 @@ mod ical_export;
 mod ical_files;
 mod ical_forms;
 mod ical_import;
+mod ical_onsets;
+mod ical_precedence;
 mod ical_round_trip;
 mod ical_set_laws;
 mod ical_sets;

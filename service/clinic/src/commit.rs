@@ -44,7 +44,7 @@ pub enum Change {
     Indexes(PersonId, Vec<BlindIndex>),
     /// Whether a client must not be erased.
     LegalHold(ClientId, bool),
-    /// The tokens of a person, all of them, stand for nobody any more.
+    /// All tokens of a person are deleted.
     Revoke(PersonId),
     /// Another line of the journal: what the commit did to a series beside what its own line is about. It
     /// counts itself as a row, the commit's line the other rows.

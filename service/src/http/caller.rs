@@ -130,7 +130,7 @@ impl<T> Command<T> {
             Written::Replayed(about) => taken(about),
             Written::Unchanged | Written::DryRun(_) => None,
         };
-        // A new thing is always written, and a key stands for one kind of request.
+        // A new thing is always written, and a key names one kind of request.
         Ok((written, found.ok_or_else(Problem::internal)?))
     }
 

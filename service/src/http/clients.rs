@@ -19,8 +19,8 @@ use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
 use super::personal_data::email_hashes;
 use super::preview::Instead;
-use super::problem::Problem;
-use crate::people::{self, Opened};
+use super::problem::{MissingBody, Problem};
+use crate::people::{self, Listed, Opened};
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -48,8 +48,11 @@ struct NewClient {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ClientBody {
     id: Uuid,
-    /// Null: they are erased, or, in a list, it cannot be read.
+    /// Null: they are erased, or it cannot be read.
     name: Option<String>,
+    /// Why what is known of them is missing, in a list, though they are not erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<MissingBody>,
     /// Nothing is known of them any more.
     erased: bool,
     email: Option<String>,
@@ -114,7 +117,7 @@ async fn list(
     caller.may(Action::Read, Resource::Clinic, "page")?;
     let page = params.page()?;
     let clients = people::clients(&app, caller.0.clinic, page).await?;
-    let items = clients.iter().map(body).collect();
+    let items = clients.into_iter().map(listed).collect();
     Ok(Json(List::page(items, page.limit, |item| {
         item.id.to_string()
     })))
@@ -153,11 +156,22 @@ async fn sessions(
     .await
 }
 
+fn listed((client, person): Listed<Client>) -> ClientBody {
+    match person {
+        Ok(person) => body(&(client, person)),
+        Err(defect) => ClientBody {
+            error: Some(Problem::from(defect).into()),
+            ..body(&(client, None))
+        },
+    }
+}
+
 pub(super) fn body((client, person): &Opened<Client>) -> ClientBody {
     let person = person.as_ref();
     ClientBody {
         id: client.id.0,
         name: person.map(|person| person.name().to_owned()),
+        error: None,
         erased: client.person.is_none(),
         email: person.and_then(Person::email).map(str::to_owned),
         legal_hold: client.legal_hold,

@@ -9,6 +9,7 @@ use scheduler_core::intent::IntentError;
 use scheduler_core::rule::RuleError;
 use scheduler_core::session::SessionError;
 use scheduler_core::set::SetError;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use store::StoreError;
 use utoipa::ToSchema;
@@ -36,6 +37,25 @@ pub(super) struct ProblemBody {
     detail: String,
     /// The field, header or parameter that is wrong, if it is one.
     field: Option<String>,
+}
+
+/// Why one value of an answer is missing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MissingBody {
+    /// For programs, as in a problem.
+    #[schema(example = "unreadable")]
+    code: &'static str,
+    /// For people.
+    detail: String,
+}
+
+impl From<Problem> for MissingBody {
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: problem.code,
+            detail: problem.detail,
+        }
+    }
 }
 
 /// An answer that is not what was asked for.
@@ -223,8 +243,14 @@ impl From<VaultError> for Problem {
                 Self::unavailable()
             }
             // Which key, and whose: for the log, not for whoever asks.
-            defect => {
+            defect @ (VaultError::Unopenable { .. } | VaultError::Gone { .. }) => {
                 tracing::error!(%defect, "something sealed does not open");
+                let detail =
+                    "what is known of them cannot be read: `standing keys verify` says why";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
+            }
+            defect => {
+                tracing::error!(%defect, "nothing can be sealed or opened");
                 Self::internal()
             }
         }

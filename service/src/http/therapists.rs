@@ -24,8 +24,8 @@ use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};
 use super::personal_data::email_hashes;
 use super::preview::Instead;
-use super::problem::Problem;
-use crate::people::{self, Opened};
+use super::problem::{MissingBody, Problem};
+use crate::people::{self, Listed, Opened};
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -53,8 +53,11 @@ struct NewTherapist {
 #[derive(Serialize, ToSchema)]
 pub(super) struct TherapistBody {
     id: Uuid,
-    /// Null: they are erased, or, in a list, it cannot be read.
+    /// Null: they are erased, or it cannot be read.
     name: Option<String>,
+    /// Why what is known of them is missing, in a list, though they are not erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<MissingBody>,
     /// Nothing is known of them any more.
     erased: bool,
     zone: String,
@@ -141,7 +144,7 @@ async fn list(
     caller.may(Action::Read, Resource::Directory, "page")?;
     let page = params.page()?;
     let therapists = people::therapists(&app, caller.0.clinic, page).await?;
-    let items = therapists.iter().map(body).collect();
+    let items = therapists.into_iter().map(listed).collect();
     Ok(Json(List::page(items, page.limit, |item| {
         item.id.to_string()
     })))
@@ -217,6 +220,16 @@ pub(super) fn minutes(text: &str) -> Option<u16> {
         .filter(|minutes| *minutes <= 24 * 60)
 }
 
+fn listed((therapist, person): Listed<Therapist>) -> TherapistBody {
+    match person {
+        Ok(person) => body(&(therapist, person)),
+        Err(defect) => TherapistBody {
+            error: Some(Problem::from(defect).into()),
+            ..body(&(therapist, None))
+        },
+    }
+}
+
 pub(super) fn body((therapist, person): &Opened<Therapist>) -> TherapistBody {
     let shown = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     let hours = therapist
@@ -241,6 +254,7 @@ pub(super) fn body((therapist, person): &Opened<Therapist>) -> TherapistBody {
     TherapistBody {
         id: therapist.id.0,
         name: person.as_ref().map(|person| person.name().to_owned()),
+        error: None,
         erased: therapist.person.is_none(),
         zone: therapist.times.zone().to_string(),
         hours: hours.collect(),

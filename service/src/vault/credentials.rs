@@ -31,7 +31,7 @@ impl Vault {
         })
     }
 
-    /// Returns whom a token's secret stands for. A row that this service has not made is no token.
+    /// Returns whose token has a secret. A row that this service has not made is no token.
     ///
     /// # Errors
     /// [`VaultError`].

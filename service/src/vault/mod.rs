@@ -143,8 +143,8 @@ impl Vault {
         Ok(keys.index.iter().map(under).collect())
     }
 
-    /// A digest that stands for a request in the journal, and that nobody can guess requests by who has
-    /// not the newest key of blind indexes. It goes with that key.
+    /// The digest of a request, for the journal. Only whoever has the newest key of blind indexes can check
+    /// a guessed request against it. With that key it becomes worthless.
     ///
     /// # Errors
     /// [`VaultError`].

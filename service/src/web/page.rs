@@ -10,7 +10,8 @@ use store::{Page as Rows, Whose};
 
 use crate::App;
 use crate::http::Problem;
-use crate::people::{self, Opened};
+use crate::people::{self, Listed};
+use crate::vault::VaultError;
 
 /// How many days of a therapist's calendar are shown.
 const SHOWN_DAYS: u64 = 14;
@@ -81,7 +82,7 @@ pub(super) async fn load(app: &App, clinic: ClinicId) -> Result<Page, Problem> {
 
     let client_name = |id| {
         let found = clients.iter().find(|(client, _)| client.id == id);
-        found.map_or_else(String::new, |(_, person)| name(person.as_ref()))
+        found.map_or_else(String::new, |(_, person)| name(person))
     };
     let mut weeks = Vec::new();
     for therapist in &therapists {
@@ -93,7 +94,7 @@ pub(super) async fn load(app: &App, clinic: ClinicId) -> Result<Page, Problem> {
         let balance = account.map(|account| account.balance()).unwrap_or_default();
         let theirs = intents.iter().filter(|intent| intent.client == client.id);
         client_rows.push(ClientRow {
-            name: name(person.as_ref()),
+            name: name(person),
             rules: theirs.map(rule_text).collect(),
             available: balance.available.0,
             held: balance.held.0,
@@ -112,7 +113,7 @@ pub(super) async fn load(app: &App, clinic: ClinicId) -> Result<Page, Problem> {
 async fn week(
     app: &App,
     clinic: ClinicId,
-    (therapist, person): &Opened<Therapist>,
+    (therapist, person): &Listed<Therapist>,
     services: &[Service],
     client_name: &impl Fn(scheduler_core::ClientId) -> String,
     now: DateTime<Utc>,
@@ -142,14 +143,18 @@ async fn week(
         }
     }
     Ok(Week {
-        therapist: name(person.as_ref()),
+        therapist: name(person),
         zone: zone.to_string(),
         days,
     })
 }
 
-fn name(person: Option<&Person>) -> String {
-    person.map_or("erased", Person::name).to_owned()
+fn name(person: &Result<Option<Person>, VaultError>) -> String {
+    let name = match person {
+        Ok(person) => person.as_ref().map_or("erased", Person::name),
+        Err(_) => "cannot be read",
+    };
+    name.to_owned()
 }
 
 fn whose(therapist: TherapistId) -> Whose {

@@ -1,4 +1,4 @@
-//! Therapists, clients, services, and the credentials that stand for people.
+//! Therapists, clients, services, and people's credentials.
 
 use clinic::{
     Client, ClinicId, PersonId, Recipient, SealedPerson, Service, StoredSecret, Therapist,
@@ -68,7 +68,7 @@ pub(crate) async fn has_feed(
     Ok(optional(db, query, rows::feed).await?.is_some())
 }
 
-/// Somebody's tokens stand for nobody any more.
+/// Deletes all of somebody's tokens.
 pub(crate) async fn revoke(
     db: &mut PgConnection,
     clinic: ClinicId,

@@ -368,7 +368,7 @@ impl Request {
 pub struct Idempotency {
     /// The caller's key.
     pub key: String,
-    /// SHA-256 of what was asked, so that the key cannot stand for something else.
+    /// SHA-256 of what was asked, so that the key cannot name something else.
     pub request_hash: [u8; 32],
 }
 

@@ -23,6 +23,7 @@ mod idempotency;
 mod law;
 mod main_job;
 mod messages;
+mod never_worse;
 mod on_postgres;
 mod operations;
 mod plans;

@@ -7,6 +7,7 @@
 mod due;
 mod scope;
 mod tables;
+mod write;
 mod zone_data;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

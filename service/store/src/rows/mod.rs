@@ -117,7 +117,7 @@ pub fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A role as two columns: its name, and whom it stands for.
+/// A role as two columns: its name, and whose it is.
 #[must_use]
 pub fn role_columns(role: Role) -> (&'static str, Option<Uuid>) {
     let subject = match role {

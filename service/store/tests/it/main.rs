@@ -7,6 +7,7 @@
 
 mod never_worse;
 mod reasons;
+mod world;
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use scheduler_core::{IntentId, Pause, PausedSlot, SessionId};
 use store::{Request, Store, StoreError, Written};
 use uuid::Uuid;
 
-use crate::never_worse::{CLIENT, CLINIC, Policy, SERVICE, THERAPISTS, World, by, cases, wait};
+use crate::world::{CLIENT, CLINIC, Policy, SERVICE, THERAPISTS, World, by, cases, wait};
 
 /// A clinic in which each of the commands has something to do.
 struct Ground {
