@@ -1,21 +1,17 @@
 //! `standing doctor`: looks for what is wrong with the database and what it holds, by another path
 //! than the one that wrote it, and says what to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bookings;
+
+use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use clinic::credit::hold_of;
 use clinic::scope::Job;
 use clinic::zone_data::{Verdict, is_newer, judge};
-use clinic::{ClinicId, Message, MessageState};
-use ledger_core::HoldId;
-use scheduler_core::SessionId;
-use scheduler_core::session::{Session, SessionState};
+use clinic::{ClinicId, Message, MessageState, Recipient};
 use scheduler_core::zone::ZoneData;
-use store::{PAGE_MAX, Page, Store, StoreError, Which, Whose};
-use uuid::Uuid;
+use store::{PAGE_MAX, Store, StoreError};
 
 use crate::anchors::Anchor;
 use crate::ledger::Audit;
@@ -86,9 +82,11 @@ pub async fn examine(store: &dyn Store, now: DateTime<Utc>, anchors: &[Anchor]) 
         }
     };
     for clinic in clinics {
-        findings.push(read("overlaps", overlaps(store, clinic).await));
-        findings.push(read("holds", holds(store, clinic).await));
+        findings.push(read("overlaps", bookings::overlaps(store, clinic).await));
+        findings.push(read("holds", bookings::holds(store, clinic).await));
+        findings.push(read("series", bookings::series(store, clinic).await));
         findings.push(read("claims", claims(store, clinic, now).await));
+        findings.push(read("recipients", recipients(store, clinic).await));
         findings.push(read("dead letters", dead_letters(store, clinic).await));
     }
     findings
@@ -216,81 +214,6 @@ async fn backlog(store: &dyn Store, job: Job, now: DateTime<Utc>) -> Result<Find
     Ok(finding(job.name(), seen, lag > LAG_MAX, to_do))
 }
 
-/// All live sessions of a clinic.
-async fn live_sessions(store: &dyn Store, clinic: ClinicId) -> Result<Vec<Session>, StoreError> {
-    let mut all = Vec::new();
-    let mut after = None;
-    loop {
-        let page = Page {
-            after,
-            limit: PAGE_MAX,
-        };
-        let sessions = store
-            .sessions(clinic, Whose::Clinic, Which::Live, page)
-            .await?;
-        let Some(last) = sessions.last() else {
-            return Ok(all);
-        };
-        after = Some(last.id.0);
-        all.extend(sessions);
-    }
-}
-
-/// How often a suspicion is looked at again: the service goes on working, and what was read of two
-/// places at two times may not fit.
-const LOOKS: u32 = 3;
-/// How long it waits in between.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// Live sessions of one person must not overlap.
-async fn overlaps(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
-    let mut found = Vec::new();
-    let mut count = 0;
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        let live = live_sessions(store, clinic).await?;
-        count = live.len();
-        let seen = overlapping(&live);
-        // Only what is seen every time is so.
-        found = match look {
-            0 => seen,
-            _ => found
-                .into_iter()
-                .filter(|pair| seen.contains(pair))
-                .collect(),
-        };
-        if found.is_empty() {
-            break;
-        }
-    }
-    let seen = match found.first() {
-        None => format!("none among {count} live sessions"),
-        Some((one, other)) => format!("{} pairs, the first {one} and {other}", found.len()),
-    };
-    let to_do = "Reschedule or cancel one of each pair. The database's constraints should have \
-                 refused them: were they dropped?";
-    Ok(finding("overlaps", seen, !found.is_empty(), to_do))
-}
-
-fn overlapping(live: &[Session]) -> Vec<(SessionId, SessionId)> {
-    let mut by_person: BTreeMap<Uuid, Vec<&Session>> = BTreeMap::new();
-    for session in live {
-        for person in [session.therapist.0, session.client.0] {
-            by_person.entry(person).or_default().push(session);
-        }
-    }
-    let mut found = Vec::new();
-    for sessions in by_person.values_mut() {
-        sessions.sort_by_key(|session| (session.starts_at, session.id));
-        let pairs = sessions.windows(2);
-        let pairs = pairs.filter(|pair| pair[1].starts_at < pair[0].ends_at);
-        found.extend(pairs.map(|pair| (pair[0].id, pair[1].id)));
-    }
-    found
-}
-
 /// Every chain verifies, and every snapshot is the fold of its entries.
 fn ledger(audit: &Audit, anchors: usize) -> Finding {
     let seen = match audit.defects.first() {
@@ -342,62 +265,6 @@ fn kept(audit: &Audit, anchors: &[Anchor], now: DateTime<Utc>) -> Option<Finding
     Some(finding("anchors", seen, wrong, to_do))
 }
 
-/// Scheduled sessions and open holds are the same.
-async fn holds(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
-    let live = live_sessions(store, clinic).await?;
-    let scheduled = live
-        .iter()
-        .filter(|session| session.state == SessionState::Scheduled);
-    let mut odd: BTreeSet<HoldId> = scheduled.map(hold_of).collect();
-    let count = odd.len();
-    let accounts = store.accounts().await?.into_iter();
-    for (_, client) in accounts.filter(|(of, _)| *of == clinic) {
-        if let Some(account) = store.account(clinic, client).await? {
-            for open in account.holds() {
-                if !odd.remove(&open.id) {
-                    odd.insert(open.id);
-                }
-            }
-        }
-    }
-    let mut wrong = Vec::new();
-    for hold in odd {
-        if !fits(store, clinic, hold).await? {
-            wrong.push(hold);
-        }
-    }
-    let seen = match wrong.first() {
-        None => format!("{count} scheduled sessions, a hold each"),
-        Some(first) => format!(
-            "{} odd ones, the first of session {}",
-            wrong.len(),
-            first.booking
-        ),
-    };
-    let to_do = "A scheduled session must have its hold, and no other session one. Look at the session \
-                 and its client's ledger; cancel the session, or complete it, to put it right.";
-    Ok(finding("holds", seen, !wrong.is_empty(), to_do))
-}
-
-/// Whether a session is scheduled just if its hold is open, at any of a few looks.
-async fn fits(store: &dyn Store, clinic: ClinicId, hold: HoldId) -> Result<bool, StoreError> {
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        let Some(session) = store.session(clinic, SessionId(hold.booking)).await? else {
-            return Ok(false);
-        };
-        let scheduled = session.state == SessionState::Scheduled && hold_of(&session) == hold;
-        let account = store.account(clinic, session.client).await?;
-        let held = account.is_some_and(|account| account.hold(hold).is_some());
-        if scheduled == held {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Leases that have run out and that nobody took over.
 async fn claims(
     store: &dyn Store,
@@ -415,6 +282,32 @@ async fn claims(
     let seen = format!("{stuck} of {} unsent messages are stuck", pending.len());
     let to_do = "Their leases have run out and nobody took over: is a worker running?";
     Ok(finding("claims", seen, stuck > 0, to_do))
+}
+
+/// Whoever an unsent message goes to is a party of its session.
+async fn recipients(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
+    let pending = of_state(store, clinic, MessageState::Pending).await?;
+    let mut wrong = Vec::new();
+    for message in &pending {
+        let told = &message.notification;
+        let session = store.session(clinic, told.session).await?;
+        let is_party = session.is_some_and(|session| match told.recipient {
+            Recipient::Client(id) => session.client == id,
+            Recipient::Therapist(id) => session.therapist == id,
+        });
+        if !is_party {
+            wrong.push(message.seq);
+        }
+    }
+    let seen = match wrong.first() {
+        None => format!(
+            "{} unsent messages go to a party of their session",
+            pending.len()
+        ),
+        Some(first) => format!("{} go to somebody else, the first is {first}", wrong.len()),
+    };
+    let to_do = "Stop the worker before it sends them, and find who addressed them.";
+    Ok(finding("recipients", seen, !wrong.is_empty(), to_do))
 }
 
 /// Messages that were given up.

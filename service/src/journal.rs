@@ -1,13 +1,14 @@
 //! Whole journals: read, chained, and compared with the heads that were kept and with the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clinic::ClinicId;
 use clinic::journal_chain::{JournalHead, Line};
-use ledger_core::{Hash, Key};
+use ledger_core::{AccountId, Body, Entry, Hash, Key, ReasonCode};
 use store::{PAGE_MAX, Store, StoreError};
 
 use crate::anchors::Anchor;
+use crate::ledger;
 
 /// What is wrong with a clinic's journal.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,22 @@ pub enum Defect {
         /// The entry's key.
         key: String,
     },
+    /// Credits came into an account, and no line says so.
+    #[error("no line says that {key} came into account {account}, where it is entry {seq}")]
+    Unsaid {
+        /// Whose entry it is.
+        account: AccountId,
+        /// Its number.
+        seq: u64,
+        /// Its key.
+        key: Key,
+    },
+    /// A reason is on the clinic's list, and no line says that it was added.
+    #[error("no line says that the reason {code} was added")]
+    Reason {
+        /// Its code.
+        code: ReasonCode,
+    },
 }
 
 /// What was found in all journals.
@@ -51,7 +68,8 @@ pub struct Audit {
     pub defects: Vec<(ClinicId, Defect)>,
 }
 
-/// Reads all journals, those of clinics that only anchors name included.
+/// Reads all journals, those of clinics that only anchors name included, and the lines' counterparts:
+/// entries of the ledger that lines name or should name, and the clinic's own reasons.
 ///
 /// # Errors
 /// What the store says.
@@ -82,6 +100,9 @@ async fn verify(
     audit: &mut Audit,
 ) -> Result<(), StoreError> {
     let mut head = JournalHead::empty(clinic);
+    // Read before the lines: each was committed with its own.
+    let (mut came, mut reasons) = (came_in(store, clinic).await?, BTreeSet::new());
+    reasons.extend(store.reasons(clinic).await?.into_iter().map(|own| own.code));
     loop {
         let lines = store.journal_lines(clinic, head.through, PAGE_MAX).await?;
         if lines.is_empty() {
@@ -90,6 +111,15 @@ async fn verify(
         for line in &lines {
             head = head.after(line);
             audit.lines += 1;
+            let part = line.subject_part.as_deref();
+            match line.subject_kind.as_str() {
+                "entry" => {
+                    let key = part.and_then(|key| key.parse::<Key>().ok());
+                    key.map(|key| came.remove(&key));
+                }
+                "reason" => reasons.retain(|code| part != Some(code.as_str())),
+                _ => {}
+            }
             if !agrees(store, clinic, line).await? {
                 let defect = Defect::Entry {
                     seq: line.seq,
@@ -122,7 +152,29 @@ async fn verify(
     if let Some((&through, _)) = anchors.first_key_value() {
         audit.defects.push((clinic, Defect::Missing { through }));
     }
+    let unsaid = came.into_iter();
+    let unsaid = unsaid.map(|(key, (account, seq))| Defect::Unsaid { account, seq, key });
+    let reasons = reasons.into_iter().map(|code| Defect::Reason { code });
+    let unsaid = unsaid.chain(reasons).map(|defect| (clinic, defect));
+    audit.defects.extend(unsaid);
     Ok(())
+}
+
+/// The entries by which credits came into the clinic's accounts from outside. Each of them has a line.
+async fn came_in(
+    store: &dyn Store,
+    clinic: ClinicId,
+) -> Result<BTreeMap<Key, (AccountId, u64)>, StoreError> {
+    let mut came = BTreeMap::new();
+    let accounts = store.accounts().await?.into_iter();
+    for (_, client) in accounts.filter(|(of, _)| *of == clinic) {
+        // One that cannot be read is named by the ledger's own check.
+        let entries = ledger::entries(store, clinic, client, 0, u64::MAX).await?;
+        let brings = |entry: &Entry| matches!(entry.body, Body::Grant { .. } | Body::Adjust { .. });
+        let entries = entries.unwrap_or_default().into_iter().filter(brings);
+        came.extend(entries.map(|entry| (entry.key, (entry.account, entry.seq))));
+    }
+    Ok(came)
 }
 
 /// A line about an entry of the ledger: the account has the entry, at the line's number or, if the

@@ -55,6 +55,14 @@ pub enum Defect {
         /// The first.
         other_seq: u64,
     },
+    /// An invoice or a checkout has proven a grant, and is not noted as used up.
+    #[error("{proof} has granted entry {seq}, and could grant again")]
+    Unclaimed {
+        /// The invoice or checkout.
+        proof: Proof,
+        /// The grant.
+        seq: u64,
+    },
     /// The snapshot is not what the entries amount to.
     #[error("the snapshot at entry {seq} is not the fold of the entries")]
     Differs {
@@ -114,6 +122,11 @@ pub async fn audit(
                 audit.entries += head.seq;
                 audit.heads.push((clinic, head));
                 for (seq, proof, line) in grants {
+                    if !is_claimed(store, clinic, &proof, &line).await? {
+                        let proof = proof.clone();
+                        let defect = Defect::Unclaimed { proof, seq };
+                        audit.defects.push((clinic, client, defect));
+                    }
                     let grant = (head.account, seq);
                     let known = proven.entry((clinic.0, proof.clone(), line));
                     let (other, other_seq) = *known.or_insert(grant);
@@ -134,6 +147,24 @@ pub async fn audit(
         progress(audit.accounts);
     }
     Ok(audit)
+}
+
+/// Whether a line of an invoice, or a checkout, is noted as used up, whichever grant it is noted with.
+async fn is_claimed(
+    store: &dyn Store,
+    clinic: ClinicId,
+    proof: &Proof,
+    line: &str,
+) -> Result<bool, StoreError> {
+    match store.proven(clinic, proof).await {
+        Ok(entries) => Ok(entries.iter().any(|entry| {
+            let proven = entry.proof();
+            proven.is_some_and(|(found, of)| found == *proof && of == line)
+        })),
+        // The check of its own account names it.
+        Err(StoreError::Corrupt { .. } | StoreError::NewerEntry { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// All entries of an account after a number and through another, oldest first. One that cannot be read

@@ -73,7 +73,8 @@ pub fn erase(view: &View, now: DateTime<Utc>) -> Decision {
     let messages = view.pending.iter().cloned().map(voided);
     changes.extend(messages.map(Change::Message));
     let id = PersonId::Client(client.id);
-    if client.person.is_none() && changes.is_empty() && view.tokens == 0 {
+    let is_done = changes.is_empty() && view.tokens == 0 && !view.has_feed;
+    if client.person.is_none() && is_done {
         return Ok(Idempotent::AlreadyApplied);
     }
     changes.extend([

@@ -38,7 +38,7 @@ pub enum Scope {
         email: Vec<[u8; 32]>,
     },
     /// A client to be erased: the account, and everything of theirs that is still to come: all intents,
-    /// sessions, pending messages, and how many tokens they have.
+    /// sessions, pending messages, how many tokens they have, and whether they have a feed.
     Erasure {
         /// Who.
         client: ClientId,
@@ -295,6 +295,8 @@ pub struct View {
     pub pending: Vec<Message>,
     /// How many tokens the client has.
     pub tokens: u64,
+    /// Whether the client has a feed.
+    pub has_feed: bool,
 }
 
 impl View {

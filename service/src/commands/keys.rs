@@ -41,8 +41,8 @@ pub(crate) enum KeysCommand {
     /// Erase a client: what is known of them does not open any more, nor in backups without keys. Their
     /// series, sessions to come, tokens and messages end.
     EraseClient(EraseArgs),
-    /// Check that everything opens and is what the journal says, and say which keys nothing needs any
-    /// more.
+    /// Check that everything opens and is what the journal says, and that nothing of erased clients goes on,
+    /// and say which keys nothing needs any more.
     Verify(VaultArgs),
 }
 

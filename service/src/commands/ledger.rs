@@ -15,7 +15,7 @@ use super::{AnchorsArgs, DatabaseArgs, progress};
 pub(crate) enum LedgerCommand {
     /// Check every account: its chain of entries, and that its snapshot is their fold. Prints the
     /// first entry that is not as it was written. Check the journal too: that the entries it names
-    /// are there, and against anchors.
+    /// are there, that it names all credits that came in, and against anchors.
     Verify(VerifyArgs),
     /// Check every account, and print the head of each chain as a line of JSON, to be kept where
     /// nobody who can write to the database can. The worker does it by itself with `--anchors`.

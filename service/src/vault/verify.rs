@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use clinic::{ClinicId, Person, SealedPerson};
+use clinic::{ClinicId, Person, PersonId, SealedPerson};
 use crypto_core::KeyId;
-use store::{PAGE_MAX, PersonLine, Store};
+use scheduler_core::ClientId;
+use store::{PAGE_MAX, PersonLine, Store, StoreError};
 use uuid::Uuid;
 
-use super::maintenance::{Progress, Row, owners, people, plan};
+use super::maintenance::{Erased, Progress, Row, owners, people, plan, try_erasing};
 use super::{Vault, VaultError};
 
 /// What was found in all that is sealed.
@@ -63,6 +64,13 @@ pub async fn verify(
             checked.zones_in_clear += u64::from(row.zone_in_clear);
             let defect = against_journal(&row, of(&before, id), of(&after, id));
             let mut defects: Vec<String> = defect.into_iter().collect();
+            if let PersonId::Client(client) = row.id
+                && row.sealed.is_none()
+                && goes_on(store, clinic, client).await?
+            {
+                let what = "something of who is erased goes on: standing keys erase-client";
+                defects.push(what.to_owned());
+            }
             match vault
                 .open_person(store, clinic, row.id, row.sealed.clone())
                 .await
@@ -141,6 +149,21 @@ fn against_journal(row: &Row, before: Told, after: Told) -> Option<String> {
         let (is, was) = (row.held, after.held);
         format!("the legal hold is {is}, the journal says {was}")
     })
+}
+
+/// Whether an erased client has a token or a feed, or something to come.
+async fn goes_on(
+    store: &dyn Store,
+    clinic: ClinicId,
+    client: ClientId,
+) -> Result<bool, VaultError> {
+    let at = store.now().await?;
+    let again = Erased { clinic, client, at };
+    match try_erasing(store, again).await {
+        Ok(left) => Ok(left.is_some()),
+        Err(VaultError::Store(StoreError::Refused(_))) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// What is wrong with how a person is found.

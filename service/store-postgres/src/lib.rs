@@ -36,7 +36,7 @@ use clinic::{
     BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Reason, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
-use ledger_core::{Account, Entry, Key};
+use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
@@ -547,6 +547,10 @@ impl Store for PostgresStore {
 
     async fn entry(&self, clinic: ClinicId, key: &Key) -> Result<Option<Entry>, StoreError> {
         read!(self, db => ledger::entry(db, clinic, key))
+    }
+
+    async fn proven(&self, clinic: ClinicId, proof: &Proof) -> Result<Vec<Entry>, StoreError> {
+        read!(self, db => ledger::proven(db, clinic, proof))
     }
 
     async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError> {

@@ -53,6 +53,21 @@ pub(crate) async fn tokens_of(
     rows::some("tokens", count)
 }
 
+/// Whether somebody has a feed.
+pub(crate) async fn has_feed(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    id: PersonId,
+) -> Result<bool, StoreError> {
+    let query = sqlx::query(
+        "SELECT * FROM feed WHERE clinic_id = $1 AND subject_role = $2 AND subject_id = $3",
+    )
+    .bind(clinic.0)
+    .bind(id.role())
+    .bind(id.uuid());
+    Ok(optional(db, query, rows::feed).await?.is_some())
+}
+
 /// Deletes all of somebody's tokens.
 pub(crate) async fn revoke(
     db: &mut PgConnection,

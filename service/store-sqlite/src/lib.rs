@@ -32,7 +32,7 @@ use clinic::{
     BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Reason, Scope,
     SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
-use ledger_core::{Account, Entry, Key};
+use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
@@ -507,6 +507,10 @@ impl Store for SqliteStore {
 
     async fn entry(&self, clinic: ClinicId, key: &Key) -> Result<Option<Entry>, StoreError> {
         ledger::entry(&mut *self.reader().await?, clinic, key).await
+    }
+
+    async fn proven(&self, clinic: ClinicId, proof: &Proof) -> Result<Vec<Entry>, StoreError> {
+        ledger::proven(&mut *self.reader().await?, clinic, proof).await
     }
 
     async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError> {

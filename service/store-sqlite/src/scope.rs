@@ -201,6 +201,7 @@ async fn erasure(
     view.subscription = plans::subscription(db, clinic, client).await?;
     view.pending = outbox::pending_to(db, clinic, Recipient::Client(client)).await?;
     view.tokens = people::tokens_of(db, clinic, PersonId::Client(client)).await?;
+    view.has_feed = people::has_feed(db, clinic, PersonId::Client(client)).await?;
     Ok(view)
 }
 

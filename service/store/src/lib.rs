@@ -43,7 +43,7 @@ use clinic::{
     Subject, Subscription, Therapist, View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
-use ledger_core::{Account, Entry, Key};
+use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
 use scheduler_core::{
@@ -216,6 +216,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Entry>, StoreError>;
     /// The entry with this key.
     async fn entry(&self, clinic: ClinicId, key: &Key) -> Result<Option<Entry>, StoreError>;
+    /// The entries that an invoice or a checkout is used up by.
+    async fn proven(&self, clinic: ClinicId, proof: &Proof) -> Result<Vec<Entry>, StoreError>;
 
     /// A message of the outbox.
     async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError>;

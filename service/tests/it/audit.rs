@@ -10,7 +10,11 @@ use crate::clinic::{Clinic, Parties};
 use crate::database::Database;
 
 /// What the binary says, and whether it is content.
-fn ledger(clinic: &Clinic, command: &str, anchors: Option<&Path>) -> (String, String, bool) {
+pub(crate) fn ledger(
+    clinic: &Clinic,
+    command: &str,
+    anchors: Option<&Path>,
+) -> (String, String, bool) {
     let mut run = Command::new(env!("CARGO_BIN_EXE_standing"));
     run.args(["--log", "error", "ledger", command, "--database"]);
     match &clinic.database {

@@ -9,7 +9,7 @@ use crate::clinic::{Answer, Clinic, Parties};
 use crate::database::Database;
 
 /// Replaces text in a column of JSON.
-fn replaced(database: &Database, column: &str, from: &str, to: &str) -> String {
+pub(crate) fn replaced(database: &Database, column: &str, from: &str, to: &str) -> String {
     match database {
         Database::Sqlite(_) => format!("{column} = replace({column}, '{from}', '{to}')"),
         Database::Postgres(_) => {

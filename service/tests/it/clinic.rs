@@ -1,5 +1,6 @@
 //! A clinic in a temporary database, spoken to over HTTP.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -76,6 +77,32 @@ impl Clinic {
         };
         clinic.admin = clinic.token(Role::Admin).await;
         clinic
+    }
+
+    /// Another process of the service, on a database that has been served before, with its key file.
+    /// It sends nothing by itself.
+    pub(crate) async fn reopened(
+        folder: TempDir,
+        database: Database,
+        keys: &Path,
+        admin: &str,
+        at: DateTime<Utc>,
+    ) -> Self {
+        let store = database.open(CONNECTIONS).await.unwrap();
+        let own = folder.path().join("standing.keys");
+        std::fs::copy(keys, &own).unwrap();
+        let app = App {
+            vault: Arc::new(Vault::open(&own).unwrap()),
+            ..App::new(store, Clock::starting_at(at))
+        };
+        worker::agree(&app).await;
+        Self {
+            router: serve::routes(app.clone()),
+            app,
+            admin: admin.to_owned(),
+            database,
+            folder,
+        }
     }
 
     /// Its messages go there from now on.

@@ -35,6 +35,14 @@ impl Database {
         }
     }
 
+    /// Says goodbye, so that the database can be copied.
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Sqlite(db) => db.close().await.unwrap(),
+            Self::Postgres(db) => db.close().await.unwrap(),
+        }
+    }
+
     /// The first column of every row of a query, as text.
     pub(crate) async fn texts(&mut self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());

@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::sealed::{open, register};
 
 /// Bytes as a literal of a database's SQL.
-fn literal(clinic: &Clinic, bytes: &[u8]) -> String {
+pub(crate) fn literal(clinic: &Clinic, bytes: &[u8]) -> String {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     match clinic.database {
         Location::Sqlite(_) => format!("X'{hex}'"),
@@ -19,14 +19,14 @@ fn literal(clinic: &Clinic, bytes: &[u8]) -> String {
 }
 
 /// An id as a literal.
-fn id(clinic: &Clinic, id: &str) -> String {
+pub(crate) fn id(clinic: &Clinic, id: &str) -> String {
     match clinic.database {
         Location::Sqlite(_) => format!("X'{}'", id.replace('-', "")),
         Location::Postgres(_) => format!("'{id}'::uuid"),
     }
 }
 
-const OTHER: &str = "01890000-0000-7000-8000-0000000000aa";
+pub(crate) const OTHER: &str = "01890000-0000-7000-8000-0000000000aa";
 
 #[tokio::test]
 async fn a_forged_or_edited_token_is_unknown() {

@@ -18,6 +18,7 @@ mod erased;
 mod erasure;
 mod forged;
 mod found;
+mod hostile;
 mod idempotency;
 mod law;
 mod main_job;

@@ -301,6 +301,7 @@ pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
         told(&to_come),
         told(&of_other),
         Change::Notify(to_therapist),
+        Change::Feed(Recipient::Client(client), Some(stored(60))),
     ];
     clinic.commit(rows).await.unwrap();
     for (number, role) in (50..).zip([
@@ -334,10 +335,11 @@ pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
             .iter()
             .map(|message| message.notification.recipient);
         assert!(pending.eq([Recipient::Client(client)]));
-        assert_eq!(view.tokens, 2);
+        assert_eq!((view.tokens, view.has_feed), (2, true));
         Ok(Idempotent::Applied(Commit {
             journal: Some(Journal::new(Subject::Client(client), 2, "person_erased")),
             changes: vec![
+                Change::Feed(Recipient::Client(client), None),
                 Change::Revoke(PersonId::Client(client)),
                 Change::Line(line),
                 Change::Erase(PersonId::Client(client)),
@@ -348,9 +350,9 @@ pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
         .write(&clinic.request(), scope(), decide)
         .await
         .unwrap();
-    // Two tokens, client, key and index, and the commit's line; the other one counts itself.
+    // Two tokens, feed, client, key and index, and the commit's line; the other one counts itself.
     assert!(
-        matches!(written, crate::Written::Committed { rows: 6, .. }),
+        matches!(written, crate::Written::Committed { rows: 7, .. }),
         "{written:?}"
     );
     for (number, is_there) in (50..).zip([false, false, true, true]) {
@@ -361,7 +363,7 @@ pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
     let erased = store.client(of, client).await.unwrap().unwrap();
     assert_eq!((erased.clear_zone, erased.therapist), (None, None));
     let decide = Box::new(|view: &View| {
-        assert_eq!(view.tokens, 0);
+        assert_eq!((view.tokens, view.has_feed), (0, false));
         Ok(Idempotent::AlreadyApplied)
     });
     store

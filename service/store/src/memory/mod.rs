@@ -21,7 +21,7 @@ use clinic::{
     Plan, PlanId, Reason, Recipient, Scope, SealedPerson, Service, Subscription, Therapist,
     WrappedDek, journal_chain,
 };
-use ledger_core::{Account, Entry, Key};
+use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::calendar::near;
 use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::{Session, SessionState};
@@ -398,6 +398,10 @@ impl Store for MemoryStore {
             .entries_of(clinic)
             .find(|entry| entry.key == *key)
             .cloned())
+    }
+
+    async fn proven(&self, clinic: ClinicId, proof: &Proof) -> Result<Vec<Entry>, StoreError> {
+        Ok(scope::entries(&self.tables(), clinic, &[], Some(proof)))
     }
 
     async fn message(&self, clinic: ClinicId, seq: u64) -> Result<Option<Message>, StoreError> {

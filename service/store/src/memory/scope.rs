@@ -100,6 +100,8 @@ fn of(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             let tokens = tables.tokens.iter();
             let tokens = tokens.filter(|token| token.clinic == clinic && token.role == role);
             view.tokens = u64::try_from(tokens.count()).unwrap_or(u64::MAX);
+            let feed = (clinic.0, "client", client.0);
+            view.has_feed = tables.feeds.contains_key(&feed);
             view
         }
         Scope::Plan { service } => View {
@@ -352,7 +354,7 @@ fn waiting(tables: &Tables, clinic: ClinicId, client: ClientId) -> Vec<Session> 
     waiting
 }
 
-fn entries(
+pub(super) fn entries(
     tables: &Tables,
     clinic: ClinicId,
     keys: &[Key],

@@ -3,7 +3,7 @@
 use clinic::Moved;
 use clinic::zone_data::{Edition, MoveOutcome, Outcome, Planned, ZoneMove};
 use scheduler_core::intent::{Intent, IntentState};
-use scheduler_core::session::{Session, wall_time_of};
+use scheduler_core::session::{Session, SessionState, wall_time_of};
 use scheduler_core::set::Deviations;
 use scheduler_core::{
     ClientId, GapPolicy, IntentId, PausedSlot, RecurrenceSet, ServiceId, SessionId, TherapistId,
@@ -65,6 +65,13 @@ pub fn session(row: &impl Columns) -> Result<Session, StoreError> {
     let (zone, tzdb): (Zone, &str) = (parsed(row, "zone")?, text(row, "tzdb")?);
     let starts_at = instant(row, "starts_at")?;
     let starts_local = row.local("starts_local")?;
+    let state: SessionState = row.json("state_detail")?;
+    // Indexes, constraints and due rows go by the name, decisions by the detail.
+    let name = text(row, "state")?;
+    if name != state.name() {
+        let odd = format!("the state is {name}, its detail that of {}", state.name());
+        return Err(StoreError::corrupt("session", odd));
+    }
     Ok(Session {
         id: SessionId(id(row, "id")?),
         intent: IntentId(id(row, "intent_id")?),
@@ -78,7 +85,7 @@ pub fn session(row: &impl Columns) -> Result<Session, StoreError> {
         ends_at: instant(row, "ends_at")?,
         zone,
         tzdb: tzdb.to_owned(),
-        state: row.json("state_detail")?,
+        state,
         slot_version: number(row, "slot_version")?,
         hold_generation: number(row, "hold_generation")?,
         next_due_at: row.instant("next_due_at")?,
