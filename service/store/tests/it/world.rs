@@ -466,7 +466,7 @@ impl World {
 pub(crate) fn cases() -> ProptestConfig {
     let given = std::env::var("STANDING_CASES").ok();
     ProptestConfig {
-        cases: given.and_then(|text| text.parse().ok()).unwrap_or(150),
+        cases: given.and_then(|text| text.parse().ok()).unwrap_or(600),
         failure_persistence: None,
         max_shrink_iters: 400,
         ..ProptestConfig::default()
