@@ -28,9 +28,9 @@ pub(crate) struct Read {
     since: Instant,
 }
 
-/// The server's time, in microseconds. Text, as a statement without parameters answers.
+/// The server's time, in microseconds, to be selected. Text, as a statement without parameters answers.
 pub(crate) const SERVER_TIME: &str =
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text AS server_time";
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text AS server_time";
 
 impl Read {
     /// A time that was read just now.

@@ -42,28 +42,28 @@ impl Transaction {
             connection,
             ended: false,
         };
+        // Few statements: the server plans each anew. A target list is computed from left to right.
         let mut sql = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
-        for lock in locks {
-            sql.push_str("; SELECT pg_advisory_xact_lock(");
-            sql.push_str(&lock.to_string());
-            sql.push(')');
+        let locks = locks.iter();
+        let mut locks: Vec<String> = locks
+            .map(|lock| format!("pg_advisory_xact_lock({lock})"))
+            .collect();
+        locks.extend(zone_data.map(|_| format!("pg_advisory_xact_lock_shared({ZONE_DATA_LOCK})")));
+        if !locks.is_empty() {
+            sql.push_str("; SELECT ");
+            sql.push_str(&locks.join(", "));
         }
-        if clock.is_some() {
-            sql.push_str("; ");
-            sql.push_str(SERVER_TIME);
-        }
-        if zone_data.is_some() {
-            sql.push_str(&format!(
-                "; SELECT pg_advisory_xact_lock_shared({ZONE_DATA_LOCK}); {LAST_ZONE_DATA}"
-            ));
+        match (clock, zone_data) {
+            (_, Some(_)) => sql.push_str(&format!("; SELECT {SERVER_TIME}, {LAST_ZONE_DATA}")),
+            (Some(_), None) => sql.push_str(&format!("; SELECT {SERVER_TIME}")),
+            (None, None) => {}
         }
         let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
         let began = match sql.fetch_all(&mut *tx.connection).await {
             Ok(rows) => {
-                // Each lock has answered with a row before.
-                let time = rows.get(locks.len());
-                let checked = clock.map_or(Ok(()), |(clock, read)| clock.check(read, time));
-                checked.and_then(|()| zone_data.map_or(Ok(()), |ours| ours.check(rows.last())))
+                let last = rows.last();
+                let checked = clock.map_or(Ok(()), |(clock, read)| clock.check(read, last));
+                checked.and_then(|()| zone_data.map_or(Ok(()), |ours| ours.check(last)))
             }
             Err(error) => Err(failed(error)),
         };
@@ -118,10 +118,12 @@ impl DerefMut for Transaction {
 /// The lock that planning writes share, and that a new generation of the zone data takes for itself.
 pub(crate) const ZONE_DATA_LOCK: i64 = 0x7a6f_6e65_5f64_6174;
 
-/// As text: what several statements in one round trip give is not binary.
-const LAST_ZONE_DATA: &str = "SELECT (SELECT max(generation) FROM zone_data)::text AS generation,
-    EXISTS (SELECT 1 FROM zone_data WHERE settled_at IS NOT NULL
-      AND generation = (SELECT max(generation) FROM zone_data))::text AS settled";
+/// The last generation, if there is one, and whether it is settled; to be selected. As text: what several
+/// statements in one round trip give is not binary.
+const LAST_ZONE_DATA: &str = "generation::text, (settled_at IS NOT NULL)::text AS settled
+    FROM (VALUES (1)) AS always
+    LEFT JOIN (SELECT generation, settled_at FROM zone_data ORDER BY generation DESC LIMIT 1) AS last
+    ON true";
 
 /// The zone data that a writer computes with.
 #[derive(Debug, Clone, Copy)]
