@@ -482,7 +482,7 @@ async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
         (RoleName::Admin, None) => Role::Admin,
         (RoleName::Operator, None) => Role::Operator,
         (RoleName::Admin | RoleName::Operator, Some(_)) => {
-            bail!("an admin's or operator's token takes no id: leave it out")
+            bail!("an admin's or operator's token names nobody: leave the id out")
         }
         (RoleName::Therapist, Some(id)) => {
             let known = store.therapist(clinic, TherapistId(id)).await?;
