@@ -158,7 +158,7 @@ impl Key {
         entry.then("reversed")
     }
 
-    /// The key and `/again/{times}`: the next payment of a period whose credits were all taken back. `times` counts
+    /// The key and `/again/{times}`: the next payment of a period whose credits were all clawed back. `times` counts
     /// from 2.
     #[must_use]
     pub fn again(&self, times: u32) -> Key {

@@ -153,7 +153,7 @@ impl Lot {
         [available, held, debt] == [Credits::ZERO; 3]
     }
 
-    /// All its credits were taken back. Its period counts as not paid for.
+    /// All its credits were clawed back. Its period counts as not paid for.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.balance.clawed >= self.granted

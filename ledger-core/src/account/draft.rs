@@ -523,7 +523,7 @@ pub(super) fn is_due(account: &Account, id: LotId, at: DateTime<Utc>) -> Result<
     }
 }
 
-/// Paid periods of one item never overlap. A period whose credits were all taken back can be paid for again.
+/// Paid periods of one item never overlap. A period whose credits were all clawed back can be paid for again.
 fn check_overlap(account: &Account, evidence: &Evidence) -> Result<(), Error> {
     let Evidence::Payment(payment) = evidence else {
         return Ok(());
