@@ -245,7 +245,8 @@ fn refuse_begun(
 }
 
 /// The same for sessions, whose rows alone say when they begin. One that was called off counts: its
-/// time is over, and it could not come back.
+/// time is over, and it could not come back. One that began at the instant of the change does not: no
+/// change touches what has begun.
 fn refuse_begun_sessions(
     sessions: &[&Session],
     from: LocalDateTime,
@@ -258,7 +259,7 @@ fn refuse_begun_sessions(
         from <= at
             && to.is_none_or(|to| at < to)
             && session.starts_at <= now
-            && session.starts_at >= since
+            && session.starts_at > since
     });
     match begun {
         None => Ok(()),
