@@ -200,18 +200,18 @@ impl AsOf {
             Body::Adjust { lot: Some(lot), .. } => Some((*lot, entry.effective_at)),
             _ => None,
         };
-        if let Some((lot, _)) = begun.filter(|(_, from)| *from <= at) {
-            self.lots.insert(lot, Balance::default());
-        }
         let mut moved: BTreeMap<LotNumber, Balance> = BTreeMap::new();
+        if let Some((lot, _)) = begun.filter(|(_, from)| *from <= at) {
+            moved.insert(lot, Balance::default());
+        }
         let mut balance = self.balance;
         let fits = entry.body.try_each_move(|one| -> Result<(), ()> {
-            let Some(lot) = self.lots.get(&one.lot) else {
+            let Some(lot) = moved.get(&one.lot).or_else(|| self.lots.get(&one.lot)) else {
                 return Ok(());
             };
             let shift = |balance: Balance| balance.shift(one.from, one.to, one.amount);
-            let lot = moved.entry(one.lot).or_insert(*lot);
-            *lot = shift(*lot).ok_or(())?;
+            let lot = shift(*lot).ok_or(())?;
+            moved.insert(one.lot, lot);
             balance = shift(balance).ok_or(())?;
             Ok(())
         });
