@@ -287,21 +287,23 @@ fn go_over(
         lot.expires_at
             .is_some_and(|end| expires_at.is_none_or(|until| end < until))
     };
+    // What the lot has comes first, then what has left it for a while, then what it may have yet.
+    let mut left = most.0 - lot.movable(reason).0.min(most.0);
+    let mut parts = Vec::new();
     let graces = account.lots().iter();
-    let graces = graces.filter(|grace| grace.origin == Some(number) && sooner(grace));
-    let graces: Vec<LotNumber> = graces.map(|grace| grace.number).collect();
-    let moved_out = |posting: &Posting, number| {
-        let lot = posting.account().lot(number);
-        lot.map_or(0, |lot| lot.balance.moved_out.0)
-    };
+    for grace in graces.filter(|grace| grace.origin == Some(number) && sooner(grace)) {
+        let there = grace.movable(reason).0 + grace.balance.held.0;
+        let amount = left.min(there);
+        left -= amount;
+        parts.push((grace.number, amount));
+    }
+    let graces: i64 = parts.iter().map(|(_, amount)| amount).sum();
+    parts.insert(0, (number, most.0 - graces));
     let mut posting = posting;
-    let mut left = most.0;
-    for number in [number].into_iter().chain(graces) {
-        let before = moved_out(&posting, number);
+    for (number, amount) in parts {
         let name = format!("{number} into {}", starts_at.timestamp_micros());
         let id = Uuid::new_v5(&posting.account().id().0, name.as_bytes());
-        posting = posting.extend(id, number, reason, Credits(left), expires_at, now)?;
-        left -= moved_out(&posting, number) - before;
+        posting = posting.extend(id, number, reason, Credits(amount), expires_at, now)?;
     }
     Ok(posting)
 }
