@@ -49,6 +49,9 @@ pub enum Body {
         slot_start: DateTime<Utc>,
         /// From which lots.
         allocation: Vec<Part>,
+        /// The slot starts after the lot's end, and an extension of the lot pays for that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        extended: bool,
     },
     /// Held → available: the hold ends.
     Release {

@@ -127,10 +127,14 @@ impl Body {
                 amount,
                 slot_start,
                 allocation,
+                extended,
                 ..
             } => {
                 to.uuid(service.0).i64(amount.0).instant(*slot_start);
                 to.parts(allocation);
+                if *extended {
+                    to.bool(true);
+                }
             }
             Body::Release {
                 reason, allocation, ..

@@ -122,7 +122,8 @@ impl Entry {
     /// order of their declaration, those of a nested value in its place and order, a choice's name
     /// before its fields, and of a list its count before its members.
     ///
-    /// A field that was added later is written only if it is there: a clawback's `asked` as the last, the
+    /// A field that was added later is written only if it is there: a clawback's `asked` as the last, a
+    /// hold's `extended` as the last if it is true, the
     /// `charge` of an invoice's line and of a checkout as their last, announced by 2 more in the byte of
     /// `proration` or `is_paid`.
     #[must_use]

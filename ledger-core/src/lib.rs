@@ -117,7 +117,7 @@ pub use evidence::{BadReasonCode, Evidence, ReasonCode, Source};
 pub use hash::{BadHash, Hash};
 pub use id::{AccountId, BadVendorId, HoldId, LotId, LotNumber, ServiceId, VendorId};
 pub use key::{BadKey, Key};
-pub use lot::{Balance, Bucket, Extension, Lot, PaidPeriod};
+pub use lot::{Balance, Brought, Bucket, Extension, Lot, PaidPeriod};
 pub use money::{BadCurrency, BadSum, Currency, Money};
 pub use payment::{Charge, Checkout, Invoice, InvoiceLine, InvoiceStatus, Mismatch, Payment, Sale};
 pub use period::{BadPeriod, Period, Renewal};

@@ -36,6 +36,9 @@ pub struct Lot {
     /// The lot they were first granted in, if they came by transfer: whose money they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<LotNumber>,
+    /// The transfer that brought them, if one did; `None` too if it did before lots remembered that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought: Option<Brought>,
     /// The period that was paid for, if one was: no other of the item may overlap it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid: Option<PaidPeriod>,
@@ -78,6 +81,22 @@ pub struct Extension {
     pub until: Option<DateTime<Utc>>,
 }
 
+/// The transfer that brought a lot's credits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Brought {
+    /// The number of its entry.
+    pub seq: u64,
+    /// The lot they left.
+    pub from: LotNumber,
+    /// The id of the extension that moved them; none: a command did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<Uuid>,
+    /// They had expired before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revived: bool,
+}
+
 impl Extension {
     /// It still moves something at an instant.
     pub(crate) fn is_live_at(&self, at: DateTime<Utc>) -> bool {
@@ -93,6 +112,36 @@ pub struct PaidPeriod {
     pub item: VendorId,
     /// The period.
     pub period: Period,
+}
+
+/// Takes so many credits of extensions for a slot: of the one that ends first of those that reach the
+/// slot, or, if none does, of the one that ends first; of the one to be `spared` last.
+pub(crate) fn spend(
+    extensions: &mut Vec<Extension>,
+    slot: DateTime<Utc>,
+    amount: Credits,
+    spared: Option<Uuid>,
+) {
+    let mut wanted = amount;
+    while wanted.is_positive() {
+        let order = |one: &&mut Extension| {
+            let misses = !one.is_live_at(slot);
+            (
+                spared == Some(one.id),
+                misses,
+                one.until.is_none(),
+                one.until,
+            )
+        };
+        let Some(first) = extensions.iter_mut().min_by_key(order) else {
+            return;
+        };
+        let taken = first.left.min(wanted);
+        if let (Ok(left), Ok(rest)) = (first.left.minus(taken), wanted.minus(taken)) {
+            (first.left, wanted) = (left, rest);
+        }
+        extensions.retain(|one| one.left.is_positive());
+    }
 }
 
 fn is_zero(credits: &Credits) -> bool {
@@ -117,6 +166,7 @@ impl Lot {
             expires_at,
             balance: Balance::default(),
             origin: None,
+            brought: None,
             paid: None,
             recalled: Credits::ZERO,
             taken: Credits::ZERO,
@@ -197,9 +247,12 @@ impl Lot {
         self.effective_at <= at && self.expires_at.is_none_or(|end| at < end)
     }
 
-    /// Its available credits by the slots they are good for, what ends first before the rest. `beyond`
-    /// credits of the lot are held for slots from its end on already.
-    pub(crate) fn good_until(&self, beyond: Credits) -> Vec<(Credits, Option<DateTime<Utc>>)> {
+    /// Its available credits by the slots they are good for, what ends first before the rest. `lasting`
+    /// are its extensions with what no hold needs of them, the one that lasts longest first.
+    pub(crate) fn good_until(
+        &self,
+        lasting: &[Extension],
+    ) -> Vec<(Credits, Option<DateTime<Utc>>)> {
         let Some(end) = self.expires_at else {
             let all = Some((self.balance.available, None));
             return all
@@ -207,12 +260,10 @@ impl Lot {
                 .into_iter()
                 .collect();
         };
-        let (mut rest, mut beyond) = (self.ending(), beyond);
+        let mut rest = self.ending();
         let mut parts = vec![(self.kept, None)];
-        for extension in self.lasting() {
-            let gone = extension.left.min(beyond);
-            beyond = beyond.minus(gone).unwrap_or_default();
-            let amount = extension.left.minus(gone).unwrap_or_default().min(rest);
+        for extension in lasting {
+            let amount = extension.left.min(rest);
             parts.push((amount, extension.until));
             rest = rest.minus(amount).unwrap_or_default();
         }
@@ -222,28 +273,17 @@ impl Lot {
         parts
     }
 
-    /// Its extensions that outlive it, the one that lasts longest first.
-    pub(crate) fn lasting(&self) -> Vec<&Extension> {
-        let outlives = |one: &&Extension| {
-            let end = self.expires_at;
-            end.is_some_and(|end| one.is_live_at(end))
-        };
-        let mut lasting: Vec<&Extension> = self.extensions.iter().filter(outlives).collect();
-        lasting.sort_by_key(|one| (one.until.is_some(), std::cmp::Reverse(one.until)));
-        lasting
-    }
-
-    /// Until when the credit is good that a slot would take; `Some(None)`: without end. `beyond` credits
-    /// of the lot are held for slots from its end on already. `None` if none is good for the slot.
+    /// Until when the credit is good that a slot would take; `Some(None)`: without end. `lasting` as for
+    /// [`Lot::good_until`]. `None` if none is good for the slot.
     pub(crate) fn covers(
         &self,
         slot: DateTime<Utc>,
-        beyond: Credits,
+        lasting: &[Extension],
     ) -> Option<Option<DateTime<Utc>>> {
         if self.effective_at > slot || !self.balance.available.is_positive() {
             return None;
         }
-        let ends = self.good_until(beyond).into_iter().map(|(_, until)| until);
+        let ends = self.good_until(lasting).into_iter().map(|(_, until)| until);
         ends.into_iter()
             .find(|until| until.is_none_or(|until| slot < until))
     }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::account::draft::{find_entry, take_from};
 use crate::account::error::Error;
+use crate::account::lookup::{find_entry, take_from};
 use crate::account::state::Account;
 use crate::amount::Credits;
 use crate::body::{Body, HeldPart, Part};

@@ -170,8 +170,9 @@ pub enum Command {
     },
     /// Hold a credit again that a release had set free, whenever it expires: the release was undone.
     ///
-    /// Takes a credit of the lot that the hold had been on: one that is available, else one that has
-    /// expired; else one that is available in a lot that credits of that lot moved to.
+    /// The extension that followed the release is withdrawn, and what it has moved moves back. Then a
+    /// credit of the lot that the hold had been on is held: one that is available, else one that has
+    /// moved on since the release, else one that has expired.
     Restore {
         /// The hold to begin.
         hold: HoldId,
@@ -181,6 +182,12 @@ pub enum Command {
         service: ServiceId,
         /// When the slot starts.
         slot_start: DateTime<Utc>,
+        /// The id of the extension that followed the release, if one did.
+        extension: Uuid,
+        /// Who undid it.
+        actor: Uuid,
+        /// Why.
+        reason: ReasonCode,
     },
     /// Correct the number of a service's credits by hand.
     ///
@@ -233,7 +240,7 @@ impl Command {
         match self {
             Command::Reinstate { cause } => keys.push(Key::clawback(cause)),
             Command::Reverse { entry, .. } => keys.push(entry.clone()),
-            Command::Restore { of, .. } => keys.push(Key::release(*of)),
+            Command::Restore { of, .. } => keys.extend([Key::hold(*of), Key::release(*of)]),
             _ => {}
         }
         keys

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::account::command::Command;
-use crate::account::draft::{Draft, draft, is_due, is_extended, new_lot};
+use crate::account::draft::{Draft, draft};
 use crate::account::error::Error;
 use crate::account::evolve::evolve;
+use crate::account::lookup::{is_due, is_extended, new_lot};
 use crate::account::state::{Account, Pair, Second};
 use crate::amount::Credits;
 use crate::body::{Body, Part};
@@ -21,7 +22,7 @@ use crate::instant::whole_micros;
 use crate::key::Key;
 use crate::lot::Lot;
 use crate::payment::Claim;
-use crate::reason::ReleaseReason;
+use crate::reason::{ReleaseReason, TransferReason};
 
 /// What came of a command that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,13 +107,14 @@ pub fn decide(
         over,
         is_checked,
     } = draft(page.account()?, seen, &command, now)?;
+    let kept: BTreeMap<_, _> = page.extended().map(|lot| (lot.number, lot.kept)).collect();
     for (key, body) in entries {
         page.write(key, body, now)?;
     }
     if !is_checked {
         page.account()?;
     }
-    let moved = page.extend(&command)?;
+    let moved = page.extend(&command, &kept)?;
     for Part { lot, amount } in over {
         let moved = moved.get(&lot).copied().unwrap_or_default();
         let amount = amount.minus(moved)?;
@@ -411,29 +413,44 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Moves on what the command set free of lots whose end has come, and what an extension that
-    /// revives finds expired. Says how many credits left which lot.
-    fn extend(&mut self, command: &Command) -> Result<BTreeMap<LotNumber, Credits>, Error> {
+    /// The lots that have extensions.
+    fn extended(&self) -> impl Iterator<Item = &Lot> {
+        let lots = self.account.lots().iter();
+        lots.filter(|lot| !lot.extensions.is_empty())
+    }
+
+    /// Moves on what the command set free of lots whose end has come, or what a new extension finds there,
+    /// expired credits too if it revives. `kept` is what came free of them before. Says how many credits
+    /// left which lot.
+    fn extend(
+        &mut self,
+        command: &Command,
+        kept: &BTreeMap<LotNumber, Credits>,
+    ) -> Result<BTreeMap<LotNumber, Credits>, Error> {
         let mut moved = BTreeMap::new();
-        let reviving = match command {
+        let new = match command {
             Command::Extend {
                 id, lot, reason, ..
-            } if reason.revives() => Some((lot.number, *id)),
-            Command::Extend { .. }
-            | Command::Release { .. }
-            | Command::Reinstate { .. }
-            | Command::Reverse { .. } => None,
+            } => Some((lot.number, reason.revives().then_some(*id))),
+            Command::Release { .. } | Command::Reinstate { .. } | Command::Reverse { .. } => None,
             _ => return Ok(moved),
         };
         let now = self.now;
-        let lots = self.account()?.lots().iter();
-        let over = lots.filter(|lot| !lot.extensions.is_empty() && lot.is_over_at(now));
+        self.account()?;
+        let over = self.extended().filter(|lot| lot.is_over_at(now));
         let over: Vec<Lot> = over.cloned().collect();
         for lot in over {
-            let available = lot.balance.available;
-            let reviving = reviving.filter(|(number, _)| *number == lot.number);
-            let reviving = reviving.map(|(_, id)| id);
-            let amount = self.move_on(&lot, available, reviving, now)?;
+            let (free, reviving) = match new {
+                Some((number, reviving)) if number == lot.number => {
+                    (lot.balance.available, reviving)
+                }
+                Some(_) => continue,
+                None => {
+                    let before = kept.get(&lot.number).copied().unwrap_or_default();
+                    (lot.kept.minus(before)?.max(Credits::ZERO), None)
+                }
+            };
+            let amount = self.move_on(&lot, free, reviving, now)?;
             moved.insert(lot.number, amount);
         }
         Ok(moved)
@@ -451,14 +468,21 @@ impl Page<'_> {
         let id = self.account.lot_id(lot.number);
         let mut rest = available;
         let mut dead = lot.balance.expired;
-        for one in lot.lasting() {
+        for one in self.account.lasting(lot, reviving) {
             if !one.is_live_at(self.now) {
                 continue;
             }
-            let free = rest.min(one.left);
-            let revived = match reviving {
-                Some(id) if id == one.id => dead.min(one.left.minus(free)?),
+            let dead_now = match reviving {
+                Some(id) if id == one.id => dead,
                 _ => Credits::ZERO,
+            };
+            // A rollover that was paid for late moves what it would have moved at the lot's end.
+            let (free, revived) = if one.reason == TransferReason::Rollover {
+                let revived = dead_now.min(one.left);
+                (rest.min(one.left.minus(revived)?), revived)
+            } else {
+                let free = rest.min(one.left);
+                (free, dead_now.min(one.left.minus(free)?))
             };
             let amount = free.plus(revived)?;
             if !amount.is_positive() {

@@ -7,12 +7,16 @@ use crate::account::clawback::{claw_back, reinstate};
 use crate::account::command::Command;
 use crate::account::error::Error;
 use crate::account::evolve::sum;
+use crate::account::lookup::{
+    find_entry, find_lot, held, new_lot, next_lot, no_credit, one_of, open, refuse_open, take_from,
+};
+use crate::account::restore::{restore, withdraw};
 use crate::account::state::{Account, OpenHold};
 use crate::amount::Credits;
 use crate::body::{Body, Move, Part};
 use crate::entry::Entry;
 use crate::evidence::{Evidence, ReasonCode};
-use crate::id::{HoldId, LotId, LotNumber, ServiceId};
+use crate::id::{HoldId, LotId, ServiceId};
 use crate::key::Key;
 use crate::lot::{Bucket, Lot};
 use crate::reason::{ReleaseReason, TransferReason};
@@ -159,13 +163,7 @@ pub(super) fn draft(
             let Some(extension) = extension else {
                 return Ok(Draft::of(Vec::new()));
             };
-            Body::Extend {
-                id,
-                reason: extension.reason,
-                lot: from.number,
-                amount: Credits::ZERO,
-                until: extension.until,
-            }
+            withdraw(from.number, extension)
         }
         Command::Rebook { hold, into } => {
             let open = held(account, hold)?;
@@ -176,18 +174,16 @@ pub(super) fn draft(
                 amount: sum(&open.allocation)?,
                 slot_start: open.slot_start,
                 allocation: open.allocation.clone(),
+                extended: open.extended,
             };
             let released = release(open, ReleaseReason::Rebooked);
             return Ok(Draft::of(vec![released, (command.key(), again)]));
         }
-        Command::Restore {
-            hold,
-            of,
-            service,
-            slot_start,
-        } => {
-            let entries = restore(account, seen, (hold, of), service, slot_start)?;
-            return Ok(Draft::of(entries));
+        Command::Restore { .. } => {
+            return Ok(Draft {
+                is_checked: false,
+                ..Draft::of(restore(account, seen, command)?)
+            });
         }
         Command::Adjust {
             id,
@@ -235,100 +231,9 @@ fn take(
     refuse_open(account.hold_of(hold), hold)?;
     let lot = next_lot(account, service, slot_start);
     let lot = lot.ok_or_else(|| no_credit(account, service, slot_start))?;
-    Ok(one_of(lot, hold, service, slot_start))
-}
-
-/// A hold of one credit of a lot.
-fn one_of(lot: LotNumber, hold: HoldId, service: ServiceId, slot_start: DateTime<Utc>) -> Body {
-    let amount = Credits::ONE;
-    let allocation = vec![Part { lot, amount }];
-    Body::Hold {
-        hold,
-        service,
-        amount,
-        slot_start,
-        allocation,
-    }
-}
-
-/// Another generation while one is open would be two credits for one booking.
-fn refuse_open(open: Option<&OpenHold>, hold: HoldId) -> Result<(), Error> {
-    match open {
-        None => Ok(()),
-        Some(open) => Err(Error::HoldOpen {
-            hold,
-            open: open.id,
-            service: open.service,
-            slot_start: open.slot_start,
-        }),
-    }
-}
-
-fn no_credit(account: &Account, service: ServiceId, slot_start: DateTime<Utc>) -> Error {
-    Error::NoCredit {
-        service,
-        slot_start,
-        available: account.balance_for(service).available,
-    }
-}
-
-/// The lot to take from: of the service, with a credit that is good when the *slot* starts, first in
-/// the order of consumption.
-fn next_lot(account: &Account, service: ServiceId, slot_start: DateTime<Utc>) -> Option<LotNumber> {
-    let lots = account.lots().iter();
-    let good = lots.filter(|lot| lot.service == service);
-    let good = good.filter_map(|lot| Some((lot, lot.covers(slot_start, account.beyond(lot))?)));
-    let first = good.min_by_key(|(lot, end)| lot.order_by(*end));
-    first.map(|(lot, _)| lot.number)
-}
-
-/// Holds a credit again that a release had set free: the lot's, revived if it has expired, else one of
-/// a lot that it moved to.
-fn restore(
-    account: &Account,
-    seen: &[Entry],
-    (hold, of): (HoldId, HoldId),
-    service: ServiceId,
-    slot_start: DateTime<Utc>,
-) -> Result<Vec<(Key, Body)>, Error> {
-    refuse_open(account.hold_of(hold), hold)?;
-    let released = find_entry(account, seen, &Key::release(of))?;
-    let number = match &released.body {
-        Body::Release {
-            reason: ReleaseReason::Used | ReleaseReason::Forfeited,
-            ..
-        } => None,
-        body => body.allocation().first().map(|part| part.lot),
-    };
-    let number = number.ok_or(Error::NotReleased { hold: of })?;
-    let lot = find_lot(account, account.lot_id(number))?;
-    let is_free = |lot: &&Lot| lot.service == service && lot.balance.available.is_positive();
-    let again = |lot: LotNumber| (Key::hold(hold), one_of(lot, hold, service, slot_start));
-    if is_free(&lot) {
-        return Ok(vec![again(number)]);
-    }
-    if lot.service == service && lot.balance.expired.is_positive() {
-        let new = new_lot(account, Credits::ONE)?;
-        let revived = Body::Transfer {
-            id: of.booking,
-            reason: TransferReason::Restored,
-            from: number,
-            lot: new,
-            amount: Credits::ONE,
-            expired: Credits::ONE,
-            effective_at: lot.effective_at,
-            expires_at: lot.expires_at,
-        };
-        return Ok(vec![(Key::hold(hold).then_restore(), revived), again(new)]);
-    }
-    let moved = account
-        .lots()
-        .iter()
-        .filter(|other| other.root() == lot.root());
-    let moved = moved.filter(|other| other.number > number).filter(is_free);
-    let last = moved.max_by_key(|lot| lot.number);
-    let last = last.ok_or_else(|| no_credit(account, service, slot_start))?;
-    Ok(vec![again(last.number)])
+    // What was kept after the lot's end is good for any slot by itself.
+    let extended = lot.is_over_at(slot_start) && lot.ending().is_positive();
+    Ok(one_of(lot.number, hold, service, slot_start, extended))
 }
 
 /// An extension must end after its lot does, and must not be over.
@@ -413,23 +318,6 @@ fn take_away(account: &Account, service: ServiceId, amount: Credits) -> Result<V
     Ok(allocation)
 }
 
-/// Takes what is available of these lots, one after the other, until no more is wanted.
-pub(super) fn take_from<'a>(
-    lots: impl IntoIterator<Item = &'a Lot>,
-    wanted: &mut Credits,
-) -> Vec<Part> {
-    let mut parts = Vec::new();
-    for lot in lots {
-        let amount = lot.balance.available.min(*wanted);
-        if let (true, Ok(left)) = (amount.is_positive(), wanted.minus(amount)) {
-            let lot = lot.number;
-            parts.push(Part { lot, amount });
-            *wanted = left;
-        }
-    }
-    parts
-}
-
 /// How many of the credits to be moved have expired: those that are available go first.
 fn check_movable(
     from: &Lot,
@@ -483,46 +371,6 @@ fn reverse(
     })
 }
 
-/// An entry of this account among those that were seen.
-pub(super) fn find_entry<'a>(
-    account: &Account,
-    seen: &'a [Entry],
-    key: &Key,
-) -> Result<&'a Entry, Error> {
-    let is = |entry: &&Entry| entry.account == account.id() && entry.key == *key;
-    let found = seen.iter().find(is);
-    found.ok_or_else(|| Error::UnknownEntry { key: key.clone() })
-}
-
-fn find_lot(account: &Account, lot: LotId) -> Result<&Lot, Error> {
-    let found = account.lot(lot.number);
-    let found = found.filter(|_| lot.account == account.id());
-    found.ok_or(Error::UnknownLot {
-        account: account.id(),
-        lot,
-    })
-}
-
-/// Whether anything is left of an extension.
-pub(super) fn is_extended(account: &Account, lot: LotId, id: Uuid) -> Result<bool, Error> {
-    let lot = find_lot(account, lot)?;
-    Ok(lot.extensions.iter().any(|one| one.id == id))
-}
-
-/// Whether a lot whose end has come has anything left to expire.
-pub(super) fn is_due(account: &Account, id: LotId, at: DateTime<Utc>) -> Result<bool, Error> {
-    let lot = find_lot(account, id)?;
-    if lot.is_over_at(at) {
-        Ok(lot.is_due_at(at))
-    } else {
-        Err(Error::NotOver {
-            lot: id,
-            expires_at: lot.expires_at,
-            at,
-        })
-    }
-}
-
 /// Paid periods of one item never overlap. A period whose credits were all clawed back can be paid for again.
 fn check_overlap(account: &Account, evidence: &Evidence) -> Result<(), Error> {
     let Evidence::Payment(payment) = evidence else {
@@ -542,26 +390,4 @@ fn check_overlap(account: &Account, evidence: &Evidence) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The number of a lot that is to come, if the account can count its credits too.
-pub(super) fn new_lot(account: &Account, amount: Credits) -> Result<LotNumber, Error> {
-    // All buckets of all lots together must fit, so that no later sum can fail.
-    account.balance().total()?.plus(amount)?;
-    account.next_lot().ok_or(Error::Full {
-        account: account.id(),
-    })
-}
-
-fn open(account: &Account, hold: HoldId) -> Result<&OpenHold, Error> {
-    account.hold(hold).ok_or(Error::UnknownHold { hold })
-}
-
-/// An open hold that has its credit.
-fn held(account: &Account, hold: HoldId) -> Result<&OpenHold, Error> {
-    let open = open(account, hold)?;
-    match open.clawed_by {
-        Some(clawback) => Err(Error::Clawed { hold, clawback }),
-        None => Ok(open),
-    }
 }

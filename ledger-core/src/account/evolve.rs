@@ -10,7 +10,7 @@ use crate::chain::Head;
 use crate::entry::Entry;
 use crate::evidence::Evidence;
 use crate::id::{AccountId, HoldId};
-use crate::lot::{Bucket, Lot, PaidPeriod};
+use crate::lot::{self, Bucket, Lot, PaidPeriod};
 use crate::reason::ReleaseReason;
 
 /// Applies an entry: the account after it.
@@ -59,6 +59,7 @@ impl Account {
                 amount,
                 slot_start,
                 allocation,
+                extended,
             } => {
                 let open = OpenHold {
                     id: *hold,
@@ -67,6 +68,7 @@ impl Account {
                     slot_version: None,
                     allocation: allocation.clone(),
                     since: Some(entry.seq),
+                    extended: *extended,
                     clawed_by: None,
                 };
                 self.begin(open, *amount)?;
@@ -90,7 +92,7 @@ impl Account {
             Body::Clawback { .. } => self.claw_back(entry.seq, &entry.body)?,
             Body::Reinstate { .. } => self.reinstate(&entry.body)?,
             Body::Repay { lot, allocation } => self.repay(*lot, allocation)?,
-            Body::Transfer { .. } => self.transfer(&entry.body)?,
+            Body::Transfer { .. } => self.transfer(entry.seq, &entry.body)?,
             Body::Extend { .. } => self.extend(&entry.body)?,
             Body::Adjust { .. } => self.adjust(&entry.body, entry.effective_at)?,
             Body::Reverse { moves, .. } => Account::reverse(moves)?,
@@ -228,6 +230,9 @@ impl Account {
         if second.is_some() && open.clawed_by.is_some() {
             return Err(Misfit::Clawed { hold });
         }
+        if open.extended && second.is_some() {
+            self.spend(&open)?;
+        }
         self.pair = second.map(|second| Pair {
             hold,
             second,
@@ -250,6 +255,21 @@ impl Account {
         }
         open.slot_start = to;
         open.slot_version = Some(slot_version);
+        Ok(())
+    }
+
+    /// What an ended hold needed of an extension is gone with its credit.
+    fn spend(&mut self, open: &OpenHold) -> Result<(), Misfit> {
+        for part in &open.allocation {
+            let short = Misfit::Short {
+                lot: part.lot,
+                amount: part.amount,
+            };
+            let lot = self.lot_mut(part.lot).ok_or(short)?;
+            if lot.expires_at.is_some_and(|end| end <= open.slot_start) {
+                lot::spend(&mut lot.extensions, open.slot_start, part.amount, None);
+            }
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::amount::{Credits, Overflow};
 use crate::body::{Body, HeldPart, Move, Part};
 use crate::evidence::Source;
 use crate::id::{LotNumber, ServiceId};
-use crate::lot::{Bucket, Extension, Lot};
+use crate::lot::{Brought, Bucket, Extension, Lot};
 
 impl Account {
     /// A clawback: the lot's recalled credits and its debt grow, and holds lose their credits.
@@ -118,7 +118,7 @@ impl Account {
     }
 
     /// A transfer: a new lot with the old one's service and source, and the same origin.
-    pub(super) fn transfer(&mut self, body: &Body) -> Result<(), Misfit> {
+    pub(super) fn transfer(&mut self, seq: u64, body: &Body) -> Result<(), Misfit> {
         let Body::Transfer {
             id,
             from,
@@ -140,14 +140,22 @@ impl Account {
             amount: *amount,
         };
         let old = self.lot_mut(*from).ok_or(short)?;
+        let mut extension = None;
         for one in &mut old.extensions {
             if one.id == *id && one.until == *expires_at {
                 one.left = one.left.minus(*amount)?.max(Credits::ZERO);
+                extension = Some(*id);
             }
         }
         old.extensions.retain(|one| one.left.is_positive());
         let mut new = Lot::empty(*lot, old.service, old.source, *effective_at, *expires_at);
         new.origin = Some(old.root());
+        new.brought = Some(Brought {
+            seq,
+            from: *from,
+            extension,
+            revived: expired.is_positive(),
+        });
         self.bring(new, *amount)
     }
 

@@ -249,7 +249,11 @@ fn is_rooted(lot: &Lot, lots: &[Lot]) -> bool {
     };
     let before = index(origin).and_then(|index| lots.get(index));
     let granted = before.is_some_and(|root| root.origin.is_none() && origin < lot.number);
-    granted && lot.recalled == Credits::ZERO
+    let brought = lot.brought.is_none_or(|brought| {
+        let from = index(brought.from).and_then(|index| lots.get(index));
+        from.is_some_and(|from| from.root() == origin && from.number < lot.number)
+    });
+    granted && brought && lot.recalled == Credits::ZERO
 }
 
 /// A snapshot whose numbers do not agree with each other.

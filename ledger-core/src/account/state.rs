@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::account::snapshot::Snapshot;
 use crate::amount::{Credits, Overflow};
@@ -11,7 +12,7 @@ use crate::body::Part;
 use crate::chain::Head;
 use crate::id::{AccountId, HoldId, LotId, LotNumber, ServiceId};
 use crate::instant::{micros, whole_micros};
-use crate::lot::{Balance, Lot};
+use crate::lot::{self, Balance, Extension, Lot};
 
 /// An account: its lots, its open holds and the head of its chain.
 ///
@@ -55,6 +56,9 @@ pub struct OpenHold {
     /// The number of the entry that began it; `None` if it began before holds remembered that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// It was taken for a slot after its lot's end, which an extension pays for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extended: bool,
     /// The entry of the clawback that took its credit, until that is reinstated. It can be
     /// released and rescheduled then, and not be used or forfeited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,7 +160,7 @@ impl Account {
     }
 
     /// This snapshot is the fold of the account's entries, as far as it says. One that was stored
-    /// before holds remembered what began them does not say that of its holds.
+    /// before holds and lots remembered what began them does not say that.
     #[must_use]
     pub fn is_snapshot_of(&self, fold: &Account) -> bool {
         let mut snapshot = self.clone();
@@ -164,6 +168,9 @@ impl Account {
             if open.since.is_none() {
                 open.since = fold.holds.get(id).and_then(|folded| folded.since);
             }
+        }
+        for (lot, folded) in snapshot.lots.iter_mut().zip(&fold.lots) {
+            lot.brought = lot.brought.or(folded.brought);
         }
         snapshot == *fold
     }
@@ -184,21 +191,28 @@ impl Account {
     /// the slot starts; `None`: at any time from the lot's start on. What ends first comes first.
     #[must_use]
     pub fn good_until(&self, lot: &Lot) -> Vec<(Credits, Option<DateTime<Utc>>)> {
-        lot.good_until(self.beyond(lot))
+        lot.good_until(&self.lasting(lot, None))
     }
 
-    /// How many credits of a lot are held for slots from its end on. Only an extended lot is asked.
-    pub(super) fn beyond(&self, lot: &Lot) -> Credits {
-        let (Some(end), false) = (lot.expires_at, lot.extensions.is_empty()) else {
-            return Credits::ZERO;
+    /// A lot's extensions, the one that lasts longest first, with as many credits as no hold needs of
+    /// them. A hold needs the one that ends first of those that reach its slot; `spared` only if no other
+    /// is left.
+    pub(super) fn lasting(&self, lot: &Lot, spared: Option<Uuid>) -> Vec<Extension> {
+        let mut lasting = lot.extensions.clone();
+        lasting.sort_by_key(|one| (one.until.is_some(), std::cmp::Reverse(one.until)));
+        let Some(end) = lot.expires_at.filter(|_| !lasting.is_empty()) else {
+            return lasting;
         };
-        let backed = self.holds().filter(|open| open.clawed_by.is_none());
-        let late = backed.filter(|open| open.slot_start >= end);
-        let parts = late.flat_map(|open| &open.allocation);
-        let of_lot = parts.filter(|part| part.lot == lot.number);
-        of_lot.fold(Credits::ZERO, |sum, part| {
-            sum.plus(part.amount).unwrap_or(sum)
-        })
+        let late = |open: &&OpenHold| open.extended && open.slot_start >= end;
+        let mut late: Vec<&OpenHold> = self.holds.values().filter(late).collect();
+        late.sort_by_key(|open| std::cmp::Reverse(open.slot_start));
+        for open in late.iter().filter(|open| open.clawed_by.is_none()) {
+            let parts = open.allocation.iter().filter(|part| part.lot == lot.number);
+            for part in parts {
+                lot::spend(&mut lasting, open.slot_start, part.amount, spared);
+            }
+        }
+        lasting
     }
 
     /// The open holds in the order of their ids.

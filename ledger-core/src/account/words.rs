@@ -85,9 +85,13 @@ impl fmt::Display for Command {
                 of,
                 service,
                 slot_start,
+                extension,
+                actor,
+                reason,
             } => {
                 write!(f, "restore hold {of} as {hold} ")?;
-                write!(f, "of service {service} at {slot_start:?}")
+                write!(f, "of service {service} at {slot_start:?} ")?;
+                write!(f, "without extension {extension} by {actor} for {reason}")
             }
             Command::Adjust {
                 id,

@@ -91,9 +91,17 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             lot,
             id: Uuid::from_u128(id),
         }),
-        4 => (holds(), holds(), services(), instants()).prop_map(|(hold, of, service, slot_start)| {
-            Command::Restore { hold, of, service, slot_start }
-        }),
+        4 => (holds(), holds(), services(), instants(), 0..4u128).prop_map(
+            |(hold, of, service, slot_start, extension)| Command::Restore {
+                hold,
+                of,
+                service,
+                slot_start,
+                extension: Uuid::from_u128(extension),
+                actor: Uuid::from_u128(7),
+                reason: "reopened".parse().unwrap(),
+            },
+        ),
         2 => adjust(),
         8 => (entries(), 0..2u128).prop_map(|(entry, actor)| Command::Reverse {
             entry,

@@ -5,12 +5,12 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use ledger_core::{Body, Command, Entry, HoldId, LotId, ServiceId, Source};
+use ledger_core::{Body, Command, Entry, HoldId, Key, LotId, ServiceId, Source};
 use uuid::Uuid;
 
 use crate::ledger::anna;
 use crate::oracle_own::own;
-use crate::reading::{Extension, Lot, Reading};
+use crate::reading::{Extension, Lot, Reading, first_to_pay};
 use crate::requests::{before, by_itself};
 
 /// What should come of a command.
@@ -59,7 +59,12 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
     if let Command::Expire { lot } = command {
         let lot = lot_of(&reading, *lot)?;
         if !lot.is_over(at) {
-            return refused("not over");
+            let before = entries.iter().any(|entry| entry.key == command.key());
+            return if before {
+                Ok(lines)
+            } else {
+                refused("not over")
+            };
         }
         if lot.at("available") == lot.kept {
             return Ok(lines);
@@ -105,38 +110,57 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
         }
         lines.push(shown(&mut reading, one)?);
     }
-    let mut moved = BTreeMap::new();
-    if ["release", "reinstate", "reverse", "extend"].contains(&command.kind()) {
-        let reviving = match command {
-            Command::Extend { id, .. } => Some(*id),
-            _ => None,
-        };
-        for number in reading.lots.clone().into_keys() {
-            let lot = reading.lot(number);
-            if let Command::Extend {
-                id,
-                lot: extended,
-                reason,
-                amount,
-                until,
-            } = command
-                && extended.number.0 == number
+    match command {
+        Command::Release { hold, .. } => drop(reading.open.remove(hold)),
+        Command::Reinstate { cause } => {
+            let clawback = Key::clawback(cause);
+            let seq = entries
+                .iter()
+                .find(|one| one.key == clawback)
+                .map(|one| one.seq);
+            for open in reading
+                .open
+                .values_mut()
+                .filter(|open| open.clawed_by == seq)
             {
-                let revives = !["carry_over", "expiry_change"].contains(&reason.as_str());
-                lot.extensions.push(Extension {
-                    id: *id,
-                    revives,
-                    left: amount.0.into(),
-                    until: until
-                        .map(|t| DateTime::from_timestamp_micros(t.timestamp_micros()).unwrap()),
-                });
+                open.clawed_by = None;
             }
-            if lot.is_over(at) {
-                let free = (lot.at("available"), reviving);
-                moved.insert(
-                    number,
-                    moved_on(&mut reading, &mut lines, number, free, at)?,
-                );
+        }
+        _ => {}
+    }
+    let mut moved = BTreeMap::new();
+    if let Command::Extend {
+        id,
+        lot,
+        reason,
+        amount,
+        until,
+    } = command
+    {
+        let number = lot.number.0;
+        let revives = !["carry_over", "expiry_change"].contains(&reason.as_str());
+        let lot = reading.lot(number);
+        lot.extensions.push(Extension {
+            id: *id,
+            revives,
+            is_rollover: reason.as_str() == "rollover",
+            left: amount.0.into(),
+            until: until.map(|t| DateTime::from_timestamp_micros(t.timestamp_micros()).unwrap()),
+        });
+        if lot.is_over(at) {
+            let free = (lot.at("available"), Some(*id));
+            moved_on(&mut reading, &mut lines, number, free, at)?;
+        }
+    }
+    if ["release", "reinstate", "reverse"].contains(&command.kind()) {
+        let mut freed: BTreeMap<u32, i128> = BTreeMap::new();
+        for (lot, _, to, n) in lines.iter().flat_map(|line| &line.moves) {
+            *freed.entry(*lot).or_default() += n * i128::from(*to == "available");
+        }
+        for (number, free) in freed {
+            if free > 0 && reading.lot(number).is_over(at) {
+                let n = moved_on(&mut reading, &mut lines, number, (free, None), at)?;
+                moved.insert(number, n);
             }
         }
     }
@@ -177,6 +201,26 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
     Ok(lines)
 }
 
+/// A lot's extensions without what open holds need of them, hold by hold, the latest slot first.
+pub(crate) fn unneeded(reading: &Reading, number: u32, spared: Option<Uuid>) -> Vec<Extension> {
+    let lot = &reading.lots[&number];
+    let mut extensions = lot.extensions.clone();
+    let mut late: Vec<DateTime<Utc>> = reading
+        .open
+        .values()
+        .filter(|open| open.lot == number && open.extended && open.clawed_by.is_none())
+        .map(|open| open.slot)
+        .filter(|slot| lot.is_over(*slot))
+        .collect();
+    late.sort();
+    for slot in late.into_iter().rev() {
+        if let Some(index) = first_to_pay(&extensions, slot, spared) {
+            extensions[index].left -= 1;
+        }
+    }
+    extensions
+}
+
 /// Moves what extensions move of a lot: of so many available credits, and of the expired ones for the
 /// extension that is new. How many available ones those were.
 pub(crate) fn moved_on(
@@ -186,7 +230,7 @@ pub(crate) fn moved_on(
     (free, reviving): (i128, Option<Uuid>),
     at: DateTime<Utc>,
 ) -> Result<i128, Verdict> {
-    let mut extensions = reading.lots[&number].extensions.clone();
+    let mut extensions = unneeded(reading, number, reviving);
     // What lasts longest comes first, in the order in which they were made.
     extensions.sort_by(|a, b| match (a.until, b.until) {
         (None, None) => Ordering::Equal,
@@ -201,12 +245,15 @@ pub(crate) fn moved_on(
         if !extension.until.is_none_or(lives) {
             continue;
         }
-        let n = (free - moved).min(extension.left);
         let revives = extension.revives && reviving == Some(extension.id);
-        let dead = if revives {
-            reading.lots[&number].at("expired").min(extension.left - n)
+        let expired = i128::from(revives) * reading.lots[&number].at("expired");
+        // A rollover takes the expired ones first, everything else the available ones.
+        let (n, dead) = if extension.is_rollover {
+            let dead = expired.min(extension.left);
+            ((free - moved).min(extension.left - dead), dead)
         } else {
-            0
+            let n = (free - moved).min(extension.left);
+            (n, expired.min(extension.left - n))
         };
         let granted: i128 = reading.lots.values().map(|lot| lot.granted).sum();
         if n + dead == 0 || granted + n + dead > i128::from(i64::MAX) {
@@ -217,6 +264,8 @@ pub(crate) fn moved_on(
         let new = Lot {
             granted: n + dead,
             end: extension.until,
+            // Later than any entry that is stored.
+            brought: Some((u64::MAX, number, Some(extension.id), dead > 0)),
             ..empty(old.service, old.source, old.from, old.root)
         };
         reading.lots.insert(next, new);
@@ -257,6 +306,7 @@ pub(crate) fn empty(service: ServiceId, source: Source, from: DateTime<Utc>, roo
         kept: 0,
         taken: 0,
         extensions: Vec::new(),
+        brought: None,
     }
 }
 
@@ -395,21 +445,13 @@ pub(crate) fn good_for(
         return Some(None);
     };
     let mut ends: Vec<Option<DateTime<Utc>>> = Vec::new();
-    for one in &lot.extensions {
-        if one.until.is_none_or(|until| until > end) {
-            let many = usize::try_from(one.left.min(500)).unwrap();
-            ends.extend(std::iter::repeat_n(one.until, many));
-        }
+    for one in unneeded(reading, number, None) {
+        let many = usize::try_from(one.left.min(500)).unwrap();
+        ends.extend(std::iter::repeat_n(one.until, many));
     }
-    // What lasts longest comes first: to those that are held for late slots already, then to the rest.
+    // What lasts longest comes first.
     let lasts = |end: &Option<DateTime<Utc>>| end.unwrap_or(DateTime::<Utc>::MAX_UTC);
     ends.sort_by_key(|end| (end.is_some(), std::cmp::Reverse(lasts(end))));
-    let late = reading
-        .open
-        .values()
-        .filter(|open| open.lot == number && open.slot >= end && open.clawed_by.is_none());
-    let late = late.count().min(ends.len());
-    let mut ends = ends.split_off(if lot.extensions.is_empty() { 0 } else { late });
     let ending = lot.at("available") - lot.kept;
     let many = usize::try_from(ending.min(5_000)).unwrap();
     ends.truncate(many);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use ledger_core::{Body, Command, Entry, Evidence, HeldPolicy, Key, ReleaseReason};
 
 use crate::oracle::*;
-use crate::reading::{Lot, Reading, release_of};
+use crate::reading::{Lot, Reading};
 use crate::requests::proven_otherwise;
 use crate::shown;
 
@@ -172,9 +172,12 @@ pub(crate) fn own(
             one(vec![])
         }
         Command::Unextend { lot, id } => {
+            // The lot's end, carried out just before, may have left nothing of it.
             let lot = lot_of(reading, *lot)?;
-            assert!(lot.extensions.iter().any(|one| one.id == *id));
-            one(vec![])
+            match lot.extensions.iter().any(|one| one.id == *id) {
+                true => one(vec![]),
+                false => Ok((Vec::new(), Vec::new())),
+            }
         }
         Command::Rebook { hold, into } => {
             let open = reading
@@ -193,37 +196,80 @@ pub(crate) fn own(
             Ok((vec![release, again], Vec::new()))
         }
         Command::Restore {
-            hold, of, service, ..
+            hold,
+            of,
+            service,
+            extension,
+            ..
         } => {
             if reading.open.keys().any(|open| open.booking == hold.booking) {
                 return refused("hold open");
             }
-            if release_of(entries, *of).is_none() {
+            let Some(released) = entries.iter().find(|one| one.key == Key::release(*of)) else {
                 return refused("unknown entry");
-            }
+            };
             let number = released_from(entries, *of).ok_or(Verdict::Refused("not released"))?;
-            let lot = &reading.lots[&number];
-            let held = |lot: u32| vec![(lot, "available", "held", 1)];
-            if lot.service == *service && lot.at("available") > 0 {
-                return one(held(number));
+            let root = reading.lots[&number].root;
+            let family = |lot: &Lot| lot.root == root && lot.service == *service;
+            let family: Vec<u32> = (reading.lots.iter())
+                .filter(|(_, lot)| family(lot))
+                .map(|(number, _)| *number)
+                .collect();
+            let mut lines = Vec::new();
+            for number in &family {
+                let mut extensions = reading.lots[number].extensions.iter();
+                if extensions.any(|one| one.id == *extension) {
+                    let key = lot_key(*number, &format!("extend/{extension}/back"));
+                    lines.push(line("extend", key, vec![]));
+                }
             }
-            if lot.service == *service && lot.at("expired") > 0 {
-                fits(1)?;
-                let moves = vec![
-                    (number, "expired", "moved_out", 1),
-                    (next, "outside", "available", 1),
-                ];
-                let revived = line("transfer", format!("{key}/restore"), moves);
-                return Ok((vec![revived, line("hold", key, held(next))], Vec::new()));
+            let mut held = |mut before: Vec<Line>, lot: u32| {
+                before.push(line(
+                    "hold",
+                    key.clone(),
+                    vec![(lot, "available", "held", 1)],
+                ));
+                lines.append(&mut before);
+                Ok((lines.clone(), Vec::new()))
+            };
+            let free = |lot: &&u32| reading.lots[*lot].at("available") > 0;
+            let mut free = family.iter().filter(free).rev();
+            for from in free.clone() {
+                let lot = &reading.lots[from];
+                if let Some((_, back_to, Some(id), false)) = lot.brought
+                    && id == *extension
+                    && lot.granted == 1
+                {
+                    let key = format!("extend/{extension}/{from}/reversed");
+                    let moves = vec![
+                        (*from, "available", "moved_out", 1),
+                        (back_to, "moved_out", "available", 1),
+                    ];
+                    let back = line("reverse", lot_key(back_to, &key), moves);
+                    return held(vec![back], back_to);
+                }
             }
-            let family = reading.lots.iter().filter(|(n, other)| {
-                let free = other.at("available") > 0 && other.service == *service;
-                **n > number && other.root == lot.root && free
-            });
-            match family.max_by_key(|(number, _)| **number) {
-                Some((last, _)) => one(held(*last)),
-                None => refused("no credit"),
+            if free.clone().any(|lot| *lot == number) {
+                return held(vec![], number);
             }
+            let since = |lot: &&u32| {
+                reading.lots[*lot]
+                    .brought
+                    .is_some_and(|one| one.0 > released.seq)
+            };
+            if let Some(last) = free.find(since) {
+                return held(vec![], *last);
+            }
+            if !family.contains(&number) || reading.lots[&number].at("expired") == 0 {
+                return refused("no credit");
+            }
+            fits(1)?;
+            let moves = vec![
+                (number, "expired", "moved_out", 1),
+                (next, "outside", "available", 1),
+            ];
+            let revived = line("transfer", format!("{key}/restore"), moves);
+            held(vec![revived], next)
         }
         Command::Adjust {
             service, amount, ..

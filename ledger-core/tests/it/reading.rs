@@ -44,6 +44,9 @@ pub(crate) struct Lot {
     /// How many a person took of what was first granted here.
     pub(crate) taken: i128,
     pub(crate) extensions: Vec<Extension>,
+    /// The transfer that brought them: its entry, the lot before, the extension that it was by, and
+    /// whether they had expired.
+    pub(crate) brought: Option<(u64, u32, Option<Uuid>, bool)>,
 }
 
 /// Credits that outlive their lot.
@@ -51,6 +54,7 @@ pub(crate) struct Lot {
 pub(crate) struct Extension {
     pub(crate) id: Uuid,
     pub(crate) revives: bool,
+    pub(crate) is_rollover: bool,
     pub(crate) left: i128,
     pub(crate) until: Option<DateTime<Utc>>,
 }
@@ -60,6 +64,8 @@ pub(crate) struct Hold {
     pub(crate) slot: DateTime<Utc>,
     pub(crate) version: Option<u32>,
     pub(crate) lot: u32,
+    /// An extension pays for its slot.
+    pub(crate) extended: bool,
     /// The clawback that took its credit.
     pub(crate) clawed_by: Option<u64>,
 }
@@ -119,8 +125,9 @@ impl Reading {
         for lot in held {
             reading.lot(lot).put("held", 1);
         }
+        let mut late = BTreeMap::new();
         for entry in entries {
-            reading.extend(entry);
+            reading.extend(entry, &mut late);
         }
         reading.keep(entries);
         for lot in reading.lots.values_mut() {
@@ -211,6 +218,12 @@ impl Reading {
             kept: 0,
             taken: 0,
             extensions: Vec::new(),
+            brought: match &entry.body {
+                Body::Transfer { from, expired, .. } => {
+                    Some((entry.seq, from.0, None, expired.0 > 0))
+                }
+                _ => None,
+            },
         };
         self.lots.insert(number.0, lot);
     }
@@ -231,13 +244,17 @@ impl Reading {
                 self.lot(lot.0).put("clawed", gone);
             }
             Body::Hold {
-                hold, slot_start, ..
+                hold,
+                slot_start,
+                extended,
+                ..
             } if !released.contains(hold) => {
                 let (slot, lot) = (*slot_start, parts[0].0);
                 let open = Hold {
                     slot,
                     version: None,
                     lot,
+                    extended: *extended,
                     clawed_by: None,
                 };
                 self.open.insert(*hold, open);
@@ -328,9 +345,36 @@ impl Reading {
         }
     }
 
-    /// What extensions there are, and what transfers have left of them.
-    fn extend(&mut self, entry: &Entry) {
+    /// What extensions there are, and what transfers, uses and forfeits have left of them. `late` are the
+    /// extended holds that are open: their lots and slots.
+    fn extend(&mut self, entry: &Entry, late: &mut BTreeMap<HoldId, (u32, DateTime<Utc>)>) {
         match &entry.body {
+            Body::Hold {
+                hold,
+                slot_start,
+                allocation,
+                extended: true,
+                ..
+            } => drop(late.insert(*hold, (allocation[0].lot.0, *slot_start))),
+            Body::Rescheduled { hold, to, .. } => {
+                if let Some((_, slot)) = late.get_mut(hold) {
+                    *slot = *to;
+                }
+            }
+            Body::Release { hold, reason, .. } => {
+                let ended = late.remove(hold);
+                let passes = ["used", "forfeited"].contains(&reason.as_str());
+                if let Some((lot, slot)) = ended.filter(|_| passes) {
+                    let lot = self.lot(lot);
+                    if lot.is_over(slot) {
+                        let pays = first_to_pay(&lot.extensions, slot, None);
+                        if let Some(index) = pays {
+                            lot.extensions[index].left -= 1;
+                        }
+                        lot.extensions.retain(|one| one.left > 0);
+                    }
+                }
+            }
             Body::Extend {
                 id,
                 reason,
@@ -346,6 +390,7 @@ impl Reading {
                 self.lot(lot.0).extensions.push(Extension {
                     id: *id,
                     revives,
+                    is_rollover: reason.as_str() == "rollover",
                     left: amount.0.into(),
                     until: *until,
                 });
@@ -353,16 +398,22 @@ impl Reading {
             Body::Transfer {
                 id,
                 from,
+                lot,
                 amount,
                 expires_at,
                 ..
             } => {
                 let its = |one: &&mut Extension| one.id == *id && one.until == *expires_at;
                 let extensions = &mut self.lot(from.0).extensions;
+                let mut by = None;
                 for one in extensions.iter_mut().filter(its) {
                     one.left = (one.left - i128::from(amount.0)).max(0);
+                    by = Some(*id);
                 }
                 extensions.retain(|one| one.left > 0);
+                if let Some(brought) = &mut self.lot(lot.0).brought {
+                    brought.2 = by;
+                }
             }
             _ => {}
         }
@@ -406,6 +457,35 @@ impl Reading {
             lot.ended |= lot.is_over(at);
         }
     }
+}
+
+/// Which extension pays for a slot: by trying all of them.
+pub(crate) fn first_to_pay(
+    extensions: &[Extension],
+    slot: DateTime<Utc>,
+    spared: Option<Uuid>,
+) -> Option<usize> {
+    let mut best: Option<usize> = None;
+    let far = DateTime::<Utc>::MAX_UTC;
+    for (index, one) in extensions
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| one.left > 0)
+    {
+        let rank = |one: &Extension| {
+            let reaches = one.until.is_none_or(|until| slot < until);
+            (
+                Some(one.id) == spared,
+                !reaches,
+                one.until.is_none(),
+                one.until.unwrap_or(far),
+            )
+        };
+        if best.is_none_or(|best| rank(one) < rank(&extensions[best])) {
+            best = Some(index);
+        }
+    }
+    best
 }
 
 /// What a hold ended in.

@@ -1,7 +1,7 @@
 //! A client's account, other than for a session: credits that are given, bought, corrected, or
 //! whose time is over.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use ledger_core::{
     Account, AmountPolicy, Checkout, Command, Credits, Evidence, Key, LotId, Proof, Purchase,
     ReasonCode, Source, TransferReason, VendorId,
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::credit::Posting;
 use crate::paid::Paid;
+use crate::people::BACK_DAYS;
 use crate::plan::customer;
 use crate::session_change::fund_waiting;
 use crate::{
@@ -293,9 +294,6 @@ pub fn by_hand(
     }
     Ok(decided)
 }
-
-/// How long credits can be used that a reversal brings back after their own end, if nobody says.
-pub const BACK_DAYS: TimeDelta = TimeDelta::days(14);
 
 /// An end that is to come, or none.
 fn check_ahead(

@@ -8,7 +8,7 @@ use ledger_core::{
 use scheduler_core::session::{Event, Party, Session};
 use uuid::Uuid;
 
-use crate::people::LateRule;
+use crate::people::{BACK_DAYS, LateRule};
 use crate::{Change, Principal, Refusal, View};
 
 /// Entries on their way into an account.
@@ -68,22 +68,27 @@ impl Posting {
         }
     }
 
-    /// Holds again what a release of the session's last hold had set free, or else another credit.
-    /// The second value says whether there was one. `entries` hold the release.
+    /// Holds again what a release of the session's last hold had set free, without the grace that it had
+    /// brought, or else another credit. The second value says whether there was one.
     pub(crate) fn restore(
         self,
-        entries: &[Entry],
+        view: &View,
         before: &Session,
         session: &Session,
+        principal: Principal,
         now: DateTime<Utc>,
     ) -> Result<(Self, bool), Refusal> {
+        let of = hold_of(before);
         let command = Command::Restore {
             hold: hold_of(session),
-            of: hold_of(before),
+            of,
             service: ledger_core::ServiceId(session.service.0),
             slot_start: session.starts_at,
+            extension: grace_of(of),
+            actor: principal.identity(),
+            reason: reopened()?,
         };
-        match self.clone().post(entries, &command, now) {
+        match self.clone().post(&view.entries, &command, now) {
             // It never had a credit, or has lost it: then any will do.
             Err(Refusal::Ledger(
                 Error::NoCredit { .. } | Error::NotReleased { .. } | Error::UnknownEntry { .. },
@@ -93,25 +98,14 @@ impl Posting {
         }
     }
 
-    /// Takes back the grace that calling a session off had brought. `entries` hold the release.
-    pub(crate) fn without_grace(
-        self,
-        entries: &[Entry],
-        called_off: &Session,
-        now: DateTime<Utc>,
-    ) -> Result<Self, Refusal> {
-        let hold = hold_of(called_off);
-        let released = entries.iter().find(|entry| entry.key == Key::release(hold));
-        let part = released.and_then(|entry| entry.body.allocation().first());
-        let Some(part) = part else {
-            return Ok(self);
+    /// Sets the credit that is held for a session free: another one has it again.
+    pub(crate) fn give_up(self, session: &Session, now: DateTime<Utc>) -> Result<Self, Refusal> {
+        let command = Command::Release {
+            hold: hold_of(session),
+            reason: ReleaseReason::ClinicCancelled,
         };
-        let back = Command::Unextend {
-            lot: self.account.lot_id(part.lot),
-            id: grace_of(hold),
-        };
-        let shortened = self.clone().post(&[], &back, now)?;
-        Ok(shortened.unwrap_or(self))
+        let released = self.clone().post(&[], &command, now)?;
+        Ok(released.unwrap_or(self))
     }
 
     /// Passes the credit that is held for one session on to another; `None` if none is held for it.
@@ -173,13 +167,13 @@ impl Posting {
         Ok(extended.unwrap_or(self))
     }
 
-    /// Lets a credit that the clinic set free be used until `until` at least. If a debt took it, there
+    /// Lets a credit that the clinic set free be used for so many days at least. If a debt took it, there
     /// is none.
     fn grace(
         self,
         hold: HoldId,
         lot: LotNumber,
-        until: DateTime<Utc>,
+        days: u32,
         now: DateTime<Utc>,
     ) -> Result<Self, Refusal> {
         // It may have gone over into the next month at once, if its lot's end has come.
@@ -191,14 +185,20 @@ impl Posting {
                 Body::Transfer { from, lot: new, .. } if *from == lot => Some(*new),
                 _ => None,
             });
-        let lot = moved.unwrap_or(lot);
-        let free = self.account.lot(lot).map(|lot| lot.balance.available);
-        if !free.is_some_and(Credits::is_positive) {
+        let number = moved.unwrap_or(lot);
+        let Some(lot) = self.account.lot(number) else {
+            return Ok(self);
+        };
+        if !lot.balance.available.is_positive() {
             return Ok(self);
         }
+        let days = match days {
+            0 if lot.is_over_at(now) => BACK_DAYS,
+            days => TimeDelta::days(days.into()),
+        };
         let id = grace_of(hold);
         let reason = TransferReason::Grace;
-        self.extend(id, lot, reason, Credits::ONE, Some(until), now)
+        self.extend(id, number, reason, Credits::ONE, Some(now + days), now)
     }
 
     /// Whether there are any.
@@ -219,8 +219,13 @@ impl Posting {
     }
 }
 
+/// Why an entry is taken back whose session takes place after all.
+fn reopened() -> Result<ReasonCode, Refusal> {
+    "reopened".parse().map_err(|_| Refusal::NothingForfeited)
+}
+
 /// The id of the grace that the release of a hold brings.
-fn grace_of(hold: HoldId) -> Uuid {
+pub(crate) fn grace_of(hold: HoldId) -> Uuid {
     Uuid::new_v5(&hold.booking, hold.generation.to_string().as_bytes())
 }
 
@@ -328,10 +333,7 @@ pub(crate) fn follow(
         }
     );
     match freed {
-        Some(lot) if by_clinic => {
-            let until = now + TimeDelta::days(cancellation.grace_days.into());
-            posting.grace(hold, lot, until, now)
-        }
+        Some(lot) if by_clinic => posting.grace(hold, lot, cancellation.grace_days, now),
         _ => Ok(posting),
     }
 }
@@ -362,8 +364,7 @@ pub(crate) fn give_back(
     match (posting, forfeit.body.allocation().first()) {
         (Some(posting), Some(part)) => {
             let grace_days = view.service()?.cancellation.grace_days;
-            let until = now + TimeDelta::days(grace_days.into());
-            posting.grace(hold, part.lot, until, now).map(Some)
+            posting.grace(hold, part.lot, grace_days, now).map(Some)
         }
         (posting, _) => Ok(posting),
     }
@@ -383,11 +384,10 @@ pub(crate) fn take_back_forfeit(
     if !is_there(&entry) || is_there(&Key::reversed(&entry)) {
         return Ok(posting);
     }
-    let reason = "reopened".parse();
     let command = Command::Reverse {
         entry,
         actor: principal.identity(),
-        reason: reason.map_err(|_| Refusal::NothingForfeited)?,
+        reason: reopened()?,
     };
     let reversed = posting.clone().post(&view.entries, &command, now)?;
     Ok(reversed.unwrap_or(posting))

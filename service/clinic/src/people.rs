@@ -1,6 +1,6 @@
 //! Therapists, clients, and the services that are booked.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::Money;
 use scheduler_core::calendar::Buffers;
 use scheduler_core::slots::{PolicyError, SlotPolicy};
@@ -273,12 +273,16 @@ pub struct Cancellation {
     pub waived_by: WaivedBy,
     /// A credit that the clinic sets free, by cancelling or by a waiver, can be used for so many
     /// days at least, whenever its lot ends. A client moves a session at most so many days past the
-    /// end of its credit, or past its old time if that is later.
+    /// end of its credit, or past its old time if that is later. With none, what is set free after its
+    /// lot's end has [`BACK_DAYS`].
     pub grace_days: u32,
     /// A session is a no-show from so many minutes after its start on.
     #[serde(default = "no_show_after_minutes")]
     pub no_show_after_minutes: u32,
 }
+
+/// How long a credit can be used that comes back after its own end, if nobody says.
+pub const BACK_DAYS: TimeDelta = TimeDelta::days(14);
 
 /// How long a client is waited for at a service that says nothing of it, in minutes.
 pub const NO_SHOW_AFTER_MINUTES: u32 = 15;

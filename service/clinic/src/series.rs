@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use ledger_core::{Key, Lot, ReasonCode};
+use ledger_core::{Key, ReasonCode};
 use scheduler_core::intent::{
     self, Edit, Edited, Event, Fate, Intent, IntentError, Opened, Record, SessionChange,
 };
@@ -16,7 +16,7 @@ use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, SessionId, Window};
 
 use crate::access::{Action, Actor, Principal, Resource, Role, allow};
-use crate::credit::{Posting, follow, hold_of, take_back_forfeit};
+use crate::credit::{Posting, follow, grace_of, hold_of, take_back_forfeit};
 use crate::free::{Ground, Had};
 use crate::occurrence::refuse_far;
 use crate::policy::{free_until, intent_due_at, is_late};
@@ -324,7 +324,7 @@ fn changed(
         one.after.next_due_at = due_at(&one.after, service, now);
     }
     let mut changed: Vec<Changed> = changed.into_values().collect();
-    let posting = fund_reopened(view, posting, &mut changed, now)?;
+    let posting = fund_reopened(view, posting, &mut changed, principal, now)?;
     Ok((changed, posting))
 }
 
@@ -334,89 +334,110 @@ fn fund_reopened(
     view: &View,
     mut posting: Posting,
     changed: &mut Vec<Changed>,
+    principal: Principal,
     now: DateTime<Utc>,
 ) -> Result<Posting, Refusal> {
-    let reopened = |one: &&Changed| {
+    let reopened = |one: &Changed| {
         let is_new = one.before.hold_generation < one.after.hold_generation;
         is_new && one.after.state == SessionState::Unfunded
     };
-    let reopened: Vec<(Session, Session)> = (changed.iter().filter(reopened))
-        .map(|one| (one.before.clone(), one.after.clone()))
-        .collect();
-    for (called_off, to) in reopened {
-        let mut funded = false;
-        if let Some(heir) = heir(view, &posting, &called_off, changed)
-            && let Some(passed) = posting.rebook(&heir, &to, now)?
-        {
-            let Idempotent::Applied(event) =
-                session::decide(&heir, &session::Command::Unfund, now)?
-            else {
-                continue;
-            };
-            let waits = session::evolve(heir.clone(), &event);
-            let passed = passed.without_grace(&view.entries, &called_off, now)?;
-            let (next, held) = passed.hold(&waits, now)?;
-            posting = next;
-            let after = if held { fund(waits, now)? } else { waits };
-            changed.push(Changed {
+    let mut heirs: Vec<(u64, Changed)> = Vec::new();
+    let ids: Vec<SessionId> = changed.iter().map(|one| one.after.id).collect();
+    for one in changed.iter_mut().filter(|one| reopened(one)) {
+        let is_other = |id| !ids.contains(&id) && heirs.iter().all(|(_, heir)| heir.after.id != id);
+        for (since, heir) in heirs_of(view, &posting, &one.before, is_other, now) {
+            posting = posting.give_up(&heir, now)?;
+            let waits = decided(heir.clone(), &session::Command::Unfund, now)?;
+            let changed = Changed {
                 before: heir,
-                after,
+                after: waits,
                 rebound: false,
-            });
-            funded = true;
-        } else {
-            let (next, held) = posting.restore(&view.entries, &called_off, &to, now)?;
-            posting = next.without_grace(&view.entries, &called_off, now)?;
-            funded |= held;
+            };
+            heirs.push((since, changed));
         }
-        if let Some(one) = changed.iter_mut().find(|one| one.after.id == to.id)
-            && funded
-        {
-            one.after = fund(to, now)?;
-        }
+        let (next, held) = posting.restore(view, &one.before, &one.after, principal, now)?;
+        posting = next;
+        one.funded(view, held, now)?;
     }
-    for one in changed.iter_mut() {
-        one.after.next_due_at = due_at(&one.after, view.service_of(one.after.service)?, now);
+    heirs.sort_by_key(|(since, _)| *since);
+    for (_, mut heir) in heirs {
+        let (next, held) = posting.hold(&heir.after, now)?;
+        posting = next;
+        heir.funded(view, held, now)?;
+        changed.push(heir);
     }
     Ok(posting)
 }
 
-fn fund(session: Session, now: DateTime<Utc>) -> Result<Session, Refusal> {
-    Ok(
-        match session::decide(&session, &session::Command::Fund, now)? {
-            Idempotent::Applied(event) => session::evolve(session, &event),
-            Idempotent::AlreadyApplied => session,
-        },
-    )
+impl Changed {
+    /// The session has a credit, or waits for one.
+    fn funded(&mut self, view: &View, held: bool, now: DateTime<Utc>) -> Result<(), Refusal> {
+        if held {
+            self.after = decided(self.after.clone(), &session::Command::Fund, now)?;
+        }
+        let service = view.service_of(self.after.service)?;
+        self.after.next_due_at = due_at(&self.after, service, now);
+        Ok(())
+    }
 }
 
-/// The session that got the credit which another one, that was called off, had set free: the first
-/// that began to hold a credit of its lot after that.
-fn heir(
+/// A session after what is asked of it.
+fn decided(
+    session: Session,
+    command: &session::Command,
+    now: DateTime<Utc>,
+) -> Result<Session, Refusal> {
+    Ok(match session::decide(&session, command, now)? {
+        Idempotent::Applied(event) => session::evolve(session, &event),
+        Idempotent::AlreadyApplied => session,
+    })
+}
+
+/// The sessions that may not have a credit if another one had not been called off, with the entries that
+/// gave them one: those that need an extension since then, and, if nothing of the lot is free, the last
+/// that got a credit of it.
+fn heirs_of(
     view: &View,
     posting: &Posting,
     called_off: &Session,
-    changed: &[Changed],
-) -> Option<Session> {
-    let key = Key::release(hold_of(called_off));
-    let released = view.entries.iter().find(|entry| entry.key == key)?;
+    is_other: impl Fn(SessionId) -> bool,
+    now: DateTime<Utc>,
+) -> Vec<(u64, Session)> {
     let account = posting.account();
-    let root = |lot| account.lot(lot).map(Lot::root);
-    let lot = root(released.body.allocation().first()?.lot)?;
-    let got_it = |other: &&Session| -> Option<u64> {
+    let hold = hold_of(called_off);
+    let key = Key::release(hold);
+    let released = view.entries.iter().find(|entry| entry.key == key);
+    let lot = released.and_then(|entry| account.lot(entry.body.allocation().first()?.lot));
+    let (Some(released), Some(lot)) = (released, lot) else {
+        return Vec::new();
+    };
+    let is_free = account.lots().iter().any(|other| {
+        let since = other.brought.is_some_and(|one| one.seq > released.seq);
+        let is_own = other.number == lot.number || (since && other.root() == lot.root());
+        is_own && other.balance.available.is_positive()
+    });
+    let got_it = |other: &Session| {
         let open = account.hold(hold_of(other))?;
         let since = open.since.filter(|since| *since > released.seq)?;
-        (root(open.allocation.first()?.lot) == Some(lot)).then_some(since)
+        let held = account.lot(open.allocation.first()?.lot)?;
+        let moved = held.brought.and_then(|one| one.extension) == Some(grace_of(hold));
+        (held.root() == lot.root()).then_some((since, open.extended || moved))
     };
     let others = view.sessions.iter().filter(|other| {
         other.client == called_off.client
             && other.service == called_off.service
             && other.state == SessionState::Scheduled
-            && changed.iter().all(|one| one.after.id != other.id)
+            && other.starts_at > now
+            && is_other(other.id)
     });
-    let heirs = others.filter_map(|other| Some((got_it(&other)?, other)));
-    let first = heirs.min_by_key(|(since, _)| *since);
-    first.map(|(_, heir)| heir.clone())
+    let mut heirs: Vec<_> = others
+        .filter_map(|other| Some((got_it(other)?, other.clone())))
+        .collect();
+    let last = heirs.iter().map(|((since, _), _)| *since).max();
+    let is_last = |since| !is_free && Some(since) == last;
+    heirs.retain(|((since, by_grace), _)| *by_grace || is_last(*since));
+    let heirs = heirs.into_iter();
+    heirs.map(|((since, _), heir)| (since, heir)).collect()
 }
 
 /// What is asked of a session. One that becomes another service's is paid for anew: the credit that

@@ -1,5 +1,7 @@
 //! A client of a clinic, on the plainest store and with the worker's own decisions, through random steps.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::booking::{self, NewBooking};
 use clinic::occurrence::{Touch, touch};
@@ -13,12 +15,12 @@ use clinic::{
     LeftOver, Plan, PlanId, Principal, Role, Scope, SealedPerson, Service, Subject, Therapist,
     View, WaivedBy, WorkingTimes, WrappedDek, account, horizon,
 };
-use ledger_core::{Balance, CarryOver, Credits, Expiry, Money};
+use ledger_core::{Account, Balance, CarryOver, Credits, Expiry, Lot, Money};
 use proptest::prelude::*;
 use scheduler_core::GapPolicy;
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::session::{Session, SessionState};
-use scheduler_core::{ClientId, IntentId, ServiceId, TherapistId, Zone};
+use scheduler_core::{ClientId, IntentId, ServiceId, SessionId, TherapistId, Zone};
 use store::memory::MemoryStore;
 use store::{Request, Store, Whose};
 use uuid::Uuid;
@@ -69,7 +71,7 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         2 => (1..3i64).prop_map(|most| CarryOver::AtMost(Credits(most))),
     ];
     (
-        1..5i64,
+        2..9i64,
         rollover,
         prop_oneof![1 => Just(0u32), 4 => 1..40u32],
     )
@@ -345,7 +347,7 @@ impl World {
             start,
             zone: zone(),
             minutes: None,
-            rule: (hours % 3 == 0).then(|| "FREQ=WEEKLY;COUNT=6".parse().unwrap()),
+            rule: (hours % 6 == 0).then(|| "FREQ=WEEKLY;COUNT=4".parse().unwrap()),
             gap: GapPolicy::default(),
             resolutions: Vec::new(),
         };
@@ -367,7 +369,7 @@ impl World {
             Step::Pay { month } => self.pay(month),
             Step::Cancel { which, by_clinic } => {
                 let sessions = self.sessions();
-                let Some(session) = sessions.get(which) else {
+                let Some(session) = sessions.get(which % sessions.len().max(1)) else {
                     return false;
                 };
                 let role = if by_clinic {
@@ -380,7 +382,8 @@ impl World {
             Step::Move { which, hours } => {
                 let sessions = self.sessions();
                 let funded = |session: &&Session| session.state == SessionState::Scheduled;
-                let Some(session) = sessions.get(which).filter(funded) else {
+                let Some(session) = sessions.get(which % sessions.len().max(1)).filter(funded)
+                else {
                     return false;
                 };
                 let to = session.starts_local.plus_seconds(hours * 3_600).unwrap();
@@ -393,7 +396,7 @@ impl World {
 
     pub(crate) fn settle(&mut self, which: usize, outcome: Outcome) -> bool {
         let sessions = self.sessions();
-        let Some(session) = sessions.get(which) else {
+        let Some(session) = sessions.get(which % sessions.len().max(1)) else {
             return false;
         };
         let scope = Scope::Occurrence {
@@ -406,8 +409,38 @@ impl World {
     }
 
     pub(crate) fn balance(&self) -> Balance {
-        let account = wait(self.store.account(CLINIC, CLIENT)).unwrap().unwrap();
-        account.balance()
+        self.account().balance()
+    }
+
+    pub(crate) fn account(&self) -> Account {
+        wait(self.store.account(CLINIC, CLIENT)).unwrap().unwrap()
+    }
+
+    /// Which sessions are in this state.
+    pub(crate) fn sessions_in(&self, state: SessionState) -> BTreeSet<SessionId> {
+        let sessions = self.sessions().into_iter();
+        let there = sessions.filter(|session| session.state == state);
+        there.map(|session| session.id).collect()
+    }
+
+    /// An older credit lasts longer than one of a month that may still be rolled over. Which of them a
+    /// session should take depends on whether the month after that is paid.
+    pub(crate) fn is_out_of_order(&self) -> bool {
+        let account = self.account();
+        let free = account
+            .lots()
+            .iter()
+            .filter(|lot| lot.balance.available.is_positive());
+        let free: Vec<&Lot> = free.collect();
+        let lasts = |old: &Lot, new: &Lot| {
+            let ends = account.good_until(old).into_iter();
+            let longer = |until: Option<DateTime<Utc>>| until.is_none() || until > new.expires_at;
+            ends.map(|(_, until)| until).any(longer)
+        };
+        let paid = |lot: &&&Lot| lot.origin.is_none();
+        let newer = |old: &Lot, new: &Lot| old.root() < new.number && lasts(old, new);
+        let old = |new: &&Lot| free.iter().any(|old| newer(old, new));
+        free.iter().filter(paid).any(old)
     }
 
     /// A session was left to a person because there was no credit for it.
@@ -465,7 +498,7 @@ impl World {
 pub(crate) fn cases() -> ProptestConfig {
     let given = std::env::var("STANDING_CASES").ok();
     ProptestConfig {
-        cases: given.and_then(|text| text.parse().ok()).unwrap_or(150),
+        cases: given.and_then(|text| text.parse().ok()).unwrap_or(600),
         failure_persistence: None,
         max_shrink_iters: 400,
         ..ProptestConfig::default()
