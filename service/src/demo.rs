@@ -76,7 +76,8 @@ Ctrl-C stops the demo and removes its database.
 "
     ));
     let routes = serve::routes(app.clone());
-    serve::run(app, listener, routes, Some(every)).await
+    serve::run(app, listener, routes, Some(every)).await;
+    Ok(())
 }
 
 /// Fills an empty store with a clinic, and runs the first tick.

@@ -5,6 +5,7 @@
 
 pub mod anchors;
 pub mod clock;
+mod connections;
 pub mod database;
 pub mod demo;
 pub mod doctor;

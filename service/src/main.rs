@@ -270,6 +270,9 @@ fn main() -> anyhow::Result<()> {
     if let Err(error) = forbid_core_dumps() {
         tracing::warn!(%error, "a crash may leave a core dump, with keys in it");
     }
+    if let Err(error) = raise_open_files() {
+        tracing::warn!(%error, "few connections can be open at once");
+    }
     // Before the first zone is used, which any row may name.
     zoneinfo::install(cli.zoneinfo.as_ref()).context("--zoneinfo names no usable zone data")?;
     let runtime = tokio::runtime::Runtime::new().context("no threads to work with")?;
@@ -290,6 +293,21 @@ fn forbid_core_dumps() -> std::io::Result<()> {
     }
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// Each connection is an open file: the process may have as many as the system lets it.
+fn raise_open_files() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        setrlimit(Resource::Nofile, raised)?;
+    }
     Ok(())
 }
 
@@ -380,7 +398,8 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     ));
     let every = args.interval.every();
     let routes = serve::routes(app.clone());
-    serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await
+    serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await;
+    Ok(())
 }
 
 /// Where the worker keeps the heads of accounts.
@@ -426,7 +445,8 @@ async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
     ));
     let every = args.interval.every();
     let routes = serve::worker_routes(app.clone());
-    serve::run(app, listener, routes, Some(every)).await
+    serve::run(app, listener, routes, Some(every)).await;
+    Ok(())
 }
 
 async fn run_tick(args: TickArgs) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::stop::Stop;
-use crate::{App, http, web, worker};
+use crate::{App, connections, http, web, worker};
 
 /// How long what is under way may take after a signal to stop.
 const GRACE: Duration = Duration::from_secs(15);
@@ -43,37 +43,26 @@ pub fn url(listener: &TcpListener) -> anyhow::Result<String> {
 /// Serves these pages until a signal, and ticks beside it if it is to. Then the requests, rows and
 /// messages that are under way are finished, nothing more is claimed, and the database is let go. What
 /// is cut off after that leaves nothing half done: each row is one transaction, and a lease runs out.
-///
-/// # Errors
-/// If the listener breaks.
-pub async fn run(
-    app: App,
-    listener: TcpListener,
-    routes: Router,
-    ticks: Option<Duration>,
-) -> anyhow::Result<()> {
+pub async fn run(app: App, listener: TcpListener, routes: Router, ticks: Option<Duration>) {
     let (stop, store) = (app.stop.clone(), app.store.clone());
-    let hears = stop.clone();
-    let serving = axum::serve(listener, routes)
-        .with_graceful_shutdown(async move { hears.requested().await });
+    let serving = connections::serve(listener, routes, stop.clone());
     let working = async {
         match ticks {
             Some(every) => worker::run(app, every).await,
             None => stop.requested().await,
         }
     };
-    let all = async { tokio::join!(serving.into_future(), working).0 };
+    let all = async { tokio::join!(serving, working) };
     let patience = async {
         stop.requested().await;
         tokio::time::sleep(GRACE).await;
     };
-    let served = tokio::select! {
-        served = all => served.context("serving stopped"),
-        () = patience => Ok(()),
-    };
+    tokio::select! {
+        _served = all => {}
+        () = patience => {}
+    }
     // Something that was cut off may hold a connection for ever.
     let _closed = tokio::time::timeout(CLOSING, store.close()).await;
-    served
 }
 
 /// What a worker without the API shows: health and metrics.

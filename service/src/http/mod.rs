@@ -32,11 +32,12 @@ mod time_off;
 
 use std::time::Instant;
 
+use axum::body::Bytes;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use tracing::Instrument;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
@@ -90,9 +91,16 @@ pub fn router(app: App) -> Router {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
     }
+    // Written once: a handler is copied for each request.
+    let description = description.to_json().map(Bytes::from);
+    let description = description.expect("what utoipa has built is JSON");
+    let json = [(header::CONTENT_TYPE, "application/json")];
     routes
         // The description of the API is no clinic's data: it is the one page that asks for no token.
-        .route("/api/v1/openapi.json", get(async move || Json(description)))
+        .route(
+            "/api/v1/openapi.json",
+            get(async move || (json, description)),
+        )
         .merge(feeds::public())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "no such page"))
         .method_not_allowed_fallback(async || {

@@ -11,6 +11,7 @@ mod bad_input;
 mod believed;
 mod calendars;
 mod clinic;
+mod connections;
 mod crash;
 mod credits;
 mod database;

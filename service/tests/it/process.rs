@@ -96,7 +96,8 @@ impl Run<'_> {
 const QUIET: [&str; 2] = ["--log", "off"];
 
 impl Process {
-    fn of(mut child: Child) -> Self {
+    /// What says on its standard output where it serves.
+    pub(crate) fn of(mut child: Child) -> Self {
         let mut telling = BufReader::new(child.stdout.take().unwrap());
         let mut told = String::new();
         let url = loop {
