@@ -52,7 +52,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::clock::{Clock, Read};
-use crate::locks::{Gates, Reading, within};
+use crate::locks::{Gates, Reading, Transaction, within};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -347,6 +347,18 @@ impl Store for PostgresStore {
         let read = |row: &_| store::rows::instant(row, "now");
         let now = read!(self, db => rows::optional(db, sqlx::query(sql), read))?;
         store::rows::some("now", now)
+    }
+
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        within(async {
+            let connection = locks::acquire(&self.pool).await?;
+            let mut tx = Transaction::begin(connection, &[], None, None).await?;
+            let sql = "UPDATE deployment SET clock = clock";
+            let written = rows::execute(&mut tx, sqlx::query(sql)).await;
+            tx.rollback().await;
+            written.map(|_| ())
+        })
+        .await
     }
 
     async fn take_own_clock(&self) -> Result<bool, StoreError> {

@@ -10,7 +10,8 @@ use store::{Backlog, Claimed, Decide, Request, StoreError};
 use uuid::Uuid;
 
 use crate::rows::{Row, failed, micros, optional};
-use crate::write::finish;
+use crate::transaction::Transaction;
+use crate::write::{decided, finish};
 use crate::{schedule, scope, zone_data};
 
 pub(crate) async fn claim(
@@ -18,13 +19,27 @@ pub(crate) async fn claim(
     claim: &Claim,
     decide: Decide<'_>,
 ) -> Result<Option<Claimed>, StoreError> {
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    zone_data::check(&mut tx, claim.zone_data, true).await?;
-    let Some(row) = next_due(&mut tx, claim).await? else {
-        return Ok(None);
+    let mut tx = Transaction::begin(writer).await?;
+    let found = async {
+        zone_data::check(&mut tx, claim.zone_data, true).await?;
+        let Some(row) = next_due(&mut tx, claim).await? else {
+            return Ok(None);
+        };
+        let position = position(claim.job, &row)?;
+        let clinic = ClinicId(rows::id(&row, "clinic_id")?);
+        Ok(Some((row, position, clinic)))
     };
-    let position = position(claim.job, &row)?;
-    let clinic = ClinicId(rows::id(&row, "clinic_id")?);
+    let (row, position, clinic) = match found.await {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            tx.rollback().await;
+            return Ok(None);
+        }
+        Err(error) => {
+            tx.rollback().await;
+            return Err(error);
+        }
+    };
     let request = Request::of_claim(clinic, claim);
     let outcome = async {
         let view = match claim.job {
@@ -42,13 +57,13 @@ pub(crate) async fn claim(
             Job::Remind | Job::AskAttendance => scope::followed(rows::session(&row)?),
             Job::Dispatch => scope::about(&mut tx, clinic, rows::message(&row)?).await?,
         };
-        finish(tx, &request, &view, decide(&view)?).await
+        decided(&mut tx, &request, &view, decide).await
     };
     let outcome = outcome.await;
     Ok(Some(Claimed {
         clinic,
         position,
-        outcome,
+        outcome: finish(tx, outcome).await,
     }))
 }
 

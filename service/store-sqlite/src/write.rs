@@ -1,15 +1,15 @@
 //! Applying a commit: rows, ledger, outbox and one line of the journal, or nothing.
 
-use clinic::{Change, ClinicId, Commit, Idempotent, Journal, Message, Scope, Subject, View};
+use clinic::{Change, ClinicId, Idempotent, Journal, Message, Scope, Subject, View};
 use ledger_core::{Account, Entry};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
-use sqlx::Transaction;
-use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use store::rows::{self, Columns, deviations_json, integer, json};
 use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
 
-use crate::rows::{all, execute, execute_on_one, failed, micros, optional};
+use crate::rows::{all, execute, execute_on_one, micros, optional};
+use crate::transaction::Transaction;
 use crate::{keys, outbox, people, plans, reasons, scope, zone_data};
 
 pub(crate) async fn write(
@@ -18,40 +18,54 @@ pub(crate) async fn write(
     scope: Scope,
     decide: Decide<'_>,
 ) -> Result<Written, StoreError> {
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    if let Some(subject) = replayed(&mut tx, request).await? {
-        return Ok(Written::Replayed(subject));
-    }
-    zone_data::check(&mut tx, request.zone_data, false).await?;
-    let view = scope::load(&mut tx, request.clinic, &scope).await?;
-    finish(tx, request, &view, decide(&view)?).await
+    let mut tx = Transaction::begin(writer).await?;
+    let outcome = async {
+        if let Some(subject) = replayed(&mut tx, request).await? {
+            return Ok(Written::Replayed(subject));
+        }
+        zone_data::check(&mut tx, request.zone_data, false).await?;
+        let view = scope::load(&mut tx, request.clinic, &scope).await?;
+        decided(&mut tx, request, &view, decide).await
+    };
+    let outcome = outcome.await;
+    finish(tx, outcome).await
 }
 
-/// Applies what was decided and commits, or rolls back if it was only tried.
+/// Commits what is to be stored, and rolls back all else, before anybody is told.
 pub(crate) async fn finish(
-    mut tx: Transaction<'_, Sqlite>,
+    tx: Transaction,
+    outcome: Result<Written, StoreError>,
+) -> Result<Written, StoreError> {
+    match outcome {
+        Ok(Written::Committed { .. }) => tx.commit().await?,
+        _ => tx.rollback().await,
+    }
+    outcome
+}
+
+/// Decides, and applies what was decided.
+pub(crate) async fn decided(
+    tx: &mut SqliteConnection,
     request: &Request,
     view: &View,
-    decided: Idempotent<Commit>,
+    decide: Decide<'_>,
 ) -> Result<Written, StoreError> {
-    let Idempotent::Applied(commit) = decided else {
+    let Idempotent::Applied(commit) = decide(view)? else {
         return Ok(Written::Unchanged);
     };
     let uncounted = commit.journal.is_none();
     let (mut rows, mut leased) = (0, Vec::new());
     for change in &commit.changes {
         let counted = if uncounted { rows + 1 } else { 0 };
-        rows += apply(&mut tx, request, view, change, counted, &mut leased).await?;
+        rows += apply(tx, request, view, change, counted, &mut leased).await?;
     }
     if let Some(line) = &commit.journal {
         rows += 1; // the journal's own
-        journal(&mut tx, request, line, rows).await?;
+        journal(tx, request, line, rows).await?;
     }
     if request.dry_run {
-        tx.rollback().await.map_err(failed)?;
         return Ok(Written::DryRun(Box::new(commit)));
     }
-    tx.commit().await.map_err(failed)?;
     let subject = commit.journal.map(|line| line.subject);
     Ok(Written::Committed {
         subject,

@@ -85,6 +85,11 @@ pub trait Store: Send + Sync {
     async fn backlog(&self, job: Job, now: DateTime<Utc>) -> Result<Backlog, StoreError>;
     /// What time the database has. Whoever asks learns that it answers.
     async fn now(&self) -> Result<DateTime<Utc>, StoreError>;
+    /// Writes, and changes nothing by it: whether a command could be stored now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it could not.
+    async fn probe_write(&self) -> Result<(), StoreError>;
     /// Lets a database to which nothing was written yet keep a clock of its own, as demos and tests do.
     /// Says whether it does. Any other keeps the machines' time: on a server, a write whose time is away
     /// from the server's is refused then.

@@ -139,6 +139,10 @@ impl Store for MemoryStore {
     }
 
     /// Memory is always under the clock of whoever made it.
+    async fn probe_write(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn take_own_clock(&self) -> Result<bool, StoreError> {
         Ok(true)
     }
