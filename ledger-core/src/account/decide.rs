@@ -114,7 +114,7 @@ pub fn decide(
     if !is_checked {
         page.account()?;
     }
-    let moved = page.extend(&command, &kept)?;
+    let moved = page.extend(&command, &kept, &over)?;
     for Part { lot, amount } in over {
         let moved = moved.get(&lot).copied().unwrap_or_default();
         let amount = amount.minus(moved)?;
@@ -420,12 +420,14 @@ impl Page<'_> {
     }
 
     /// Moves on what the command set free of lots whose end has come, or what a new extension finds there,
-    /// expired credits too if it revives. `kept` is what came free of them before. Says how many credits
-    /// left which lot.
+    /// expired credits too if it revives. `kept` is what came free of them before, and `over` what expires
+    /// at once: of what a reinstatement gives back the rest was kept before too. Says how many credits left
+    /// which lot.
     fn extend(
         &mut self,
         command: &Command,
         kept: &BTreeMap<LotNumber, Credits>,
+        over: &[Part],
     ) -> Result<BTreeMap<LotNumber, Credits>, Error> {
         let mut moved = BTreeMap::new();
         let new = match command {
@@ -437,14 +439,19 @@ impl Page<'_> {
         };
         let now = self.now;
         self.account()?;
-        let over = self.extended().filter(|lot| lot.is_over_at(now));
-        let over: Vec<Lot> = over.cloned().collect();
-        for lot in over {
+        let lots = self.extended().filter(|lot| lot.is_over_at(now));
+        let lots: Vec<Lot> = lots.cloned().collect();
+        for lot in lots {
             let (free, reviving) = match new {
                 Some((number, reviving)) if number == lot.number => {
                     (lot.balance.available, reviving)
                 }
                 Some(_) => continue,
+                None if matches!(command, Command::Reinstate { .. }) => {
+                    let mut parts = over.iter().filter(|part| part.lot == lot.number);
+                    let sum = parts.try_fold(Credits::ZERO, |sum, part| sum.plus(part.amount))?;
+                    (sum.min(lot.balance.available), None)
+                }
                 None => {
                     let before = kept.get(&lot.number).copied().unwrap_or_default();
                     (lot.kept.minus(before)?.max(Credits::ZERO), None)

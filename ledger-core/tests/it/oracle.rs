@@ -157,6 +157,10 @@ fn decided(entries: &[Entry], command: &Command, at: DateTime<Utc>) -> Refusal {
         for (lot, _, to, n) in lines.iter().flat_map(|line| &line.moves) {
             *freed.entry(*lot).or_default() += n * i128::from(*to == "available");
         }
+        // What was clawed back after the lot's end comes back to where it was.
+        if let Command::Reinstate { .. } = command {
+            freed = over.iter().copied().collect();
+        }
         for (number, free) in freed {
             if free > 0 && reading.lot(number).is_over(at) {
                 let n = moved_on(&mut reading, &mut lines, number, (free, None), at)?;
