@@ -112,7 +112,7 @@ fn one_too_many_is_told() {
     assert!(answered);
 }
 
-/// Half a head is let go, and so is a connection that is idle after an answer.
+/// Half a head is let go, and so is a connection that is idle after an answer, or says nothing at all.
 #[test]
 fn who_says_nothing_is_let_go() {
     let folder = TempDir::new().unwrap();
@@ -123,7 +123,8 @@ fn who_says_nothing_is_let_go() {
     let mut idle = connect(&service);
     idle.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
         .unwrap();
-    for stream in [&mut half, &mut idle] {
+    let mut silent = connect(&service);
+    for stream in [&mut half, &mut idle, &mut silent] {
         // To its end, or to a reset: but not to the limit of this reader.
         let ended = stream.read_to_end(&mut Vec::new());
         let kind = ended.map_err(|error| error.kind());
