@@ -208,7 +208,8 @@ fn reach(event: &Event, before: &Intent) -> (LocalDateTime, Option<LocalDateTime
     }
 }
 
-/// Refuses if one of the recurrence-ids has begun since the change, in effect.
+/// Refuses if one of the recurrence-ids has begun since the change, in effect. What began at the very
+/// instant of the change had begun before it.
 fn refuse_begun(
     set: &RecurrenceSet,
     from: LocalDateTime,
@@ -222,7 +223,7 @@ fn refuse_begun(
     let mut generated = compiled.sequence().next(since.timestamp());
     while let Some(found) = generated.filter(|found| found.start() < now) {
         let at = found.start();
-        if at >= since
+        if at > since
             && inside(found.recurrence_id)
             && !overrides.contains_key(&found.recurrence_id)
         {
@@ -233,7 +234,8 @@ fn refuse_begun(
     let begun = set.overridden().find(|occurrence| {
         inside(occurrence.recurrence_id)
             && !occurrence.cancelled
-            && (since..now).contains(&occurrence.start)
+            && since < occurrence.start
+            && occurrence.start < now
     });
     match begun {
         None => Ok(()),
@@ -245,8 +247,7 @@ fn refuse_begun(
 }
 
 /// The same for sessions, whose rows alone say when they begin. One that was called off counts: its
-/// time is over, and it could not come back. One that began at the instant of the change does not: no
-/// change touches what has begun.
+/// time is over, and it could not come back.
 fn refuse_begun_sessions(
     sessions: &[&Session],
     from: LocalDateTime,
