@@ -49,9 +49,13 @@ pub enum Body {
         slot_start: DateTime<Utc>,
         /// From which lots.
         allocation: Vec<Part>,
-        /// The slot starts after the lot's end, and an extension of the lot pays for that.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        extended: bool,
+        /// The start of the slot that an extension of the lot is needed for: the lot has ended by then.
+        #[serde(
+            default,
+            with = "micros_option",
+            skip_serializing_if = "Option::is_none"
+        )]
+        extended: Option<DateTime<Utc>>,
     },
     /// Held → available: the hold ends.
     Release {

@@ -132,8 +132,8 @@ impl Body {
             } => {
                 to.uuid(service.0).i64(amount.0).instant(*slot_start);
                 to.parts(allocation);
-                if *extended {
-                    to.bool(true);
+                if let Some(slot) = extended {
+                    to.instant(*slot);
                 }
             }
             Body::Release {

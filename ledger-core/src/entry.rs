@@ -123,7 +123,7 @@ impl Entry {
     /// before its fields, and of a list its count before its members.
     ///
     /// A field that was added later is written only if it is there: a clawback's `asked` as the last, a
-    /// hold's `extended` as the last if it is true, the
+    /// hold's `extended` as the last, the
     /// `charge` of an invoice's line and of a checkout as their last, announced by 2 more in the byte of
     /// `proration` or `is_paid`.
     #[must_use]

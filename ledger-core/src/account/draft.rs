@@ -232,7 +232,8 @@ fn take(
     let lot = next_lot(account, service, slot_start);
     let lot = lot.ok_or_else(|| no_credit(account, service, slot_start))?;
     // What was kept after the lot's end is good for any slot by itself.
-    let extended = lot.is_over_at(slot_start) && lot.ending().is_positive();
+    let needs = lot.is_over_at(slot_start) && lot.ending().is_positive();
+    let extended = needs.then_some(slot_start);
     Ok(one_of(lot.number, hold, service, slot_start, extended))
 }
 

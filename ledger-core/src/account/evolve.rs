@@ -230,8 +230,8 @@ impl Account {
         if second.is_some() && open.clawed_by.is_some() {
             return Err(Misfit::Clawed { hold });
         }
-        if open.extended && second.is_some() {
-            self.spend(&open)?;
+        if let (Some(slot), Some(_)) = (open.extended, second) {
+            self.spend(&open, slot)?;
         }
         self.pair = second.map(|second| Pair {
             hold,
@@ -259,7 +259,7 @@ impl Account {
     }
 
     /// What an ended hold needed of an extension is gone with its credit.
-    fn spend(&mut self, open: &OpenHold) -> Result<(), Misfit> {
+    fn spend(&mut self, open: &OpenHold, slot: DateTime<Utc>) -> Result<(), Misfit> {
         for part in &open.allocation {
             let short = Misfit::Short {
                 lot: part.lot,
@@ -267,7 +267,7 @@ impl Account {
             };
             let lot = self.lot_mut(part.lot).ok_or(short)?;
             if lot.expires_at.is_some_and(|end| end <= open.slot_start) {
-                lot::spend(&mut lot.extensions, open.slot_start, part.amount, None);
+                lot::spend(&mut lot.extensions, slot, part.amount, None);
             }
         }
         Ok(())

@@ -79,7 +79,7 @@ pub(super) fn one_of(
     hold: HoldId,
     service: ServiceId,
     slot_start: DateTime<Utc>,
-    extended: bool,
+    extended: Option<DateTime<Utc>>,
 ) -> Body {
     let amount = Credits::ONE;
     let allocation = vec![Part { lot, amount }];

@@ -47,8 +47,10 @@ pub(super) fn restore(
     };
     let is_free = |lot: &&Lot| lot.balance.available.is_positive();
     let begun = seen.iter().find(|entry| entry.key == Key::hold(of));
-    let extended =
-        begun.is_some_and(|entry| matches!(entry.body, Body::Hold { extended: true, .. }));
+    let extended = begun.and_then(|entry| match entry.body {
+        Body::Hold { extended, .. } => extended,
+        _ => None,
+    });
     let again = |lot: LotNumber, extended| {
         let body = one_of(lot, hold, service, slot_start, extended);
         (command.key(), body)
@@ -100,7 +102,7 @@ pub(super) fn restore(
         return Ok(entries);
     }
     if let Some(moved) = family().filter(is_free).rfind(since) {
-        entries.push(again(moved.number, false));
+        entries.push(again(moved.number, None));
         return Ok(entries);
     }
     if own.is_none_or(|lot| !lot.balance.expired.is_positive()) {
@@ -118,7 +120,7 @@ pub(super) fn restore(
         expires_at: lot.expires_at,
     };
     entries.push((command.key().then_restore(), revived));
-    entries.push(again(new, false));
+    entries.push(again(new, None));
     Ok(entries)
 }
 

@@ -11,7 +11,7 @@ use crate::amount::{Credits, Overflow};
 use crate::body::Part;
 use crate::chain::Head;
 use crate::id::{AccountId, HoldId, LotId, LotNumber, ServiceId};
-use crate::instant::{micros, whole_micros};
+use crate::instant::{micros, micros_option, whole_micros};
 use crate::lot::{self, Balance, Extension, Lot};
 
 /// An account: its lots, its open holds and the head of its chain.
@@ -56,9 +56,14 @@ pub struct OpenHold {
     /// The number of the entry that began it; `None` if it began before holds remembered that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
-    /// It was taken for a slot after its lot's end, which an extension pays for.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub extended: bool,
+    /// The start of the slot after its lot's end that it was taken for, and needs an extension for. Moved
+    /// to a later one it needs no other; moved to before the lot's end, none.
+    #[serde(
+        default,
+        with = "micros_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub extended: Option<DateTime<Utc>>,
     /// The entry of the clawback that took its credit, until that is reinstated. It can be
     /// released and rescheduled then, and not be used or forfeited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,13 +208,16 @@ impl Account {
         let Some(end) = lot.expires_at.filter(|_| !lasting.is_empty()) else {
             return lasting;
         };
-        let late = |open: &&OpenHold| open.extended && open.slot_start >= end;
-        let mut late: Vec<&OpenHold> = self.holds.values().filter(late).collect();
-        late.sort_by_key(|open| std::cmp::Reverse(open.slot_start));
-        for open in late.iter().filter(|open| open.clawed_by.is_none()) {
+        let backed = self.holds.values().filter(|open| open.clawed_by.is_none());
+        let late = backed.filter(|open| open.slot_start >= end);
+        let mut late: Vec<_> = late
+            .filter_map(|open| Some((open.extended?, open)))
+            .collect();
+        late.sort_by_key(|(slot, _)| std::cmp::Reverse(*slot));
+        for (slot, open) in late {
             let parts = open.allocation.iter().filter(|part| part.lot == lot.number);
             for part in parts {
-                lot::spend(&mut lasting, open.slot_start, part.amount, spared);
+                lot::spend(&mut lasting, slot, part.amount, spared);
             }
         }
         lasting

@@ -35,7 +35,7 @@ const FIELDS: [(&str, &str); 14] = [
     ),
     (
         "hold",
-        "hold:hold service:hex amount:8 slot_start:at allocation:parts extended?:bool",
+        "hold:hold service:hex amount:8 slot_start:at allocation:parts extended?:at",
     ),
     ("release", "hold:hold reason:text allocation:parts"),
     ("use", "hold:hold allocation:parts"),

@@ -212,9 +212,9 @@ pub(crate) fn unneeded(reading: &Reading, number: u32, spared: Option<Uuid>) -> 
     let mut late: Vec<DateTime<Utc>> = reading
         .open
         .values()
-        .filter(|open| open.lot == number && open.extended && open.clawed_by.is_none())
-        .map(|open| open.slot)
-        .filter(|slot| lot.is_over(*slot))
+        .filter(|open| open.lot == number && open.clawed_by.is_none())
+        .filter(|open| lot.is_over(open.slot))
+        .filter_map(|open| open.extended)
         .collect();
     late.sort();
     for slot in late.into_iter().rev() {

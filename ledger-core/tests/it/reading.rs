@@ -64,10 +64,17 @@ pub(crate) struct Hold {
     pub(crate) slot: DateTime<Utc>,
     pub(crate) version: Option<u32>,
     pub(crate) lot: u32,
-    /// An extension pays for its slot.
-    pub(crate) extended: bool,
+    /// The slot that an extension pays for.
+    pub(crate) extended: Option<DateTime<Utc>>,
     /// The clawback that took its credit.
     pub(crate) clawed_by: Option<u64>,
+}
+
+/// An open hold for which an extension pays: its lot, for which slot, and its slot now.
+struct Late {
+    lot: u32,
+    paid_for: DateTime<Utc>,
+    slot: DateTime<Utc>,
 }
 
 /// What entries amount to.
@@ -346,28 +353,35 @@ impl Reading {
     }
 
     /// What extensions there are, and what transfers, uses and forfeits have left of them. `late` are the
-    /// extended holds that are open: their lots and slots.
-    fn extend(&mut self, entry: &Entry, late: &mut BTreeMap<HoldId, (u32, DateTime<Utc>)>) {
+    /// open holds that need one.
+    fn extend(&mut self, entry: &Entry, late: &mut BTreeMap<HoldId, Late>) {
         match &entry.body {
             Body::Hold {
                 hold,
                 slot_start,
                 allocation,
-                extended: true,
+                extended: Some(paid_for),
                 ..
-            } => drop(late.insert(*hold, (allocation[0].lot.0, *slot_start))),
+            } => {
+                let one = Late {
+                    lot: allocation[0].lot.0,
+                    paid_for: *paid_for,
+                    slot: *slot_start,
+                };
+                late.insert(*hold, one);
+            }
             Body::Rescheduled { hold, to, .. } => {
-                if let Some((_, slot)) = late.get_mut(hold) {
-                    *slot = *to;
+                if let Some(one) = late.get_mut(hold) {
+                    one.slot = *to;
                 }
             }
             Body::Release { hold, reason, .. } => {
                 let ended = late.remove(hold);
                 let passes = ["used", "forfeited"].contains(&reason.as_str());
-                if let Some((lot, slot)) = ended.filter(|_| passes) {
-                    let lot = self.lot(lot);
-                    if lot.is_over(slot) {
-                        let pays = first_to_pay(&lot.extensions, slot, None);
+                if let Some(one) = ended.filter(|_| passes) {
+                    let lot = self.lot(one.lot);
+                    if lot.is_over(one.slot) {
+                        let pays = first_to_pay(&lot.extensions, one.paid_for, None);
                         if let Some(index) = pays {
                             lot.extensions[index].left -= 1;
                         }

@@ -219,7 +219,7 @@ impl Posting {
     }
 }
 
-/// Why an entry is taken back whose session takes place after all.
+/// The reason of a reversal whose session takes place after all.
 fn reopened() -> Result<ReasonCode, Refusal> {
     "reopened".parse().map_err(|_| Refusal::NothingForfeited)
 }

@@ -281,7 +281,7 @@ pub struct Cancellation {
     pub no_show_after_minutes: u32,
 }
 
-/// How long a credit can be used that comes back after its own end, if nobody says.
+/// How long a credit that returns after its own end can be used, unless a person sets another end.
 pub const BACK_DAYS: TimeDelta = TimeDelta::days(14);
 
 /// How long a client is waited for at a service that says nothing of it, in minutes.

@@ -393,9 +393,9 @@ fn decided(
     })
 }
 
-/// The sessions that may not have a credit if another one had not been called off, with the entries that
-/// gave them one: those that need an extension since then, and, if nothing of the lot is free, the last
-/// that got a credit of it.
+/// The sessions whose credit may come from the cancellation of another one, each with the number of the
+/// entry that holds it: those that need an extension since then, and, if no credit of the lot is free, the
+/// last to hold one.
 fn heirs_of(
     view: &View,
     posting: &Posting,
@@ -421,7 +421,7 @@ fn heirs_of(
         let since = open.since.filter(|since| *since > released.seq)?;
         let held = account.lot(open.allocation.first()?.lot)?;
         let moved = held.brought.and_then(|one| one.extension) == Some(grace_of(hold));
-        (held.root() == lot.root()).then_some((since, open.extended || moved))
+        (held.root() == lot.root()).then_some((since, open.extended.is_some() || moved))
     };
     let others = view.sessions.iter().filter(|other| {
         other.client == called_off.client
