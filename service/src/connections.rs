@@ -25,7 +25,7 @@ const CONNECTIONS_MAX: usize = 8_192;
 const OTHER_FILES: u64 = 256;
 /// How long nothing is accepted after the system had no room for a connection.
 const BREATH: Duration = Duration::from_millis(100);
-/// What a connection is told that is one too many.
+/// The answer to a connection beyond the limit.
 const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/problem+json\r\n\
     retry-after: 1\r\n\
@@ -98,14 +98,14 @@ fn is_of_one(error: &io::Error) -> bool {
     )
 }
 
-/// Tells a connection that it is one too many. Whoever does not read it at once is not waited for.
+/// Answers a connection beyond the limit. A caller who does not read at once gets no answer.
 fn refuse(mut stream: TcpStream) {
     tokio::spawn(async move {
-        let telling = async {
+        let answer = async {
             stream.write_all(FULL.as_bytes()).await?;
             stream.shutdown().await
         };
-        let _nobody_reads = tokio::time::timeout(BREATH, telling).await;
+        let _nobody_reads = tokio::time::timeout(BREATH, answer).await;
     });
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_connection_too_many_is_told_has_the_length_it_says() {
+    fn the_answer_beyond_the_limit_has_the_length_it_says() {
         let (head, body) = FULL.split_once("\r\n\r\n").unwrap();
         let length = format!("content-length: {}", body.len());
         assert!(head.contains(&length), "{length}");

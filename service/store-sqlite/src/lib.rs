@@ -13,6 +13,7 @@ mod ledger;
 mod outbox;
 mod people;
 mod plans;
+mod probe;
 mod reasons;
 mod rows;
 mod schedule;
@@ -51,8 +52,6 @@ use store::{
     StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
-
-use crate::transaction::Transaction;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -241,21 +240,6 @@ async fn connect(
     }
 }
 
-/// What a large commit may add to the log of writes, in bytes.
-const ROOM: usize = 256 * 1024;
-
-/// Looks whether there is so much room, by a file that has no name and is gone at once.
-async fn find_room(folder: &Path) -> Result<(), StoreError> {
-    let folder = folder.to_owned();
-    let looking = tokio::task::spawn_blocking(move || {
-        let mut file = tempfile::tempfile_in(folder)?;
-        std::io::Write::write_all(&mut file, &vec![0; ROOM])
-    });
-    let found = looking.await.map_err(std::io::Error::other);
-    let found = found.and_then(|found| found);
-    found.map_err(|source| StoreError::Unavailable(Box::new(source)))
-}
-
 /// Whether another connection has the lock (`SQLITE_BUSY`, the low byte of an extended code).
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error
@@ -334,20 +318,8 @@ impl Store for SqliteStore {
         store::rows::some("now", now)
     }
 
-    /// Commits a row as it is: only a commit comes to the disk. It may fit where a larger one does not, so
-    /// there must be room for that too.
     async fn probe_write(&self) -> Result<(), StoreError> {
-        find_room(&self.folder).await?;
-        let mut tx = Transaction::begin(&self.writer).await?;
-        let sql = "UPDATE deployment SET clock = clock";
-        let written = rows::execute(&mut tx, sqlx::query(sql)).await;
-        match written {
-            Ok(_) => tx.commit().await,
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        probe::write(&self.writer, &self.folder).await
     }
 
     async fn take_own_clock(&self) -> Result<bool, StoreError> {
@@ -680,44 +652,5 @@ mod tests {
         let level = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer);
         let level: i64 = level.await.unwrap();
         assert_eq!(level, 2, "FULL");
-    }
-
-    /// A disk that was full for a moment, and a transaction that ended by itself: the next writer does
-    /// not find what the last one left.
-    #[tokio::test]
-    async fn a_writer_that_failed_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("clinic.db");
-        SqliteStore::migrate(&file).await.unwrap();
-        let store = SqliteStore::open(&file).await.unwrap();
-
-        let mut full = Transaction::begin(&store.writer).await.unwrap();
-        let pages = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *full);
-        let pages: i64 = pages.await.unwrap();
-        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-        sqlx::raw_sql(limit).execute(&mut *full).await.unwrap();
-        let much = "CREATE TABLE much AS SELECT randomblob(100000) AS blob";
-        let refused = sqlx::raw_sql(much).execute(&mut *full).await.unwrap_err();
-        assert!(refused.to_string().contains("full"), "{refused}");
-        full.rollback().await;
-        store.probe_write().await.unwrap();
-
-        let mut ended = Transaction::begin(&store.writer).await.unwrap();
-        sqlx::raw_sql("ROLLBACK")
-            .execute(&mut *ended)
-            .await
-            .unwrap();
-        assert!(ended.commit().await.is_err());
-        store.probe_write().await.unwrap();
-
-        drop(Transaction::begin(&store.writer).await.unwrap());
-        store.probe_write().await.unwrap();
-        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'much'";
-        let mut reader = store.reader().await.unwrap();
-        let tables: i64 = sqlx::query_scalar(tables)
-            .fetch_one(&mut *reader)
-            .await
-            .unwrap();
-        assert_eq!(tables, 0);
     }
 }

@@ -67,3 +67,49 @@ impl DerefMut for Transaction {
         &mut self.connection
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteStore;
+    use store::Store;
+
+    /// A disk that was full for a moment, and a transaction that ended by itself: the next writer does
+    /// not find what the last one left.
+    #[tokio::test]
+    async fn a_writer_that_failed_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clinic.db");
+        SqliteStore::migrate(&file).await.unwrap();
+        let store = SqliteStore::open(&file).await.unwrap();
+
+        let mut full = Transaction::begin(&store.writer).await.unwrap();
+        let pages = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *full);
+        let pages: i64 = pages.await.unwrap();
+        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::raw_sql(limit).execute(&mut *full).await.unwrap();
+        let much = "CREATE TABLE much AS SELECT randomblob(100000) AS blob";
+        let refused = sqlx::raw_sql(much).execute(&mut *full).await.unwrap_err();
+        assert!(refused.to_string().contains("full"), "{refused}");
+        full.rollback().await;
+        store.probe_write().await.unwrap();
+
+        let mut ended = Transaction::begin(&store.writer).await.unwrap();
+        sqlx::raw_sql("ROLLBACK")
+            .execute(&mut *ended)
+            .await
+            .unwrap();
+        assert!(ended.commit().await.is_err());
+        store.probe_write().await.unwrap();
+
+        drop(Transaction::begin(&store.writer).await.unwrap());
+        store.probe_write().await.unwrap();
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'much'";
+        let mut reader = store.reader().await.unwrap();
+        let tables: i64 = sqlx::query_scalar(tables)
+            .fetch_one(&mut *reader)
+            .await
+            .unwrap();
+        assert_eq!(tables, 0);
+    }
+}
