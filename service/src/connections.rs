@@ -30,7 +30,7 @@ const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/problem+json\r\n\
     retry-after: 1\r\n\
     connection: close\r\n\
-    content-length: 122\r\n\r\n\
+    content-length: 126\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
     \"code\":\"unavailable\",\"detail\":\"too many connections at once\"}";
 
