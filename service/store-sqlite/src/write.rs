@@ -31,7 +31,7 @@ pub(crate) async fn write(
     finish(tx, outcome).await
 }
 
-/// Commits what is to be stored, and rolls back all else, before anybody is told.
+/// Commits what is to be stored and rolls back all else, before the caller gets an answer.
 pub(crate) async fn finish(
     tx: Transaction,
     outcome: Result<Written, StoreError>,

@@ -89,9 +89,9 @@ fn a_thousand_half_heads_cost_little() {
     drop(half);
 }
 
-/// A connection that is one too many is told so, and has a place once others have gone.
+/// A connection beyond the limit is answered 503, and the next is served once others have closed.
 #[test]
-fn one_too_many_is_told() {
+fn one_beyond_the_limit_is_answered() {
     let folder = TempDir::new().unwrap();
     // Some are the database's and the log's.
     let service = serve(&folder, 300);
