@@ -116,7 +116,8 @@ pub async fn measure(
                     ..practice.app.clone()
                 };
                 let vault = &app.vault;
-                let token = vault.token(ClinicId::FIRST, Role::Admin, &secret, practice.now())?;
+                let (role, now) = (Role::Admin, practice.now());
+                let token = vault.token(ClinicId::FIRST, role, &secret, now, None)?;
                 app.store.add_token(&token).await?;
                 Side::Http(serve::routes(app), secret)
             }

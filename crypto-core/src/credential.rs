@@ -7,9 +7,12 @@
 //!
 //! # The bytes
 //!
-//! `standing/v1/credential`, then at fixed widths: kind 1 (1 token, 2 feed), id 16 (nil for a feed,
-//! which its bearer names), clinic 16, role 1 (1 admin, 2 operator, 3 therapist, 4 client), bearer 16
-//! (nil for staff), SHA-256 of the secret 32.
+//! `standing/v1/credential`, then at fixed widths: kind 1 (1 token without an end, 2 feed, 3 token that
+//! ends), id 16 (nil for a feed, which its bearer names), clinic 16, role 1 (1 admin, 2 operator,
+//! 3 therapist, 4 client), bearer 16 (nil for staff), SHA-256 of the secret 32. Kind 3 has its end after
+//! that: microseconds since 1970, signed, 8 bytes, big-endian.
+//!
+//! The fingerprint of the key is the same MAC over `standing/v1/fingerprint` alone.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -36,8 +39,13 @@ pub struct Credential {
 /// What a credential is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// A token of this id: its bearer acts.
-    Token(Uuid),
+    /// A token: its bearer acts.
+    Token {
+        /// Its own id.
+        id: Uuid,
+        /// When it ends by itself, in microseconds since 1970.
+        ends_at: Option<i64>,
+    },
     /// A calendar feed: its bearer's appointments are read.
     Feed,
 }
@@ -76,11 +84,20 @@ impl MacKey {
         self.over(credential, secret).verify_slice(mac).is_ok()
     }
 
+    /// Returns what a database keeps to know its key file again. It says nothing of the key.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let keyed = Hmac::clone(&self.0).chain_update(b"standing/v1/fingerprint");
+        keyed.finalize().into_bytes().into()
+    }
+
     fn over(&self, credential: &Credential, secret: &[u8; 32]) -> Hmac<Sha256> {
-        let (kind, id) = match credential.kind {
-            CredentialKind::Token(id) => (1, id),
-            CredentialKind::Feed => (2, Uuid::nil()),
+        let (kind, id, ends_at) = match credential.kind {
+            CredentialKind::Token { id, ends_at: None } => (1, id, None),
+            CredentialKind::Token { id, ends_at } => (3, id, ends_at),
+            CredentialKind::Feed => (2, Uuid::nil(), None),
         };
+        let ends_at = ends_at.map(i64::to_be_bytes);
         let (role, bearer) = match credential.bearer {
             Bearer::Admin => (1, Uuid::nil()),
             Bearer::Operator => (2, Uuid::nil()),
@@ -95,6 +112,7 @@ impl MacKey {
             .chain_update([role])
             .chain_update(bearer.as_bytes())
             .chain_update(secret)
+            .chain_update(ends_at.as_ref().map_or(&[][..], <[u8; 8]>::as_slice))
     }
 }
 

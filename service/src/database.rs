@@ -1,10 +1,11 @@
 //! Which database: an embedded file, or a server.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use store::backup::BackupError;
 use store::{OpenError, Store};
 use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
@@ -44,6 +45,37 @@ impl Database {
                 PostgresStore::migrate(url).await?;
                 Ok(PostgresStore::schema_version())
             }
+        }
+    }
+
+    /// Writes its data without keys of people, and the keys apart, into an empty folder: both of one state.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub async fn backup(&self, folder: &Path) -> Result<(), BackupError> {
+        match self {
+            Self::Sqlite(path) => SqliteStore::backup(path, folder).await,
+            Self::Postgres(url) => PostgresStore::backup(url, folder).await,
+        }
+    }
+
+    /// Makes this database of a backup. There must be nothing in it.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub async fn restore(&self, folder: &Path) -> Result<(), BackupError> {
+        match self {
+            Self::Sqlite(path) => SqliteStore::restore(folder, path).await,
+            Self::Postgres(url) => PostgresStore::restore(folder, url).await,
+        }
+    }
+
+    /// The name of a backup's data.
+    #[must_use]
+    pub fn backup_data(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => SqliteStore::BACKUP,
+            Self::Postgres(_) => PostgresStore::BACKUP,
         }
     }
 }

@@ -24,7 +24,7 @@ use store::{Decide, Request, Store, Written};
 use store_sqlite::SqliteStore;
 
 use crate::clock::Clock;
-use crate::vault::Vault;
+use crate::vault::{KeyFile, Vault};
 use crate::{App, random, serve, worker};
 
 /// The admin token of a demo. It opens nothing but a temporary database on this machine.
@@ -47,11 +47,13 @@ pub async fn run(listen: SocketAddr, every: Duration, clock: Clock) -> anyhow::R
         .context("cannot make a folder for the demo's database")?;
     let file = folder.path().join("standing.db");
     SqliteStore::migrate(&file).await?;
+    let keys = folder.path().join("standing.keys");
+    KeyFile::init(&keys)?;
     let store = Arc::new(SqliteStore::open(&file).await?);
     store.take_own_clock().await?;
     let app = App {
         stop: serve::stop_on_signal(),
-        ..fill(store, clock).await?
+        ..fill(store, clock, Vault::open(&keys)?).await?
     };
     let listener = match serve::bind(listen).await {
         Ok(listener) => listener,
@@ -71,9 +73,11 @@ The demo clinic is open at  {url}/
 
   The API:  {url}/api/v1/openapi.json      token: {TOKEN}
   Walk it:  scripts/walk {url} {TOKEN}
+  Tokens:   standing token --help      with --database {}
 
 Ctrl-C stops the demo and removes its database.
-"
+",
+        file.display()
     ));
     let routes = serve::routes(app.clone());
     serve::run(app, listener, routes, Some(every)).await;
@@ -81,13 +85,10 @@ Ctrl-C stops the demo and removes its database.
 }
 
 /// Fills an empty store with a clinic, and runs the first tick.
-///
-/// # Errors
-/// If the store refuses, which is a defect of the demo's data.
-pub async fn fill(store: Arc<dyn Store>, clock: Clock) -> anyhow::Result<App> {
+async fn fill(store: Arc<dyn Store>, clock: Clock, vault: Vault) -> anyhow::Result<App> {
     let now = clock.now();
-    let vault = Arc::new(Vault::temporary()?);
-    let token = vault.token(ClinicId::FIRST, Role::Admin, TOKEN, now)?;
+    let vault = Arc::new(vault);
+    let token = vault.token(ClinicId::FIRST, Role::Admin, TOKEN, now, None)?;
     store.add_token(&token).await?;
     let principal = Principal {
         clinic: token.clinic,

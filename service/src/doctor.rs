@@ -235,6 +235,7 @@ fn ledger(audit: &Audit, anchors: usize) -> Finding {
 async fn journal(store: &dyn Store, anchors: &[Anchor]) -> Result<Finding, StoreError> {
     let audit = journal::audit(store, anchors).await?;
     let seen = match audit.defects.first() {
+        None if audit.gaps > 0 => format!("{} lines are missing", audit.gaps),
         None => format!("{} lines", audit.lines),
         Some((clinic, defect)) => format!(
             "{} defects, the first: clinic {clinic}: {defect}",
@@ -243,7 +244,8 @@ async fn journal(store: &dyn Store, anchors: &[Anchor]) -> Result<Finding, Store
     };
     let to_do = "Keep a copy, find who changed it, and compare with a backup: what people did, undo \
                  and idempotent answers rest on the journal.";
-    Ok(finding("journal", seen, !audit.defects.is_empty(), to_do))
+    let wrong = !audit.defects.is_empty() || audit.gaps > 0;
+    Ok(finding("journal", seen, wrong, to_do))
 }
 
 /// Whether anchors are still being kept, if any were given.

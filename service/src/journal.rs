@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use clinic::ClinicId;
 use clinic::journal_chain::{JournalHead, Line};
 use ledger_core::{AccountId, Body, Entry, Hash, Key, ReasonCode};
-use store::{PAGE_MAX, Store, StoreError};
+use store::{PAGE_MAX, Page, Store, StoreError};
+use uuid::Uuid;
 
 use crate::anchors::Anchor;
 use crate::ledger;
@@ -51,6 +52,14 @@ pub enum Defect {
         /// Its key.
         key: Key,
     },
+    /// Somebody or something is there, and no line is about it.
+    #[error("no line says that {what} {id} was made")]
+    Unmade {
+        /// What it is: a client, a therapist, a service or a plan.
+        what: &'static str,
+        /// Its id.
+        id: Uuid,
+    },
     /// A reason is on the clinic's list, and no line says that it was added.
     #[error("no line says that the reason {code} was added")]
     Reason {
@@ -64,6 +73,8 @@ pub enum Defect {
 pub struct Audit {
     /// How many lines there are.
     pub lines: u64,
+    /// How many are missing between them, where lines are numbered without gaps.
+    pub gaps: u64,
     /// What is wrong.
     pub defects: Vec<(ClinicId, Defect)>,
 }
@@ -74,7 +85,7 @@ pub struct Audit {
 /// # Errors
 /// What the store says.
 pub async fn audit(store: &dyn Store, anchors: &[Anchor]) -> Result<Audit, StoreError> {
-    let mut kept: BTreeMap<uuid::Uuid, BTreeMap<u64, Hash>> = BTreeMap::new();
+    let mut kept: BTreeMap<Uuid, BTreeMap<u64, Hash>> = BTreeMap::new();
     for clinic in store.clinics().await? {
         kept.entry(clinic.0).or_default();
     }
@@ -85,7 +96,10 @@ pub async fn audit(store: &dyn Store, anchors: &[Anchor]) -> Result<Audit, Store
                 .insert(through, hash);
         }
     }
-    let mut audit = Audit::default();
+    let mut audit = Audit {
+        gaps: store.journal_gaps().await?,
+        ..Audit::default()
+    };
     for (clinic, anchors) in kept {
         verify(store, ClinicId(clinic), anchors, &mut audit).await?;
     }
@@ -102,6 +116,7 @@ async fn verify(
     let mut head = JournalHead::empty(clinic);
     // Read before the lines: each was committed with its own.
     let (mut came, mut reasons) = (came_in(store, clinic).await?, BTreeSet::new());
+    let mut unmade = made(store, clinic).await?;
     reasons.extend(store.reasons(clinic).await?.into_iter().map(|own| own.code));
     loop {
         let lines = store.journal_lines(clinic, head.through, PAGE_MAX).await?;
@@ -118,7 +133,9 @@ async fn verify(
                     key.map(|key| came.remove(&key));
                 }
                 "reason" => reasons.retain(|code| part != Some(code.as_str())),
-                _ => {}
+                _ => {
+                    unmade.remove(&line.subject_id);
+                }
             }
             if !agrees(store, clinic, line).await? {
                 let defect = Defect::Entry {
@@ -155,7 +172,10 @@ async fn verify(
     let unsaid = came.into_iter();
     let unsaid = unsaid.map(|(key, (account, seq))| Defect::Unsaid { account, seq, key });
     let reasons = reasons.into_iter().map(|code| Defect::Reason { code });
-    let unsaid = unsaid.chain(reasons).map(|defect| (clinic, defect));
+    let unmade = unmade.into_iter();
+    let unmade = unmade.map(|(id, what)| Defect::Unmade { what, id });
+    let unsaid = unsaid.chain(reasons).chain(unmade);
+    let unsaid = unsaid.map(|defect| (clinic, defect));
     audit.defects.extend(unsaid);
     Ok(())
 }
@@ -175,6 +195,35 @@ async fn came_in(
         came.extend(entries.map(|entry| (entry.key, (entry.account, entry.seq))));
     }
     Ok(came)
+}
+
+/// The people, services and plans of a clinic. Each of them has a line.
+async fn made(
+    store: &dyn Store,
+    clinic: ClinicId,
+) -> Result<BTreeMap<Uuid, &'static str>, StoreError> {
+    let mut made = BTreeMap::new();
+    for what in ["client", "therapist", "service", "plan"] {
+        let mut after = None;
+        loop {
+            let limit = PAGE_MAX;
+            let page = Page { after, limit };
+            let ids: Vec<Uuid> = match what {
+                "client" => ids(&store.clients(clinic, page).await?, |one| one.id.0),
+                "therapist" => ids(&store.therapists(clinic, page).await?, |one| one.id.0),
+                "service" => ids(&store.services(clinic, page).await?, |one| one.id.0),
+                _ => ids(&store.plans(clinic, page).await?, |one| one.id.0),
+            };
+            let Some(last) = ids.last() else { break };
+            after = Some(*last);
+            made.extend(ids.into_iter().map(|id| (id, what)));
+        }
+    }
+    Ok(made)
+}
+
+fn ids<T>(rows: &[T], id: impl Fn(&T) -> Uuid) -> Vec<Uuid> {
+    rows.iter().map(id).collect()
 }
 
 /// A line about an entry of the ledger: the account has the entry, at the line's number or, if the

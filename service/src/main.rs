@@ -12,20 +12,19 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use clinic::{ClinicId, Role};
 use scheduler_core::zone::ZoneData;
-use scheduler_core::{ClientId, TherapistId};
 use standing::anchors::AnchorFile;
 use standing::clock::{Clock, JUMP_MIN};
 use standing::database::Database;
 use standing::vault::{self, Vault};
 use standing::worker::sink::Mailbox;
-use standing::{App, demo, doctor, random, serve, worker, zoneinfo};
+use standing::{App, demo, doctor, serve, worker, zoneinfo};
 use tracing_subscriber::EnvFilter;
-use uuid::Uuid;
 
+use commands::backup::{BackupArgs, RestoreArgs};
 use commands::keys::KeysCommand;
 use commands::ledger::LedgerCommand;
+use commands::token::TokenCommand;
 use commands::zones::ZonesCommand;
 use commands::{AnchorsArgs, DatabaseArgs, KeysArgs, instant};
 
@@ -91,6 +90,10 @@ enum Command {
     Migrate(DatabaseArgs),
     /// Look for what is wrong with the database and what it holds, and say what to do.
     Doctor(DoctorArgs),
+    /// Write a backup, while the service works: the data without people's keys, and the keys apart.
+    Backup(BackupArgs),
+    /// Make a database of a backup, erase again who was erased since, and verify all of it.
+    Restore(RestoreArgs),
     /// Make, exchange and check the keys that what is known of people is sealed under, and erase
     /// people.
     #[command(subcommand)]
@@ -101,8 +104,10 @@ enum Command {
     /// Say which zone data plans the database.
     #[command(subcommand)]
     Zones(ZonesCommand),
-    /// Make a token, which is shown once. Only its hash is kept, bound to the key file.
-    Token(TokenArgs),
+    /// Make, list and revoke the tokens that callers of the API show. A secret is shown once: only its
+    /// hash is kept, bound to the key file.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Start a clinic with people and bookings in a temporary database, and look at it.
     Demo(DemoArgs),
 }
@@ -227,31 +232,6 @@ struct DemoArgs {
     clock: ClockArgs,
 }
 
-#[derive(Debug, Args)]
-struct TokenArgs {
-    /// What the token makes its bearer.
-    #[arg(value_enum)]
-    role: RoleName,
-    /// The therapist or client whose token it is. None for an admin or operator.
-    subject: Option<Uuid>,
-    /// The clinic it is for. The first one, if not given.
-    #[arg(long, env = "STANDING_CLINIC", value_name = "UUID")]
-    clinic: Option<Uuid>,
-    #[command(flatten)]
-    keys: KeysArgs,
-    #[command(flatten)]
-    database: DatabaseArgs,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleName {
-    Admin,
-    /// Sees to the service: its messages, and no personal data.
-    Operator,
-    Therapist,
-    Client,
-}
-
 impl ClockArgs {
     fn clock(&self) -> Clock {
         match self.clock {
@@ -318,10 +298,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tick(args) => run_tick(args).await,
         Command::Migrate(args) => run_migrate(args).await,
         Command::Doctor(args) => run_doctor(args).await,
+        Command::Backup(args) => commands::backup::backup(args).await,
+        Command::Restore(args) => commands::backup::restore(args).await,
         Command::Keys(command) => commands::keys::run(command).await,
         Command::Ledger(command) => commands::ledger::run(command).await,
         Command::Zones(command) => commands::zones::run(command).await,
-        Command::Token(args) => run_token(args).await,
+        Command::Token(command) => commands::token::run(command).await,
         Command::Demo(args) => {
             demo::run(args.listen, args.interval.every(), args.clock.clock()).await
         }
@@ -385,10 +367,11 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     }
     let app = App {
         stop: serve::stop_on_signal(),
-        vault: Arc::new(Vault::open(&args.keys.keys)?),
+        vault: Arc::new(Vault::open(&args.keys.path(&args.database)?)?),
         anchors: anchor_file(&args.anchors)?,
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
+    app.vault.belong_to(&*app.store).await?;
     index_whoever_is_not(&app).await?;
     let listener = serve::bind(args.listen).await?;
     let url = serve::url(&listener)?;
@@ -492,35 +475,5 @@ async fn run_doctor(args: DoctorArgs) -> anyhow::Result<()> {
     if wrong > 0 {
         bail!("{wrong} of {} checks found something", findings.len());
     }
-    Ok(())
-}
-
-async fn run_token(args: TokenArgs) -> anyhow::Result<()> {
-    let store = args.database.open().await?;
-    let clinic = args.clinic.map_or(ClinicId::FIRST, ClinicId);
-    let role = match (args.role, args.subject) {
-        (RoleName::Admin, None) => Role::Admin,
-        (RoleName::Operator, None) => Role::Operator,
-        (RoleName::Admin | RoleName::Operator, Some(_)) => {
-            bail!("an admin's or operator's token names nobody: leave the id out")
-        }
-        (RoleName::Therapist, Some(id)) => {
-            let known = store.therapist(clinic, TherapistId(id)).await?;
-            known.with_context(|| format!("there is no therapist {id} in clinic {clinic}"))?;
-            Role::Therapist(TherapistId(id))
-        }
-        (RoleName::Client, Some(id)) => {
-            let known = store.client(clinic, ClientId(id)).await?;
-            known.with_context(|| format!("there is no client {id} in clinic {clinic}"))?;
-            Role::Client(ClientId(id))
-        }
-        (_, None) => bail!("say for whom: standing token therapist|client ID"),
-    };
-    let secret = random::secret();
-    let vault = Vault::open(&args.keys.keys)?;
-    let token = vault.token(clinic, role, &secret, Clock::system().now())?;
-    store.add_token(&token).await?;
-    store.close().await;
-    writeln!(std::io::stdout(), "{secret}")?;
     Ok(())
 }

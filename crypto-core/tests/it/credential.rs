@@ -18,12 +18,18 @@ fn mac_key() -> MacKey {
 /// ```python
 /// secret = sha256(b"standing_" + b"0f" * 32).digest()
 /// hmac.new(bytes(range(32)), b"standing/v1/credential" + bytes([kind]) + UUID(int=id).bytes
-///     + UUID(int=0xc1).bytes + bytes([role]) + UUID(int=bearer).bytes + secret, sha256).hexdigest()
+///     + UUID(int=0xc1).bytes + bytes([role]) + UUID(int=bearer).bytes + secret
+///     + end.to_bytes(8, "big", signed=True), sha256).hexdigest()   # the end only of kind 3
 /// ```
 #[test]
 fn recorded_macs() {
     let secret = Sha256::digest(format!("standing_{}", "0f".repeat(32))).into();
-    let token = CredentialKind::Token(Uuid::from_u128(0x70));
+    let id = Uuid::from_u128(0x70);
+    let token = CredentialKind::Token { id, ends_at: None };
+    let ends = CredentialKind::Token {
+        id,
+        ends_at: Some(1_800_000_000_000_000),
+    };
     let (therapist, client) = (
         Bearer::Therapist(Uuid::from_u128(0x33)),
         Bearer::Client(Uuid::from_u128(0x33)),
@@ -50,6 +56,11 @@ fn recorded_macs() {
             "9ed0a1f718b3f119432c65a594de2a0b9fc21e8bee3580cc7c988121f26d1669",
         ),
         (
+            ends,
+            client,
+            "edfc97e48fcd65229c1d5fac5290fd3528dbbafc8efeb882ebfd0d5a7bcdf427",
+        ),
+        (
             CredentialKind::Feed,
             therapist,
             "51f972c44724e5f0a02456dc072c54e5791287f74292fbc14c797f435f9604f6",
@@ -73,11 +84,20 @@ fn recorded_macs() {
     }
 }
 
+#[test]
+fn a_fingerprint_is_of_one_key() {
+    let raw: Vec<u8> = (0..32).collect();
+    let expected = oracle::hmac(&raw, b"standing/v1/fingerprint");
+    assert_eq!(mac_key().fingerprint(), expected);
+    assert_ne!(MacKey::new(&crate::key(1)).fingerprint(), expected);
+}
+
 fn credentials() -> impl Strategy<Value = (Credential, [u8; 32])> {
     // Few ids, so that they meet in different places.
     let id = (0..3_u128).prop_map(Uuid::from_u128);
     let kind = prop_oneof![
-        id.clone().prop_map(CredentialKind::Token),
+        (id.clone(), proptest::option::of(-1_i64..2))
+            .prop_map(|(id, ends_at)| CredentialKind::Token { id, ends_at }),
         Just(CredentialKind::Feed)
     ];
     let bearer = prop_oneof![
@@ -99,9 +119,13 @@ fn credentials() -> impl Strategy<Value = (Credential, [u8; 32])> {
 
 /// The message, by the table in the module's documentation.
 fn message(credential: &Credential, secret: &[u8; 32]) -> Vec<u8> {
-    let (kind, id) = match credential.kind {
-        CredentialKind::Token(id) => (1, id.as_u128()),
-        CredentialKind::Feed => (2, 0),
+    let (kind, id, end) = match credential.kind {
+        CredentialKind::Token { id, ends_at: None } => (1, id.as_u128(), vec![]),
+        CredentialKind::Token {
+            id,
+            ends_at: Some(end),
+        } => (3, id.as_u128(), end.to_be_bytes().to_vec()),
+        CredentialKind::Feed => (2, 0, vec![]),
     };
     let (role, bearer) = match credential.bearer {
         Bearer::Admin => (1, 0),
@@ -116,6 +140,7 @@ fn message(credential: &Credential, secret: &[u8; 32]) -> Vec<u8> {
     message.push(role);
     message.extend(bearer.to_be_bytes());
     message.extend(secret);
+    message.extend(end);
     message
 }
 

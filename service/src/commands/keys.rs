@@ -24,6 +24,12 @@ pub(crate) struct VaultArgs {
     keys: KeysArgs,
 }
 
+impl VaultArgs {
+    fn key_file(&self) -> anyhow::Result<PathBuf> {
+        self.keys.path(&self.database)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Make a key file, or add the keys that one of an earlier version lacks. Keep a copy of it apart
@@ -103,8 +109,9 @@ pub(crate) struct EraseArgs {
 
 pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
     match command {
-        KeysCommand::Init(KeysArgs { keys }) => {
-            let ensured = KeyFile::init(&keys)?;
+        KeysCommand::Init(args) => {
+            let keys = args.new_path();
+            let ensured = KeyFile::init(keys)?;
             let (keys, mut out) = (keys.display(), std::io::stdout());
             match ensured {
                 Ensured::Made => writeln!(
@@ -134,7 +141,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
 async fn run_rotate_kek(args: RotateKekArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     if args.stage {
-        let file = KeyFile::open(&args.vault.keys.keys)?;
+        let file = KeyFile::open(&args.vault.key_file()?)?;
         let (Staged::Made(id) | Staged::Activated(id)) = file.stage()?;
         writeln!(
             out,
@@ -142,8 +149,9 @@ async fn run_rotate_kek(args: RotateKekArgs) -> anyhow::Result<()> {
         )?;
         return Ok(());
     }
-    let vault = Vault::open(&args.vault.keys.keys)?;
+    let vault = Vault::open(&args.vault.key_file()?)?;
     let store = args.vault.database.open().await?;
+    vault.belong_to(&*store).await?;
     let mut progress = progress("people done");
     let rewrapped = vault::rotate_kek(&vault, store.as_ref(), &mut progress).await?;
     store.close().await;
@@ -186,8 +194,9 @@ fn say_unneeded(unneeded: &[crypto_core::KeyId]) -> anyhow::Result<()> {
 }
 
 async fn run_rotate_deks(args: RotateDeksArgs) -> anyhow::Result<()> {
-    let vault = Vault::open(&args.vault.keys.keys)?;
+    let vault = Vault::open(&args.vault.key_file()?)?;
     let store = args.vault.database.open().await?;
+    vault.belong_to(&*store).await?;
     let now = Clock::system().now();
     let before = args.before.unwrap_or(now);
     let mut progress = progress("people done");
@@ -218,12 +227,15 @@ async fn run_rotate_deks(args: RotateDeksArgs) -> anyhow::Result<()> {
 
 async fn run_reindex(args: ReindexArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
+    let path = args.vault.key_file()?;
+    let mut vault = Vault::open(&path)?;
+    let store = args.vault.database.open().await?;
+    vault.belong_to(&*store).await?;
     if args.new_key {
-        let id = KeyFile::open(&args.vault.keys.keys)?.add_index()?;
+        let id = KeyFile::open(&path)?.add_index()?;
+        vault = Vault::open(&path)?;
         writeln!(out, "key {id} of blind indexes is made")?;
     }
-    let vault = Vault::open(&args.vault.keys.keys)?;
-    let store = args.vault.database.open().await?;
     let mut progress = progress("people done");
     let now = Clock::system().now();
     let done = vault::reindex(&vault, store.as_ref(), now, &mut progress).await?;
@@ -327,7 +339,7 @@ fn say_what_would_end(client: ClientId, commit: Option<&Commit>) -> anyhow::Resu
 }
 
 async fn run_verify_keys(args: VaultArgs) -> anyhow::Result<()> {
-    let vault = Vault::open(&args.keys.keys)?;
+    let vault = Vault::open(&args.key_file()?)?;
     let store = args.database.open().await?;
     let mut progress = progress("people done");
     let checked = vault::verify(&vault, store.as_ref(), &mut progress).await?;

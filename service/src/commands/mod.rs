@@ -1,7 +1,9 @@
 //! The commands of the binary, and what their arguments share.
 
+pub(crate) mod backup;
 pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod token;
 pub(crate) mod zones;
 
 use std::io::IsTerminal;
@@ -44,16 +46,37 @@ impl DatabaseArgs {
     }
 }
 
+/// The key file's usual name.
+const KEYS: &str = "standing.keys";
+
 #[derive(Debug, Args)]
 pub(crate) struct KeysArgs {
-    /// The key file, which only its owner may read. `standing keys init` makes one.
-    #[arg(
-        long,
-        env = "STANDING_KEYS",
-        default_value = "standing.keys",
-        value_name = "FILE"
-    )]
-    pub(crate) keys: PathBuf,
+    /// The key file, which only its owner may read. `standing keys init` makes one. If not given,
+    /// `standing.keys` in this folder, or else beside the SQLite file.
+    #[arg(long, env = "STANDING_KEYS", value_name = "FILE")]
+    keys: Option<PathBuf>,
+}
+
+impl KeysArgs {
+    /// Where a new key file is made.
+    pub(crate) fn new_path(&self) -> &Path {
+        self.keys.as_deref().unwrap_or(Path::new(KEYS))
+    }
+
+    /// Where the key file of a database is.
+    pub(crate) fn path(&self, database: &DatabaseArgs) -> anyhow::Result<PathBuf> {
+        let path = self.new_path();
+        if self.keys.is_none()
+            && !path.exists()
+            && let Database::Sqlite(file) = database.database()?
+        {
+            let beside = file.with_file_name(KEYS);
+            if beside.exists() {
+                return Ok(beside);
+            }
+        }
+        Ok(path.to_owned())
+    }
 }
 
 #[derive(Debug, Args)]

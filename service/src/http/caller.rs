@@ -42,7 +42,8 @@ impl FromRequestParts<App> for Caller {
             return Err(refused("only bearer tokens are accepted"));
         }
         let store = app.store.as_ref();
-        let principal = app.vault.principal(store, secret.trim()).await?;
+        let principal = app.vault.principal(store, secret.trim(), app.clock.now());
+        let principal = principal.await?;
         principal
             .map(Self)
             .ok_or_else(|| refused("this token is not known"))

@@ -10,7 +10,7 @@ use super::{Vault, VaultError, in_crypto};
 use crate::random;
 
 impl Vault {
-    /// Returns the row of a new token with this secret.
+    /// Returns the row of a new token with this secret, and with the instant from which it is none.
     ///
     /// # Errors
     /// [`VaultError`] without a key file.
@@ -20,18 +20,21 @@ impl Vault {
         role: Role,
         secret: &str,
         now: DateTime<Utc>,
+        ends_at: Option<DateTime<Utc>>,
     ) -> Result<Token, VaultError> {
         let id = random::id(now);
         Ok(Token {
             id,
-            secret: self.stored_secret(&token(id, clinic, role), secret)?,
+            secret: self.stored_secret(&token(id, clinic, role, ends_at), secret)?,
             clinic,
             role,
             created_at: now,
+            ends_at,
         })
     }
 
-    /// Returns whose token has a secret. A row that this service has not made is no token.
+    /// Returns whose token has a secret. A row that this service has not made is no token, nor is one
+    /// that has ended.
     ///
     /// # Errors
     /// [`VaultError`].
@@ -39,15 +42,21 @@ impl Vault {
         &self,
         store: &dyn Store,
         secret: &str,
+        now: DateTime<Utc>,
     ) -> Result<Option<Principal>, VaultError> {
         let Some(found) = store.token(random::hash(secret)).await? else {
             return Ok(None);
         };
         let Token {
-            id, clinic, role, ..
+            id,
+            clinic,
+            role,
+            ends_at,
+            ..
         } = found;
-        let is_ours = self.is_ours(&token(id, clinic, role), &found.secret)?;
-        Ok(is_ours.then_some(Principal {
+        let is_ours = self.is_ours(&token(id, clinic, role, ends_at), &found.secret)?;
+        let counts = is_ours && ends_at.is_none_or(|end| now < end);
+        Ok(counts.then_some(Principal {
             clinic,
             credential: id,
             role,
@@ -99,9 +108,10 @@ impl Vault {
     }
 }
 
-fn token(id: Uuid, clinic: ClinicId, role: Role) -> Credential {
+fn token(id: Uuid, clinic: ClinicId, role: Role, ends_at: Option<DateTime<Utc>>) -> Credential {
+    let ends_at = ends_at.map(|end| end.timestamp_micros());
     Credential {
-        kind: CredentialKind::Token(id),
+        kind: CredentialKind::Token { id, ends_at },
         clinic: in_crypto(clinic),
         bearer: match role {
             Role::Admin => Bearer::Admin,

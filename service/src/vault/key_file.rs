@@ -38,6 +38,9 @@ pub enum KeyFileError {
          changes nothing else", .0.display()
     )]
     Incomplete(PathBuf),
+    /// Another installation's file was put in its place while it was in use.
+    #[error("the key file {} was exchanged for another one's: put the right one back", .0.display())]
+    Exchanged(PathBuf),
     /// Another command is changing it, or one broke off.
     #[error(
         "{} is in the way: another command is changing the keys, or one broke off. If none runs, \
@@ -177,7 +180,11 @@ impl KeyFile {
         let Some(path) = &self.path else {
             return Ok(keys);
         };
+        let before = keys.mac.fingerprint();
         let keys = Arc::new(parse(path, &read(path)?)?);
+        if keys.mac.fingerprint() != before {
+            return Err(KeyFileError::Exchanged(path.clone()));
+        }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         *read = (Instant::now(), keys.clone());
         Ok(keys)
@@ -248,7 +255,8 @@ impl KeyFile {
         Ok(id)
     }
 
-    fn shown(&self) -> &Path {
+    /// Where the file is, to be named.
+    pub(super) fn shown(&self) -> &Path {
         self.path.as_deref().unwrap_or(Path::new("in memory"))
     }
 }

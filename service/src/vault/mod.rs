@@ -4,6 +4,7 @@
 //! DEKs, which stand wrapped in the database; unwrapped they live in memory for a minute at most.
 //! `crypto-core` does the sealing; here is where keys and nonces come from, and where a value stands.
 
+mod belonging;
 mod credentials;
 mod indexing;
 mod key_file;
@@ -56,6 +57,15 @@ pub enum VaultError {
     /// The key file cannot be used.
     #[error(transparent)]
     File(#[from] KeyFileError),
+    /// The key file is not the one that the database is sealed under.
+    #[error(
+        "the key file {} does not belong to this database: it is another database's, or from before a \
+         key was added to it. Every machine needs the same file", file.display()
+    )]
+    Foreign {
+        /// Which file.
+        file: std::path::PathBuf,
+    },
     /// A value does not open in its place.
     #[error("what is sealed of {of} does not open")]
     Unopenable {

@@ -6,6 +6,7 @@
 
 #![deny(missing_docs)]
 
+mod backup;
 mod claims;
 mod clock;
 mod guards;
@@ -392,6 +393,10 @@ impl Store for PostgresStore {
         read!(self, db => journal::lines(db, clinic, after, limit))
     }
 
+    async fn journal_gaps(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn close(&self) {
         self.pool.close().await;
     }
@@ -406,6 +411,14 @@ impl Store for PostgresStore {
 
     async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError> {
         read!(self, db => people::token(db, hash))
+    }
+
+    async fn tokens(&self, page: Page) -> Result<Vec<Token>, StoreError> {
+        read!(self, db => people::tokens(db, page))
+    }
+
+    async fn remove_token(&self, id: Uuid) -> Result<bool, StoreError> {
+        read!(self, db => people::remove_token(db, id))
     }
 
     async fn therapist(
@@ -581,6 +594,14 @@ impl Store for PostgresStore {
 
     async fn deks(&self, clinic: ClinicId, owners: &[Uuid]) -> Result<Vec<WrappedDek>, StoreError> {
         read!(self, db => keys::deks(db, clinic, owners))
+    }
+
+    async fn newest_deks(&self, limit: u32) -> Result<Vec<(ClinicId, WrappedDek)>, StoreError> {
+        read!(self, db => keys::newest(db, limit))
+    }
+
+    async fn keep_key_fingerprint(&self, ours: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        read!(self, db => keys::keep_fingerprint(db, ours))
     }
 
     async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {

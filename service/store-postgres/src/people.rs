@@ -7,7 +7,7 @@ use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use sqlx::postgres::PgConnection;
 use store::rows::{self, Columns, integer, json, times_json};
-use store::{Feed, Page, StoreError, Token};
+use store::{Feed, PAGE_MAX, Page, StoreError, Token};
 use uuid::Uuid;
 
 use crate::rows::{Document, Instant, Row, all, execute, execute_on_one, failed, optional};
@@ -15,8 +15,8 @@ use crate::rows::{Document, Instant, Row, all, execute, execute_on_one, failed, 
 pub(crate) async fn add_token(db: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     let (role, subject) = rows::role_columns(token.role);
     let insert = sqlx::query(
-        "INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at, ends_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(token.id)
     .bind(token.clinic.0)
@@ -24,7 +24,8 @@ pub(crate) async fn add_token(db: &mut PgConnection, token: &Token) -> Result<()
     .bind(token.secret.mac.as_slice())
     .bind(role)
     .bind(subject)
-    .bind(Instant(token.created_at));
+    .bind(Instant(token.created_at))
+    .bind(token.ends_at.map(Instant));
     execute(db, insert).await.map(|_| ())
 }
 
@@ -34,6 +35,20 @@ pub(crate) async fn token(
 ) -> Result<Option<Token>, StoreError> {
     let query = sqlx::query("SELECT * FROM token WHERE hash = $1").bind(hash.as_slice());
     optional(db, query, rows::token).await
+}
+
+/// Tokens of all clinics, by id.
+pub(crate) async fn tokens(db: &mut PgConnection, page: Page) -> Result<Vec<Token>, StoreError> {
+    let query = sqlx::query("SELECT * FROM token WHERE id > $1 ORDER BY id LIMIT $2")
+        .bind(page.after.unwrap_or(Uuid::nil()))
+        .bind(i64::from(page.limit.min(PAGE_MAX)));
+    all(db, query, rows::token).await
+}
+
+/// Deletes a token.
+pub(crate) async fn remove_token(db: &mut PgConnection, id: Uuid) -> Result<bool, StoreError> {
+    let query = sqlx::query("DELETE FROM token WHERE id = $1").bind(id);
+    Ok(execute(db, query).await? == 1)
 }
 
 /// How many tokens somebody has.

@@ -123,6 +123,14 @@ impl Cluster {
         Ok(self.url(&name))
     }
 
+    /// The URL of a new database without a schema.
+    ///
+    /// # Errors
+    /// [`ThrowawayError`] if the server does not make one.
+    pub async fn empty(&self) -> Result<String, ThrowawayError> {
+        Ok(self.url(&self.create("template0").await?))
+    }
+
     async fn create(&self, template: &str) -> Result<String, ThrowawayError> {
         let options: PgConnectOptions = self.url("postgres").parse()?;
         let mut connection = options.connect().await?;

@@ -14,6 +14,13 @@ pub(crate) async fn end(db: &mut SqliteConnection, clinic: ClinicId) -> Result<u
     rows::some("seq", end)
 }
 
+/// How many lines are missing before the last one: each gets the next number, and none is deleted.
+pub(crate) async fn gaps(db: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let query = sqlx::query("SELECT max(0, coalesce(max(seq), 0) - count(*)) AS gaps FROM journal");
+    let gaps = optional(db, query, |row| rows::number(row, "gaps")).await?;
+    rows::some("gaps", gaps)
+}
+
 /// Lines after a number, as they are stored.
 pub(crate) async fn lines(
     db: &mut SqliteConnection,

@@ -27,6 +27,28 @@ pub(crate) async fn deks(
     Ok(found)
 }
 
+/// The newest keys of people, the last one first.
+pub(crate) async fn newest(
+    db: &mut SqliteConnection,
+    limit: u32,
+) -> Result<Vec<(ClinicId, WrappedDek)>, StoreError> {
+    let query = sqlx::query("SELECT * FROM dek ORDER BY created_at DESC LIMIT ?");
+    let read = |row: &_| Ok((ClinicId(rows::id(row, "clinic_id")?), rows::dek(row)?));
+    all(db, query.bind(i64::from(limit)), read).await
+}
+
+/// Keeps the fingerprint of a key file, if none is kept yet, and returns the one that is kept.
+pub(crate) async fn keep_fingerprint(
+    db: &mut SqliteConnection,
+    ours: [u8; 32],
+) -> Result<[u8; 32], StoreError> {
+    let keep = "UPDATE deployment SET key_fingerprint = ? WHERE key_fingerprint IS NULL";
+    execute(db, sqlx::query(keep).bind(ours.as_slice())).await?;
+    let kept = sqlx::query("SELECT key_fingerprint FROM deployment");
+    let kept = optional(db, kept, |row| rows::digest_of(row, "key_fingerprint")).await?;
+    rows::some("key_fingerprint", kept)
+}
+
 /// The owners of keys, by id.
 pub(crate) async fn dek_owners(
     db: &mut SqliteConnection,

@@ -5,6 +5,7 @@
 
 #![deny(missing_docs)]
 
+mod backup;
 mod claims;
 mod guards;
 mod journal;
@@ -356,6 +357,10 @@ impl Store for SqliteStore {
         journal::lines(&mut *self.reader().await?, clinic, after, limit).await
     }
 
+    async fn journal_gaps(&self) -> Result<u64, StoreError> {
+        journal::gaps(&mut *self.reader().await?).await
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -371,6 +376,14 @@ impl Store for SqliteStore {
 
     async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError> {
         people::token(&mut *self.reader().await?, hash).await
+    }
+
+    async fn tokens(&self, page: Page) -> Result<Vec<Token>, StoreError> {
+        people::tokens(&mut *self.reader().await?, page).await
+    }
+
+    async fn remove_token(&self, id: Uuid) -> Result<bool, StoreError> {
+        people::remove_token(&mut *self.writer().await?, id).await
     }
 
     async fn therapist(
@@ -544,6 +557,14 @@ impl Store for SqliteStore {
 
     async fn deks(&self, clinic: ClinicId, owners: &[Uuid]) -> Result<Vec<WrappedDek>, StoreError> {
         keys::deks(&mut *self.reader().await?, clinic, owners).await
+    }
+
+    async fn newest_deks(&self, limit: u32) -> Result<Vec<(ClinicId, WrappedDek)>, StoreError> {
+        keys::newest(&mut *self.reader().await?, limit).await
+    }
+
+    async fn keep_key_fingerprint(&self, ours: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        keys::keep_fingerprint(&mut *self.writer().await?, ours).await
     }
 
     async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {

@@ -7,7 +7,7 @@ use ledger_core::{Account, AccountId};
 use scheduler_core::{ClientId, ServiceId, TherapistId, Zone};
 use sqlx::sqlite::SqliteConnection;
 use store::rows::{self, integer, json, times_json};
-use store::{Feed, Page, StoreError, Token};
+use store::{Feed, PAGE_MAX, Page, StoreError, Token};
 use uuid::Uuid;
 
 use crate::rows::{Row, all, execute, execute_on_one, micros, optional};
@@ -15,8 +15,8 @@ use crate::rows::{Row, all, execute, execute_on_one, micros, optional};
 pub(crate) async fn add_token(db: &mut SqliteConnection, token: &Token) -> Result<(), StoreError> {
     let (role, subject) = rows::role_columns(token.role);
     let insert = sqlx::query(
-        "INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO token (id, clinic_id, hash, mac, role, subject_id, created_at, ends_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(token.id)
     .bind(token.clinic.0)
@@ -24,7 +24,8 @@ pub(crate) async fn add_token(db: &mut SqliteConnection, token: &Token) -> Resul
     .bind(token.secret.mac.as_slice())
     .bind(role)
     .bind(subject)
-    .bind(micros(token.created_at));
+    .bind(micros(token.created_at))
+    .bind(token.ends_at.map(micros));
     execute(db, insert).await.map(|_| ())
 }
 
@@ -34,6 +35,23 @@ pub(crate) async fn token(
 ) -> Result<Option<Token>, StoreError> {
     let query = sqlx::query("SELECT * FROM token WHERE hash = ?").bind(hash.as_slice());
     optional(db, query, rows::token).await
+}
+
+/// Tokens of all clinics, by id.
+pub(crate) async fn tokens(
+    db: &mut SqliteConnection,
+    page: Page,
+) -> Result<Vec<Token>, StoreError> {
+    let query = sqlx::query("SELECT * FROM token WHERE id > ? ORDER BY id LIMIT ?")
+        .bind(page.after.unwrap_or(Uuid::nil()))
+        .bind(i64::from(page.limit.min(PAGE_MAX)));
+    all(db, query, rows::token).await
+}
+
+/// Deletes a token.
+pub(crate) async fn remove_token(db: &mut SqliteConnection, id: Uuid) -> Result<bool, StoreError> {
+    let query = sqlx::query("DELETE FROM token WHERE id = ?").bind(id);
+    Ok(execute(db, query).await? == 1)
 }
 
 /// How many tokens somebody has.

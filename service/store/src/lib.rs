@@ -18,6 +18,7 @@
 #![deny(missing_docs)]
 
 pub mod account;
+pub mod backup;
 #[cfg(feature = "contract")]
 #[allow(
     clippy::unwrap_used,
@@ -112,6 +113,9 @@ pub trait Store: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<Line>, StoreError>;
+    /// How many numbers before the last line's have no line. On a server always 0: a commit that is undone
+    /// loses its number there.
+    async fn journal_gaps(&self) -> Result<u64, StoreError>;
     /// Waits for what is under way, and lets the database go.
     async fn close(&self);
 
@@ -121,6 +125,10 @@ pub trait Store: Send + Sync {
     async fn add_token(&self, token: &Token) -> Result<(), StoreError>;
     /// The token with this hash of a secret. Nothing it says counts before its MAC is checked.
     async fn token(&self, hash: [u8; 32]) -> Result<Option<Token>, StoreError>;
+    /// Tokens of all clinics by id.
+    async fn tokens(&self, page: Page) -> Result<Vec<Token>, StoreError>;
+    /// Deletes a token, and says whether there was one.
+    async fn remove_token(&self, id: Uuid) -> Result<bool, StoreError>;
 
     /// A therapist.
     async fn therapist(
@@ -237,6 +245,11 @@ pub trait Store: Send + Sync {
 
     /// The keys of these people, by owner and generation.
     async fn deks(&self, clinic: ClinicId, owners: &[Uuid]) -> Result<Vec<WrappedDek>, StoreError>;
+    /// The newest keys of people, the last one first.
+    async fn newest_deks(&self, limit: u32) -> Result<Vec<(ClinicId, WrappedDek)>, StoreError>;
+    /// Keeps the fingerprint of the key file that the database is sealed under, if none is kept yet, and
+    /// returns the one that is kept.
+    async fn keep_key_fingerprint(&self, ours: [u8; 32]) -> Result<[u8; 32], StoreError>;
     /// The owners of keys, by id.
     async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError>;
     /// Adds the next key of a person who has one. False if there is one of that generation, or the
@@ -421,6 +434,8 @@ pub struct Token {
     pub role: Role,
     /// Since when.
     pub created_at: DateTime<Utc>,
+    /// Until when, exclusive. Without an end, until it is revoked.
+    pub ends_at: Option<DateTime<Utc>>,
 }
 
 /// A line of the journal about what is known of a person.

@@ -193,6 +193,31 @@ async fn a_client_and_a_therapist_see_what_is_theirs_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_token_is_none_once_it_has_ended_or_is_revoked() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let (now, store) = (clinic.app.clock.now(), &clinic.app.store);
+    let day = chrono::TimeDelta::days(1);
+    let mut secrets = Vec::new();
+    for ends_at in [Some(now + day), None] {
+        let secret = standing::random::secret();
+        let (first, admin) = (clinic::ClinicId::FIRST, clinic::Role::Admin);
+        let token = clinic.app.vault.token(first, admin, &secret, now, ends_at);
+        let token = token.unwrap();
+        store.add_token(&token).await.unwrap();
+        secrets.push((secret, token.id));
+    }
+    let status = async |secret: &str| clinic.get_as(secret, "/clients").await.status;
+    for (secret, _) in &secrets {
+        assert_eq!(status(secret).await, StatusCode::OK);
+    }
+    clinic.app.clock.advance(day);
+    assert_eq!(status(&secrets[0].0).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&secrets[1].0).await, StatusCode::OK);
+    assert!(store.remove_token(secrets[1].1).await.unwrap());
+    assert_eq!(status(&secrets[1].0).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_clinic_does_not_see_another() {
     let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
     let parties = clinic.parties().await;
@@ -203,7 +228,7 @@ async fn a_clinic_does_not_see_another() {
     let token = clinic
         .app
         .vault
-        .token(other, clinic::Role::Admin, &secret, now);
+        .token(other, clinic::Role::Admin, &secret, now, None);
     clinic.app.store.add_token(&token.unwrap()).await.unwrap();
     for path in [
         format!("/intents/{intent}"),

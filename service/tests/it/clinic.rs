@@ -114,7 +114,10 @@ impl Clinic {
     pub(crate) async fn token(&self, role: Role) -> String {
         let now = self.app.clock.now();
         let secret = random::secret();
-        let token = self.app.vault.token(ClinicId::FIRST, role, &secret, now);
+        let token = self
+            .app
+            .vault
+            .token(ClinicId::FIRST, role, &secret, now, None);
         self.app.store.add_token(&token.unwrap()).await.unwrap();
         secret
     }

@@ -139,11 +139,11 @@ async fn people_stay_and_tokens_go() {
         database.execute(&insert).await.unwrap();
     }
 
-    assert_eq!(location.migrate().await.unwrap(), 8);
+    assert_eq!(location.migrate().await.unwrap(), 10);
     let store = location.open(CONNECTIONS).await.unwrap();
     let store = store.as_ref();
     assert!(store.take_own_clock().await.unwrap());
-    assert_eq!(vault.principal(store, &secret).await.unwrap(), None);
+    assert_eq!(vault.principal(store, &secret, now).await.unwrap(), None);
     assert_eq!(vault.feed(store, &secret).await.unwrap(), None);
     assert_eq!(store.clinics().await.unwrap(), [ClinicId::FIRST]);
     assert!(vault.lacks_indexes(store).await.unwrap());

@@ -99,7 +99,7 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
     );
     let (code, out, errors) = run(&["migrate", "--database", database]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(out.contains("schema version 8"), "{out}");
+    assert!(out.contains("schema version 10"), "{out}");
     let (code, out, errors) = run(&["doctor", "--database", database]);
     assert_eq!(code, Some(0), "{out}{errors}");
     assert!(
@@ -128,7 +128,7 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
                 "--database",
                 database,
             ],
-            "leave the id out",
+            "unexpected argument",
         ),
         (&["serve", "--tick-seconds", "0"], "1..=3600"),
         (&["tick", "--clock", "monday"], "2026-03-02T08:00:00Z"),
@@ -137,10 +137,7 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
             "/nowhere/at/all.db",
         ),
         (&["demo", "--listen", "0.0.0.0:8080"], "this machine only"),
-        (
-            &["token", "therapist", "--database", database],
-            "say for whom",
-        ),
+        (&["token", "therapist", "--database", database], "<ID>"),
         (
             &[
                 "token",
@@ -182,4 +179,28 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
         out.starts_with("standing_") && out.trim().len() == 73,
         "{out}"
     );
+
+    let list = ["token", "list", "--database", database];
+    let (code, listed, errors) = run(&list);
+    assert_eq!(code, Some(0), "{errors}");
+    let id = listed.split_whitespace().next().unwrap();
+    assert!(
+        listed.lines().count() == 1 && listed.contains("admin") && listed.contains("until 20"),
+        "{listed}"
+    );
+    let elsewhere = ["--clinic", "11111111-1111-4111-8111-111111111111"];
+    let (code, _, errors) = run(&[&token[..], &elsewhere].concat());
+    assert!(
+        code == Some(1) && errors.contains("--new-clinic"),
+        "{errors}"
+    );
+    let revoke = ["token", "revoke", id, "--database", database];
+    let (code, out, errors) = run(&revoke);
+    assert!(code == Some(0) && out.contains("revoked"), "{out}{errors}");
+    let (code, _, errors) = run(&revoke);
+    assert!(
+        code == Some(1) && errors.contains("there is no token"),
+        "{errors}"
+    );
+    assert_eq!(run(&list).1, "There are no tokens.\n");
 }

@@ -29,7 +29,7 @@ async fn a_schema_that_is_missing_older_or_newer_is_refused() {
 
     std::fs::write(&file, "").unwrap();
     match SqliteStore::open(&file).await {
-        Err(OpenError::OlderSchema { found, known, .. }) => assert_eq!((found, known), (0, 8)),
+        Err(OpenError::OlderSchema { found, known, .. }) => assert_eq!((found, known), (0, 10)),
         other => panic!("{other:?}"),
     }
     SqliteStore::migrate(&file).await.unwrap();
@@ -47,7 +47,9 @@ async fn a_schema_that_is_missing_older_or_newer_is_refused() {
         SqliteStore::migrate(&file).await,
     ] {
         match refused {
-            Err(OpenError::NewerSchema { found, known, .. }) => assert_eq!((found, known), (99, 8)),
+            Err(OpenError::NewerSchema { found, known, .. }) => {
+                assert_eq!((found, known), (99, 10));
+            }
             other => panic!("{other:?}"),
         }
     }

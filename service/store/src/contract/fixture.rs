@@ -111,6 +111,7 @@ impl Fixture {
             clinic,
             role: Role::Admin,
             created_at: now(),
+            ends_at: None,
         };
         store.add_token(&token).await.unwrap();
         let fixture = Self {

@@ -12,6 +12,28 @@ use scheduler_core::intent::Event;
 use super::fixture::{ALL, Fixture, blind, dek, id, now, sealed, stored};
 use crate::{Page, PersonLine, Store, StoreError, Token};
 
+/// A database belongs to the key file that was used with it first.
+pub async fn the_first_fingerprint_is_kept(store: Arc<dyn Store>) {
+    let keep = async |byte| store.keep_key_fingerprint([byte; 32]).await.unwrap();
+    for byte in [1, 2, 1, 3] {
+        assert_eq!(keep(byte).await, [1; 32]);
+    }
+}
+
+/// Across clinics, by when they were made.
+pub async fn the_newest_keys_come_first(store: Arc<dyn Store>) {
+    let clinic = Fixture::open(store).await;
+    let (of, store) = (clinic.principal.clinic, &clinic.store);
+    let owner = clinic.clients[0].0;
+    let mut newest = dek(owner, 2);
+    newest.created_at = now() + chrono::TimeDelta::days(1);
+    assert!(store.add_dek(of, &newest).await.unwrap());
+    let found = store.newest_deks(2).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0], (of, newest));
+    assert_eq!(store.newest_deks(200).await.unwrap().len(), 5);
+}
+
 /// Nothing is sealed under a key that is not there, and no key goes that something is sealed under.
 pub async fn a_key_stays_while_something_is_sealed_under_it(store: Arc<dyn Store>) {
     let clinic = Fixture::open(store).await;
@@ -316,6 +338,7 @@ pub async fn an_erasure_sees_what_goes_on_and_ends_it(store: Arc<dyn Store>) {
             clinic: of,
             role,
             created_at: now(),
+            ends_at: None,
         };
         store.add_token(&token).await.unwrap();
     }

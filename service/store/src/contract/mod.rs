@@ -50,6 +50,8 @@ macro_rules! contract_suite {
             lists_hold_what_they_are_asked_for
             a_clinic_sees_its_own
             tokens_stand_for_principals
+            the_first_fingerprint_is_kept
+            the_newest_keys_come_first
             the_meter_counts_every_row
             scopes_show_what_decisions_need
             a_due_row_is_claimed_once_however_many_claim

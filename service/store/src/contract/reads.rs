@@ -346,19 +346,34 @@ pub async fn tokens_stand_for_principals(store: Arc<dyn Store>) {
         Role::Therapist(TherapistId(id(2))),
         Role::Client(ClientId(id(4))),
     ];
+    let mut made = Vec::new();
     for (number, role) in (10..).zip(roles) {
+        let ends_at = (number > 11).then(|| now() + TimeDelta::days(1));
         let token = Token {
             id: id(u128::from(number)),
             secret: stored(number),
             clinic: clinic.principal.clinic,
             role,
             created_at: now(),
+            ends_at,
         };
         clinic.store.add_token(&token).await.unwrap();
         let found = clinic.store.token([number; 32]).await.unwrap();
-        assert_eq!(found, Some(token));
+        assert_eq!(found.as_ref(), Some(&token));
+        made.push(token);
     }
     assert_eq!(clinic.store.token([0xff; 32]).await.unwrap(), None);
+
+    let page = |after, limit| Page { after, limit };
+    let listed = clinic.store.tokens(page(Some(id(9)), 3)).await.unwrap();
+    assert_eq!(listed, made[..3]);
+    let rest = clinic.store.tokens(page(Some(id(12)), 3)).await.unwrap();
+    assert!(rest.starts_with(&made[3..]), "{rest:?}");
+    assert!(clinic.store.remove_token(id(11)).await.unwrap());
+    assert!(!clinic.store.remove_token(id(11)).await.unwrap());
+    assert_eq!(clinic.store.token([11; 32]).await.unwrap(), None);
+    let listed = clinic.store.tokens(page(Some(id(9)), 3)).await.unwrap();
+    assert_eq!(listed.len(), 3);
 }
 
 /// A decision on an occurrence sees its intent, its session, the parties, the account, and what is

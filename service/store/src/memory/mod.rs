@@ -171,6 +171,10 @@ impl Store for MemoryStore {
         Ok(lines.take(usize::try_from(limit).unwrap_or(0)).collect())
     }
 
+    async fn journal_gaps(&self) -> Result<u64, StoreError> {
+        Ok(0) // lines are only ever added
+    }
+
     async fn close(&self) {}
 
     async fn clinics(&self) -> Result<Vec<ClinicId>, StoreError> {
@@ -192,6 +196,26 @@ impl Store for MemoryStore {
         let tables = self.tables();
         let mut tokens = tables.tokens.iter();
         Ok(tokens.find(|token| token.secret.hash == hash).cloned())
+    }
+
+    async fn tokens(&self, page: Page) -> Result<Vec<Token>, StoreError> {
+        let tables = self.tables();
+        let by_id: std::collections::BTreeMap<Uuid, Token> = tables
+            .tokens
+            .iter()
+            .map(|token| (token.id, token.clone()))
+            .collect();
+        let on_page = by_id.into_values();
+        let on_page = on_page.filter(|token| page.after.is_none_or(|after| token.id > after));
+        let limit = usize::try_from(page.limit.min(PAGE_MAX)).unwrap_or(0);
+        Ok(on_page.take(limit).collect())
+    }
+
+    async fn remove_token(&self, id: Uuid) -> Result<bool, StoreError> {
+        let tokens = &mut self.tables().tokens;
+        let before = tokens.len();
+        tokens.retain(|token| token.id != id);
+        Ok(tokens.len() < before)
     }
 
     async fn therapist(
@@ -466,6 +490,21 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<Vec<PersonLine>, StoreError> {
         Ok(self.tables().person_lines(clinic, after, limit))
+    }
+
+    async fn newest_deks(&self, limit: u32) -> Result<Vec<(ClinicId, WrappedDek)>, StoreError> {
+        let tables = self.tables();
+        let deks = tables.deks.iter();
+        let mut deks: Vec<_> = deks
+            .map(|((clinic, ..), dek)| (ClinicId(*clinic), dek.clone()))
+            .collect();
+        deks.sort_by_key(|(_, dek)| std::cmp::Reverse(dek.created_at));
+        deks.truncate(count(limit));
+        Ok(deks)
+    }
+
+    async fn keep_key_fingerprint(&self, ours: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        Ok(*self.tables().key_fingerprint.get_or_insert(ours))
     }
 
     async fn dek_owners(&self, clinic: ClinicId, page: Page) -> Result<Vec<Uuid>, StoreError> {

@@ -26,6 +26,7 @@ pub(super) type Table<T> = BTreeMap<(Uuid, Uuid), T>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tables {
     pub(super) tokens: Vec<Token>,
+    pub(super) key_fingerprint: Option<[u8; 32]>,
     /// By clinic, owner and generation.
     pub(super) deks: BTreeMap<(Uuid, Uuid, u32), WrappedDek>,
     /// By clinic and person.

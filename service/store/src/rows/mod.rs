@@ -229,14 +229,22 @@ pub fn token(row: &impl Columns) -> Result<Token, StoreError> {
         clinic: ClinicId(id(row, "clinic_id")?),
         role,
         created_at: instant(row, "created_at")?,
+        ends_at: row.instant("ends_at")?,
     })
 }
 
+/// A column of 32 bytes.
+///
+/// # Errors
+/// [`StoreError::Corrupt`], as for all rows.
+pub fn digest_of(row: &impl Columns, column: &'static str) -> Result<[u8; 32], StoreError> {
+    digest(column, some(column, row.bytes(column)?)?)
+}
+
 fn secret(row: &impl Columns) -> Result<StoredSecret, StoreError> {
-    let column = |name| digest(name, some(name, row.bytes(name)?)?);
     Ok(StoredSecret {
-        hash: column("hash")?,
-        mac: column("mac")?,
+        hash: digest_of(row, "hash")?,
+        mac: digest_of(row, "mac")?,
     })
 }
 
