@@ -174,6 +174,9 @@ impl RecurrenceSet {
     /// The lines that [`from_text`](Self::from_text) reads back into the same set, each ended by
     /// CR LF and folded to 75 bytes (RFC 5545 §3.1). Length, gap policy and overrides are not in
     /// them: iCalendar keeps those in other properties and components.
+    ///
+    /// The lines are this crate's own notation, and rules keep the UNTIL that they were given, also
+    /// in local time. Other programs expect UNTIL in UTC: for them, use [`write`](crate::ical::write).
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::new();

@@ -53,6 +53,8 @@ pub enum WriteError {
 /// nothing behind; a pause that ends as EXDATE; so too what
 /// [`GapPolicy::Omit`](crate::GapPolicy::Omit) leaves out, through the end of the zone data. A start
 /// that the rule does not generate is no DTSTART, which always counts: the first occurrence is.
+/// Every UNTIL is in UTC (RFC 5545 §3.3.10), whatever form the rule was given: it is the instant of
+/// the rule's last occurrence.
 ///
 /// # Errors
 /// [`WriteError`].

@@ -1,16 +1,18 @@
 //! A set as what iCalendar can say: a DTSTART that is an instance, rules, RDATE and EXDATE.
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::DATES_MAX;
 use super::value::instant;
+use crate::epoch::to_local;
 use crate::pause::midnight;
-use crate::rule::{End, Frequency, Until};
-use crate::set::{Deviations, Lookup};
+use crate::rule::{End, Expansion, Frequency, Until, wall_until};
+use crate::set::Deviations;
 use crate::zone::{END_OF_ZONE_DATA, Resolution};
-use crate::{Compiled, GapPolicy, LocalDateTime, RecurrenceSet, Rule, Window, Zone};
+use crate::{Compiled, GapPolicy, Instance, LocalDateTime, RecurrenceSet, Rule, Window, Zone};
 
 /// What becomes of a set's rules and dates.
 pub(super) struct Plan {
@@ -50,7 +52,7 @@ impl Plan {
             last: END_OF_ZONE_DATA,
         };
         for rule in set.rules() {
-            plan.cut_rule(set, rule, cut);
+            plan.add_rule(set, rule, cut);
         }
         for rule in &mut plan.rules {
             name_months(rule);
@@ -73,39 +75,47 @@ impl Plan {
         Ok(plan)
     }
 
-    /// A rule as far as it goes: what is cut off becomes an UNTIL, inclusive and in UTC (RFC 5545
-    /// §3.3.10).
-    fn cut_rule(&mut self, set: &RecurrenceSet, rule: &Rule, cut: Option<LocalDateTime>) {
+    /// Adds a rule as far as it goes. An UNTIL of any form, and a cut, become one form: the instant of
+    /// the last instance, in UTC. RFC 5545 §3.3.10 requires UTC beside a DTSTART with a time zone;
+    /// readers refuse a rule with another form, or lose its last occurrence. A later instant could
+    /// lie past a clock change that the VTIMEZONE, which goes as far as the instances, does not have.
+    fn add_rule(&mut self, set: &RecurrenceSet, rule: &Rule, cut: Option<LocalDateTime>) {
         let whole = RecurrenceSet::bare_rule(set.start(), set.zone(), rule.clone());
-        let uncut = whole.compile();
-        if uncut.is_empty() {
-            return;
-        }
-        let Some(cut) = cut else {
-            return self.rules.push(rule.clone());
-        };
-        let kept = ending(whole, Some(cut)).compile();
+        let kept = ending(whole.clone(), cut).compile();
         if kept.is_empty() {
             return;
         }
-        let Some(last) = kept.ends() else {
-            // The cut lies past the end of zone data, up to which a rule is known.
-            let until = set.zone().resolve(cut).0 - TimeDelta::seconds(1);
-            let until = End::Until(Until::Instant(until));
-            return self.rules.push(rule.clone().with_end(until));
-        };
-        if uncut.ends() == Some(last) {
-            return self.rules.push(rule.clone());
+        let has_until = matches!(rule.end(), End::Until(_));
+        if has_until || (cut.is_some() && goes_further(&whole.compile(), &kept)) {
+            self.add_ended(set, rule, &kept, cut);
+        } else {
+            self.rules.push(rule.clone());
         }
-        let until = End::Until(Until::Instant(last.start()));
-        self.rules.push(rule.clone().with_end(until));
-        // A wall time behind the cut may come before one that a gap has shifted.
-        if let Some(window) = around(last.start(), last.start())
-            && let Ok(near) = uncut.within(window)
-        {
-            let late = near.filter(|found| found.unix <= last.unix && found.recurrence_id >= cut);
-            self.exclusions
-                .extend(late.map(|found| found.recurrence_id));
+    }
+
+    /// Adds a rule with an UNTIL that keeps the instances of `kept`, and no others of the rule.
+    fn add_ended(
+        &mut self,
+        set: &RecurrenceSet,
+        rule: &Rule,
+        kept: &Compiled,
+        cut: Option<LocalDateTime>,
+    ) {
+        let until = match kept.ends() {
+            Some(last) if last.resolution == Resolution::Gap => {
+                let endless = rule.clone().with_end(End::Never);
+                let endless = RecurrenceSet::bare_rule(set.start(), set.zone(), endless);
+                let (last, shifted) = before_later_times(&endless.compile(), kept, last);
+                self.additions.extend(shifted);
+                last.map(|last| last.start())
+            }
+            Some(last) => Some(last.start()),
+            // It ends past the zone data, up to which its instances are known.
+            None => far_end(rule, cut, set.zone()),
+        };
+        if let Some(until) = until {
+            let until = End::Until(Until::Instant(until));
+            self.rules.push(rule.clone().with_end(until));
         }
     }
 
@@ -126,29 +136,38 @@ impl Plan {
         }
         let from =
             |start: LocalDateTime, rule: &Rule| RecurrenceSet::bare_rule(start, zone, rule.clone());
-        let has = |start, rule: &Rule| from(start, rule).lookup(start) != Lookup::NotGenerated;
+        let times = |start: LocalDateTime, rule: &Rule| {
+            Expansion::new(&rule.clone().with_end(End::Never), start)
+        };
+        let has = |start, rule: &Rule| times(start, rule).contains(start);
         if !self.rules.iter().any(|rule| has(start, rule)) {
             // One rule goes on alike from its own first occurrence, which several do not share.
             let first = match &self.rules[..] {
-                [rule] if rule.skip.is_none() => from(start, rule).compile().nth(0).ok().flatten(),
+                [rule] if rule.skip.is_none() => times(start, rule).first(),
                 _ => None,
             };
-            match first {
-                Some(first) => self.start = first.recurrence_id,
-                None if self.additions.contains(&start) => {}
+            let at = zone.resolve(start).0;
+            let falls_on = |rule: &Rule| {
+                let found = from(start, rule).compile().sequence().next(at.timestamp());
+                found.is_some_and(|found| found.start() == at)
+            };
+            match first.filter(|first| zone.resolve(*first).0 < END_OF_ZONE_DATA) {
+                Some(first) => self.start = first,
+                // EXDATE names an instant (§3.3.5), which in a gap is also that of another wall time.
+                None if self.rules.iter().any(falls_on) => {}
+                None if self.additions.iter().any(|id| zone.resolve(*id).0 == at) => {}
                 None => drop(self.exclusions.insert(start)),
             }
         }
         // Readers count DTSTART, some of them also where the rule does not have it: an UNTIL is
         // read in one way only.
         let start = self.start;
-        for rule in &mut self.rules {
-            if matches!(rule.end(), End::Count(_))
-                && !has(start, rule)
-                && let Some(last) = from(set.start(), rule).compile().ends()
-            {
-                let until = End::Until(Until::Instant(last.start()));
-                *rule = rule.clone().with_end(until);
+        for rule in mem::take(&mut self.rules) {
+            let is_miscounted = matches!(rule.end(), End::Count(_)) && !has(start, &rule);
+            let counted = is_miscounted.then(|| from(set.start(), &rule).compile());
+            match counted.filter(|counted| counted.ends().is_some()) {
+                Some(counted) => self.add_ended(set, &rule, &counted, None),
+                None => self.rules.push(rule),
             }
         }
     }
@@ -245,6 +264,53 @@ fn cut(deviations: &Deviations) -> Option<LocalDateTime> {
     let open = deviations.pauses.iter().find(|pause| pause.until.is_none());
     let rests = open.map(|pause| midnight(pause.from));
     rests.into_iter().chain(deviations.ends).min()
+}
+
+/// Whether a sequence has instances that `kept`, which is a part of it, has not.
+fn goes_further(whole: &Compiled, kept: &Compiled) -> bool {
+    let count = |compiled: &Compiled| compiled.rank(END_OF_ZONE_DATA);
+    whole.ends().is_none() || kept.ends().is_none() || count(whole) != count(kept)
+}
+
+/// Finds the last instance of `kept` that an UNTIL can name, if there is any, and the wall times that
+/// are left for RDATE.
+///
+/// You might expect the last instance to be named. A local end compares wall times, an UNTIL in UTC
+/// compares instants, and a gap shifts its wall times past others that exist and are behind the end:
+/// UNTIL must come before those.
+fn before_later_times(
+    endless: &Compiled,
+    kept: &Compiled,
+    last: Instance,
+) -> (Option<Instance>, Vec<LocalDateTime>) {
+    let Some(window) = around(last.start(), last.start()) else {
+        return (Some(last), Vec::new());
+    };
+    let (Ok(all), Ok(near)) = (endless.within(window), kept.within(window)) else {
+        return (Some(last), Vec::new());
+    };
+    // All that is kept is also in the endless sequence: the first difference is not kept.
+    let mut pairs = all.zip(near);
+    let Some((later, _)) = pairs.find(|(any, kept)| any.unix != kept.unix) else {
+        return (Some(last), Vec::new());
+    };
+    let shifted = near.filter(|found| found.unix > later.unix);
+    let shifted = shifted.map(|found| found.recurrence_id).collect();
+    (kept.sequence().prev(later.unix), shifted)
+}
+
+/// The end of a rule by its own UNTIL and the cut, as an instant that can be written.
+fn far_end(rule: &Rule, cut: Option<LocalDateTime>, zone: Zone) -> Option<DateTime<Utc>> {
+    let own = match rule.end() {
+        End::Until(Until::Instant(until)) => Some(until),
+        End::Until(until) => to_local(wall_until(until)).map(|until| zone.resolve(until).0),
+        End::Count(_) | End::Never => None,
+    };
+    let cut = cut.map(|cut| zone.resolve(cut).0 - TimeDelta::seconds(1));
+    // A year has four digits (RFC 5545 §3.3.4), also where UTC is a year ahead.
+    let ends = own.into_iter().chain(cut);
+    ends.min()
+        .map(|end| end.min(LocalDateTime::MAX.naive().and_utc()))
 }
 
 /// The set of the same rules that only ends.
