@@ -217,6 +217,62 @@ fn a_start_off_the_rule_is_no_dtstart() {
     assert_eq!(lines(&text, "DTSTART"), ["DTSTART:20260331T180000Z"]);
 }
 
+/// RFC 5545 §3.3.10: beside a DTSTART with a time zone, UNTIL is in UTC.
+#[test]
+fn an_end_of_any_form_is_the_last_occurrence_in_utc() {
+    let until = |start, zone, rule: &str| {
+        let text = text_of(&set(start, zone, rule));
+        let found = lines(&text, "RRULE:FREQ=WEEKLY").concat();
+        let until = found.split("UNTIL=").nth(1).map(str::to_owned);
+        until.unwrap_or(found)
+    };
+    for (zone, rule, expected) in [
+        ("Europe/London", "20260420T100000", "20260420T090000Z"),
+        ("Europe/London", "20260420T105959", "20260420T090000Z"),
+        ("Europe/London", "20260420", "20260420T090000Z"),
+        ("Europe/London", "20260420T090000Z", "20260420T090000Z"),
+        ("Europe/London", "20260420T085959Z", "20260413T090000Z"),
+        ("America/New_York", "20260420", "20260420T140000Z"),
+        ("UTC", "20260420", "20260420T100000Z"),
+        ("UTC", "20260419", "20260413T100000Z"),
+        // Past the zone data it is the end itself, in a year of four digits.
+        ("America/New_York", "21500105", "21500106T045959Z"),
+        ("America/New_York", "99991231", "99991231T235959Z"),
+    ] {
+        let rule = format!("FREQ=WEEKLY;UNTIL={rule}");
+        assert_eq!(
+            until("2026-03-02T10:00:00", zone, &rule),
+            expected,
+            "{rule}"
+        );
+    }
+}
+
+/// 02:30 becomes 03:30 on 8 March, after 03:00, which the end leaves out.
+#[test]
+fn an_end_in_a_gap_comes_before_what_it_leaves_out() {
+    let rule = "FREQ=DAILY;UNTIL=20260308T023000;BYHOUR=2,3;BYMINUTE=0,30;BYSETPOS=2,3";
+    let text = text_of(&set("2026-03-07T02:30:00", "America/New_York", rule));
+    let text = text.replace("\r\n ", "");
+    let expected = "RRULE:FREQ=DAILY;UNTIL=20260307T080000Z;BYHOUR=2,3;BYMINUTE=0,30;BYSETPOS=2,3";
+    assert_eq!(lines(&text, "RRULE:FREQ=DAILY"), [expected]);
+    let shifted = "RDATE;TZID=America/New_York:20260308T023000";
+    assert_eq!(lines(&text, "RDATE;"), [shifted]);
+    assert_eq!(lines(&text, "EXDATE"), [""; 0]);
+}
+
+#[test]
+fn an_end_before_the_start_leaves_no_occurrence() {
+    let text = text_of(&set(
+        "2026-03-02T10:00:00",
+        "Europe/London",
+        "FREQ=WEEKLY;UNTIL=20260301",
+    ));
+    assert_eq!(lines(&text, "RRULE:FREQ=WEEKLY"), [""; 0]);
+    let excluded = "EXDATE;TZID=Europe/London:20260302T100000";
+    assert_eq!(lines(&text, "EXDATE"), [excluded]);
+}
+
 #[test]
 fn a_zone_is_written_as_rules_where_it_has_some() {
     let text = text_of(&set(

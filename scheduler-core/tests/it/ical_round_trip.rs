@@ -63,7 +63,7 @@ fn by_text(text: &str, window: Window) -> Vec<Seen> {
 }
 
 /// The same occurrences, well-formed text, and sets again with the same occurrences.
-fn comes_back(set: &RecurrenceSet, window: Window) -> Result<(), TestCaseError> {
+pub(crate) fn comes_back(set: &RecurrenceSet, window: Window) -> Result<(), TestCaseError> {
     let text = text_of(set);
     prop_assert!(text.split("\r\n").all(|line| line.len() <= 75), "{}", text);
     prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n']));

@@ -20,6 +20,7 @@ mod ical_precedence;
 mod ical_round_trip;
 mod ical_set_laws;
 mod ical_sets;
+mod ical_until;
 mod ical_zones;
 mod machines;
 mod naive;
