@@ -421,26 +421,37 @@ impl RecurrenceSet {
         from: DateTime<Utc>,
         wanted: impl Fn(&Occurrence) -> bool,
     ) -> Option<Occurrence> {
+        self.some_from(from, 1, wanted).into_iter().next()
+    }
+
+    /// Of the occurrences that start, in effect, at or after `from`, take place, and pass `wanted`: the
+    /// first `count` at the times that the set generates, and all at times of their own. By their start.
+    pub fn some_from(
+        &self,
+        from: DateTime<Utc>,
+        count: usize,
+        wanted: impl Fn(&Occurrence) -> bool,
+    ) -> Vec<Occurrence> {
         let compiled = self.compile();
         let sequence = compiled.sequence();
         let overrides = &self.deviations.overrides;
         let acceptable = |occurrence: &Occurrence| {
             occurrence.start >= from && !occurrence.cancelled && wanted(occurrence)
         };
+        let mut some: Vec<Occurrence> = self.overridden().filter(acceptable).collect();
+        let most = some.len().saturating_add(count);
         let mut generated = sequence.next(from.timestamp());
-        while let Some(found) = generated {
+        while some.len() < most
+            && let Some(found) = generated
+        {
             let occurrence = self.as_generated(&found);
             if !overrides.contains_key(&found.recurrence_id) && acceptable(&occurrence) {
-                break;
+                some.push(occurrence);
             }
             generated = sequence.next(found.unix + 1);
         }
-        let generated = generated.map(|found| self.as_generated(&found));
-        let overridden = self.overridden().filter(acceptable);
-        generated
-            .into_iter()
-            .chain(overridden)
-            .min_by_key(|occurrence| (occurrence.start, occurrence.recurrence_id))
+        some.sort_by_key(|occurrence| (occurrence.start, occurrence.recurrence_id));
+        some
     }
 
     /// What the set says of one recurrence-id. Past the end of the zone data it says nothing.

@@ -15,7 +15,7 @@ use scheduler_core::slots::{SlotPolicy, alternatives, explain};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{Compiled, IntentId, LocalDateTime, RecurrenceSet, ServiceId, Window};
 
-use crate::policy::{ALTERNATIVES, CLASHES_LISTED_MAX};
+use crate::policy::{ALTERNATIVES, CLASHES_LISTED_MAX, DATES_ASKED};
 use crate::{Principal, Refusal, Role, Service, View};
 
 /// Everything that can stand in the way of a change: the calendar of therapist and client as it is
@@ -119,10 +119,8 @@ impl<'a> Ground<'a> {
         };
         let clashes = match prove(candidate, &calendar, self.availability) {
             Ok(certificate) => {
-                let (start, _) = set.zone().resolve(set.start());
-                let first = (start, set.end_of(start));
-                let offered = self.offered(service, set.start(), first, principal, now)?;
-                Refusal::check_clashes(offered, principal)?;
+                let refused = self.refused(service, set, |_| true, principal, now)?;
+                Refusal::check_clashes(refused, principal)?;
                 return Ok(certificate);
             }
             Err(Unproven::Set(error)) => return Err(error.into()),
@@ -144,9 +142,8 @@ impl<'a> Ground<'a> {
         })
     }
 
-    /// Why the first date on which an intent takes time that the booking has not had is not offered
-    /// to a client.
-    pub(crate) fn first_offered(
+    /// Why dates on which an intent takes time that the booking has not had are not offered to a client.
+    pub(crate) fn new_refused(
         &self,
         service: &Service,
         intent: &Intent,
@@ -154,20 +151,41 @@ impl<'a> Ground<'a> {
         principal: Principal,
         now: DateTime<Utc>,
     ) -> Result<Vec<Found>, Refusal> {
+        let real = self.real(intent.id);
+        let is_new = |one: &Occurrence| {
+            !real.contains(&one.recurrence_id) && !had.covers((one.start, one.end))
+        };
+        self.refused(service, &intent.set, is_new, principal, now)
+    }
+
+    /// Why dates of a set are not offered to a client: its first ones, and all at times of their own. A
+    /// series goes on beyond the booking window, in which its first date begins, and no date is moved out
+    /// of it. Which of two hours with one name its other dates have follows from the zone.
+    fn refused(
+        &self,
+        service: &Service,
+        set: &RecurrenceSet,
+        is_new: impl Fn(&Occurrence) -> bool,
+        principal: Principal,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Found>, Refusal> {
         let Role::Client(_) = principal.role else {
             return Ok(Vec::new());
         };
-        let real = self.real(intent.id);
-        let first = intent.set.first_from(now, |one| {
-            !real.contains(&one.recurrence_id) && !had.covers((one.start, one.end))
-        });
-        match first {
-            None => Ok(Vec::new()),
-            Some(first) => {
-                let time = (first.start, first.end);
-                self.offered(service, first.recurrence_id, time, principal, now)
-            }
+        let mut refused = Vec::new();
+        let dates = set.some_from(now, DATES_ASKED, is_new);
+        for (number, date) in dates.iter().enumerate() {
+            let time = (date.start, date.end);
+            let generated = set.zone().resolve(date.recurrence_id).0;
+            let is_own = date.start != generated;
+            let found = self.offered(service, date.recurrence_id, time, principal, now)?;
+            refused.extend(found.into_iter().filter(|found| match found.obstacle {
+                Obstacle::BookingWindow { until } => number == 0 || is_own && generated < until,
+                Obstacle::Repeated { .. } => number == 0 || is_own,
+                _ => true,
+            }));
         }
+        Ok(refused)
     }
 
     /// Why a date is not offered to a client. Therapists and staff book any time that is free.

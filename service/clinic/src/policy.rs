@@ -22,6 +22,9 @@ pub const ALTERNATIVES: usize = 24;
 pub const REMINDERS: [TimeDelta; 2] = [TimeDelta::hours(24), TimeDelta::hours(1)];
 /// How long after its end a therapist is asked how a session went.
 pub const ATTENDANCE_AFTER: TimeDelta = TimeDelta::hours(1);
+/// Of how many dates of a series it is asked whether a client may book them: a year of days. Dates at
+/// times of their own are asked beside them, however many.
+pub const DATES_ASKED: usize = 366;
 /// The most clashes that a refusal lists.
 pub const CLASHES_LISTED_MAX: usize = 50;
 

@@ -546,7 +546,7 @@ fn refuse_taken(
         let had = Had::by(was.map(|was| &was.set));
         if is_moved {
             let service = view.service_of(segment.service)?;
-            found.extend(ground.first_offered(service, segment, &had, principal, now)?);
+            found.extend(ground.new_refused(service, segment, &had, principal, now)?);
         }
         found.extend(ground.clashes(segment, &had, now)?);
     }

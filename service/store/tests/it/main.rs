@@ -6,6 +6,7 @@
 )]
 
 mod never_worse;
+mod offered;
 mod reasons;
 mod world;
 

@@ -12,8 +12,8 @@ use clinic::settlement::{Outcome, settle};
 use clinic::subscription::{PaidInvoice, grant_month, subscribe};
 use clinic::{
     Address, Cancellation, Change, Client, ClinicId, Commit, Idempotent, Journal, LateRule,
-    LeftOver, Plan, PlanId, Principal, Role, Scope, SealedPerson, Service, Subject, Therapist,
-    View, WaivedBy, WorkingTimes, WrappedDek, account, horizon,
+    LeftOver, Plan, PlanId, Principal, Role, Scope, SealedPerson, Service, SlotRules, Subject,
+    Therapist, View, WaivedBy, WorkingTimes, WrappedDek, account, horizon,
 };
 use ledger_core::{Account, Balance, CarryOver, Credits, Expiry, Lot, Money};
 use proptest::prelude::*;
@@ -130,6 +130,11 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
 
 impl World {
     pub(crate) fn open(policy: Policy) -> Self {
+        Self::offering(policy, SlotRules::default())
+    }
+
+    /// A world whose service is booked by these rules.
+    pub(crate) fn offering(policy: Policy, slots: SlotRules) -> Self {
         let mut world = Self {
             store: MemoryStore::new(opened()),
             now: opened(),
@@ -149,7 +154,7 @@ impl World {
                 grace_days: policy.grace_days,
                 no_show_after_minutes: 0,
             },
-            slots: clinic::SlotRules::default(),
+            slots,
         };
         let plan = Plan {
             id: PLAN,
