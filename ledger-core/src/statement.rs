@@ -3,7 +3,7 @@
 //! Both are read from the entries alone, so whoever holds the entries and the head they end in
 //! ([`verify`](crate::verify)) can compute them again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -171,12 +171,13 @@ impl AsOf {
         effective_at: DateTime<Utc>,
         recorded_at: DateTime<Utc>,
     ) -> Result<AsOf, Corrupt> {
-        let mut as_of = AsOf::default();
+        let (mut as_of, mut absent) = (AsOf::default(), BTreeSet::new());
         let known = entries
             .into_iter()
             .take_while(|entry| entry.recorded_at <= recorded_at);
         for entry in known {
-            as_of.add(entry, effective_at).map_err(|misfit| Corrupt {
+            let added = as_of.add(entry, effective_at, &mut absent);
+            added.map_err(|misfit| Corrupt {
                 account,
                 seq: entry.seq,
                 misfit,
@@ -185,8 +186,15 @@ impl AsOf {
         Ok(as_of)
     }
 
-    /// Lots that are not in effect have no balance here, and what moves in them does not count.
-    fn add(&mut self, entry: &Entry, at: DateTime<Utc>) -> Result<(), Misfit> {
+    /// Lots that are not in effect have no balance here, and what moves in them does not count. Lots are
+    /// `absent` that would be in effect, but for an entry that made them and does not count yet: no entry
+    /// counts that builds on one.
+    fn add(
+        &mut self,
+        entry: &Entry,
+        at: DateTime<Utc>,
+        absent: &mut BTreeSet<LotNumber>,
+    ) -> Result<(), Misfit> {
         if entry.effective_at > at {
             return Ok(());
         }
@@ -201,11 +209,13 @@ impl AsOf {
             _ => None,
         };
         let mut moved: BTreeMap<LotNumber, Balance> = BTreeMap::new();
-        if let Some((lot, _)) = begun.filter(|(_, from)| *from <= at) {
-            moved.insert(lot, Balance::default());
-        }
+        let begun = begun.filter(|(_, from)| *from <= at).map(|(lot, _)| lot);
+        moved.extend(begun.map(|lot| (lot, Balance::default())));
         let mut balance = self.balance;
-        let fits = entry.body.try_each_move(|one| -> Result<(), ()> {
+        let mut fits = entry.body.try_each_move(|one| -> Result<(), ()> {
+            if absent.contains(&one.lot) {
+                return Err(());
+            }
             let Some(lot) = moved.get(&one.lot).or_else(|| self.lots.get(&one.lot)) else {
                 return Ok(());
             };
@@ -215,16 +225,20 @@ impl AsOf {
             balance = shift(balance).ok_or(())?;
             Ok(())
         });
-        if let Some((number, more)) = entry.body.debt()?
-            && let Some(lot) = self.lots.get(&number)
-        {
-            let lot = moved.entry(number).or_insert(*lot);
-            lot.debt = lot.debt.plus(more)?;
-            balance.debt = balance.debt.plus(more)?;
+        if let Some((number, more)) = entry.body.debt()? {
+            if let Some(lot) = self.lots.get(&number) {
+                let lot = moved.entry(number).or_insert(*lot);
+                lot.debt = lot.debt.plus(more)?;
+                balance.debt = balance.debt.plus(more)?;
+            } else if absent.contains(&number) {
+                fits = Err(());
+            }
         }
         if fits.is_ok() && moved.values().all(|lot| lot.debt >= Credits::ZERO) {
             self.lots.extend(moved);
             self.balance = balance;
+        } else {
+            absent.extend(begun);
         }
         Ok(())
     }
