@@ -273,6 +273,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sessions: Vec<Taken>,
     },
+    /// Somebody changed the session of an occurrence. The session's own machine says how; here it is the
+    /// last thing that was done, which no undo of an earlier change passes over.
+    SessionChanged {
+        recurrence_id: LocalDateTime,
+        /// What was done: what the embedding application calls it.
+        kind: String,
+    },
     /// Its last change was undone. This is what it was before, but for what was planned since.
     Undone {
         set: Box<RecurrenceSet>,

@@ -135,6 +135,16 @@ pub enum IntentError {
     /// There is no change that has not been undone.
     #[error("there is no change to undo")]
     NothingToUndo,
+    /// The last thing that was done is a change of a session, which is not undone.
+    #[error(
+        "the last change was of the session of {recurrence_id} ({kind}): nothing before it is undone"
+    )]
+    SessionChangedLast {
+        /// The occurrence.
+        recurrence_id: LocalDateTime,
+        /// What was done.
+        kind: String,
+    },
     /// What was changed has begun to happen.
     #[error("cannot undo what has begun at {at}, it is {now}")]
     Happened {

@@ -32,7 +32,7 @@ pub fn opened(new: NewIntent, now: DateTime<Utc>) -> Opened {
 #[must_use]
 pub fn evolve(mut intent: Intent, event: &Event) -> Intent {
     match event {
-        Event::Created(_) => return intent,
+        Event::Created(_) | Event::SessionChanged { .. } => return intent,
         Event::Materialized {
             through,
             recurrence_ids,

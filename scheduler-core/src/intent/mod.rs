@@ -41,4 +41,4 @@ pub use evolve::{created, evolve, opened};
 pub use journal::{Cause, Record, as_of};
 pub use rebind::Rebinding;
 pub use state::{Intent, IntentState};
-pub use undo::{undo, undoable};
+pub use undo::{undo, undoable, undone};

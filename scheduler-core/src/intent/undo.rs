@@ -18,8 +18,8 @@ use crate::{IntentId, LocalDateTime, Override, RecurrenceSet};
 /// recurrence-id is in reach of the change or has been overridden, and all that have not begun.
 ///
 /// # Errors
-/// [`IntentError`] if there is no change, something of it has begun since, or what came of it has
-/// been changed since. Then nothing is changed.
+/// [`IntentError`] if there is no change, the last one is of a session, something of it has begun since,
+/// or what came of it has been changed since. Then nothing is changed.
 pub fn undo(
     intent: &Intent,
     records: &[Record],
@@ -130,6 +130,16 @@ pub fn undoable(intent: IntentId, records: &[Record]) -> Option<&Record> {
     without_last(&own).ok().map(|past| past.last)
 }
 
+/// The change that the last undo of an intent took back.
+#[must_use]
+pub fn undone(intent: IntentId, records: &[Record]) -> Option<&Record> {
+    let own = records.iter().filter(|record| record.intent == intent);
+    let own: Vec<&Record> = own.collect();
+    let is_undo = |record: &&Record| matches!(record.event, Event::Undone { .. });
+    let undo = own.iter().rposition(is_undo)?;
+    without_last(&own[..undo]).ok().map(|past| past.last)
+}
+
 /// What an undo goes back over.
 struct Past<'a> {
     /// The last change that has not been undone.
@@ -162,6 +172,16 @@ fn without_last<'a>(own: &[&'a Record]) -> Result<Past<'a>, IntentError> {
     }
     let index = last_change(&kept).ok_or(IntentError::NothingToUndo)?;
     let last = kept.remove(index);
+    if let Event::SessionChanged {
+        recurrence_id,
+        kind,
+    } = &last.event
+    {
+        return Err(IntentError::SessionChangedLast {
+            recurrence_id: *recurrence_id,
+            kind: kind.clone(),
+        });
+    }
     let since = kept[index..]
         .iter()
         .filter_map(|record| match &record.event {
@@ -201,6 +221,7 @@ fn reach(event: &Event, before: &Intent) -> (LocalDateTime, Option<LocalDateTime
         Event::Ended { from } => (*from, None),
         Event::Split { at, .. } => (*at, None),
         Event::Created(_)
+        | Event::SessionChanged { .. }
         | Event::Undone { .. }
         | Event::Withdrawn
         | Event::PlannedAgain { .. }

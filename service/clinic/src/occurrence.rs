@@ -15,7 +15,7 @@ use crate::booking::check_minutes;
 use crate::credit::{Posting, follow};
 use crate::free::Ground;
 use crate::policy::{free_until, intent_due_at, is_late, movable_until};
-use crate::session_change::commit;
+use crate::session_change::commit_of_somebody;
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
 
 /// What is wanted of an occurrence.
@@ -185,7 +185,8 @@ fn touch_session(
     }
     let posting = Posting::of(view.account()?);
     let posting = follow(view, posting, session, &event, now)?;
-    Ok(Idempotent::Applied(commit(view, &event, posting, now)?))
+    let commit = commit_of_somebody(view, &event, posting, now)?;
+    Ok(Idempotent::Applied(commit))
 }
 
 /// A client who could move a session out of its late window could cancel it for nothing there.

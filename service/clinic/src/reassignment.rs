@@ -105,7 +105,7 @@ fn of_virtual(
         intent: intent.id,
         event,
     };
-    let journal = journal(intent, opened, Some(skipped)).with_body(json!({ "into": into }));
+    let journal = journal(intent, opened, skipped).with_body(json!({ "into": into }));
     Ok(Idempotent::Applied(Commit {
         journal: Some(journal),
         changes: vec![Change::Intent(before), Change::NewIntent(after)],
@@ -175,8 +175,15 @@ fn of_session(
     changes.extend(told.map(Change::Notify));
     let funded = fund_waiting(view, posting, &ids, now, &mut changes)?;
     let body = json!({ "into": into, "sessions": ids, "funded": funded });
+    let left = Happened {
+        intent: intent.id,
+        event: Event::SessionChanged {
+            recurrence_id: before.recurrence_id,
+            kind: REASSIGNED.to_owned(),
+        },
+    };
     Ok(Idempotent::Applied(Commit {
-        journal: Some(journal(intent, opened, None).with_body(body)),
+        journal: Some(journal(intent, opened, left).with_body(body)),
         changes,
     }))
 }
@@ -228,7 +235,11 @@ fn refuse_taken(
     Ok(())
 }
 
-fn journal(intent: &Intent, opened: Opened, skipped: Option<Happened>) -> Journal {
+/// What a date that goes to another therapist is called in the journal.
+const REASSIGNED: &str = "occurrence_reassigned";
+
+/// The line of a date that has `left` its booking for one of its own.
+fn journal(intent: &Intent, opened: Opened, left: Happened) -> Journal {
     let subject = Subject::Occurrence(opened.id, opened.set.start());
     let created = Happened {
         intent: opened.id,
@@ -238,8 +249,8 @@ fn journal(intent: &Intent, opened: Opened, skipped: Option<Happened>) -> Journa
         history: Some(History {
             series: intent.series,
             reason: None,
-            events: skipped.into_iter().chain([created]).collect(),
+            events: vec![left, created],
         }),
-        ..Journal::new(subject, 1, "occurrence_reassigned")
+        ..Journal::new(subject, 1, REASSIGNED)
     }
 }

@@ -50,13 +50,20 @@ pub fn scope(intent: IntentId, edit: &Edit, now: DateTime<Utc>) -> Result<Scope,
 /// # Errors
 /// [`Refusal::Invalid`] at the end of the zone data.
 pub fn undo_scope(named: &Intent, now: DateTime<Utc>) -> Result<Scope, Refusal> {
-    let split_from = named.continues.filter(|_| named.version == 1);
     Ok(Scope::Series {
-        intent: split_from.unwrap_or(named.id),
+        intent: undo_of(named),
         therapist: None,
         window: to_come(now)?,
         history: true,
     })
+}
+
+/// The segment whose last change an undo takes back: of one that nobody has changed since it was split
+/// off, the segment that it was split from.
+#[must_use]
+pub fn undo_of(named: &Intent) -> IntentId {
+    let split_from = named.continues.filter(|_| named.version == 1);
+    split_from.unwrap_or(named.id)
 }
 
 pub(crate) fn to_come(now: DateTime<Utc>) -> Result<Window, Refusal> {

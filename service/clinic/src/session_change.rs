@@ -1,8 +1,8 @@
 //! What is stored with every change of a session: its row, its next due time, its credit, a notice.
 
 use chrono::{DateTime, Utc};
-use scheduler_core::SessionId;
 use scheduler_core::session::{self, Command, Event, Session, SessionState};
+use scheduler_core::{SessionId, intent};
 use serde_json::json;
 
 use crate::credit::Posting;
@@ -53,6 +53,29 @@ pub(crate) fn commit(
         journal: Some(journal),
         changes,
     })
+}
+
+/// The same commit, of what somebody did: it is in the history of the series too.
+pub(crate) fn commit_of_somebody(
+    view: &View,
+    event: &Event,
+    posting: Posting,
+    now: DateTime<Utc>,
+) -> Result<Commit, Refusal> {
+    let Commit { journal, changes } = commit(view, event, posting, now)?;
+    let journal = journal
+        .map(|journal| in_history(view, journal))
+        .transpose()?;
+    Ok(Commit { journal, changes })
+}
+
+/// A line about the session in view, which the history of its series has too.
+pub(crate) fn in_history(view: &View, journal: Journal) -> Result<Journal, Refusal> {
+    let event = intent::Event::SessionChanged {
+        recurrence_id: view.session()?.recurrence_id,
+        kind: journal.kind.to_owned(),
+    };
+    Ok(journal.of(view.intent()?, event))
 }
 
 /// Holds credits for the client's sessions that wait for one, earliest first, but for those that

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::access::{Action, Role};
 use crate::credit::{Posting, follow, give_back};
 use crate::policy::no_show_at;
-use crate::session_change::{commit, fund_waiting};
+use crate::session_change::{commit_of_somebody, fund_waiting, in_history};
 use crate::{
     Commit, Decision, Idempotent, Journal, Principal, Refusal, Subject, View, WaivedBy, reason,
 };
@@ -49,7 +49,8 @@ pub fn settle(
     }
     let posting = Posting::of(view.account()?);
     let posting = follow(view, posting, session, &event, now)?;
-    Ok(Idempotent::Applied(commit(view, &event, posting, now)?))
+    let commit = commit_of_somebody(view, &event, posting, now)?;
+    Ok(Idempotent::Applied(commit))
 }
 
 /// Gives back the credit that a late cancellation or a no-show cost, if the service's policy lets
@@ -90,7 +91,7 @@ pub fn waive(
         "funded": funded,
     }));
     Ok(Idempotent::Applied(Commit {
-        journal: Some(journal),
+        journal: Some(in_history(view, journal)?),
         changes,
     }))
 }

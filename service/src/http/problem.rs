@@ -413,6 +413,12 @@ fn edit(error: &IntentError, detail: &str) -> Problem {
         IntentError::NotPaused { date } => conflict("not_paused").with("date", date.to_string()),
         IntentError::NothingLeft { .. } => conflict("nothing_left"),
         IntentError::NothingToUndo => conflict("nothing_to_undo"),
+        IntentError::SessionChangedLast {
+            recurrence_id,
+            kind,
+        } => conflict("session_changed_last")
+            .with("recurrence_id", recurrence_id.to_string())
+            .with("kind", kind.as_str()),
         IntentError::Happened { at, now } => conflict("happened")
             .with("at", instant(*at))
             .with("now", instant(*now)),

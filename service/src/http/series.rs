@@ -9,9 +9,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use clinic::access::{Action, Resource, allow};
 use clinic::{Actor, Principal, Role, Subject, View, series};
 use ledger_core::ReasonCode;
-use scheduler_core::intent::{self, Changes, Edit, Overrides, Record};
+use scheduler_core::intent::{self, Changes, Edit, Overrides, Record, undoable, undone};
 use scheduler_core::{GapPolicy, IntentId, Pause, PausedSlot, ServiceId, TherapistId};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::Written;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -247,26 +248,53 @@ async fn end(
     edit(&app, &command, id, wanted, command.body.reason.as_deref()).await
 }
 
-/// Take the last change back, while nothing of it has happened. Of a segment that nobody has changed
-/// since it was split off, that is the split.
+/// Take the last change back, while nothing of it has happened, and say what it was. Of a segment that
+/// nobody has changed since it was split off, that is the split. Refused if a session of the booking was
+/// changed last: what was done to a session is not undone, and nothing before it is.
 #[utoipa::path(post, path = "/intents/{id}/undo", tag = "series", request_body = Reasoned,
-    params(("id" = Uuid, Path)), responses((status = 200, body = IntentBody),
-        (status = 409, description = "nothing_to_undo, happened, overtaken")))]
+    params(("id" = Uuid, Path)), responses((status = 200, body = UndoneBody),
+        (status = 409, description = "nothing_to_undo, session_changed_last, happened, overtaken")))]
 async fn undo(
     State(app): State<App>,
     Id(id): Id,
     command: Command<Reasoned>,
-) -> Result<Done<Versioned<IntentBody>>, Instead> {
+) -> Result<Done<Versioned<UndoneBody>>, Instead> {
     let why = why(command.body.reason.as_deref())?;
     let request = command.request(&app);
     let (principal, now) = (command.caller.0, request.at);
     let named = command.caller.intent(&app, id).await?;
+    let (changed, series) = (series::undo_of(&named), named.series);
     let scope = series::undo_scope(&named, now)?;
     let (id, expected) = (named.id, command.expected);
     let decide =
         Box::new(move |view: &View| series::undo(view, id, why.as_ref(), principal, expected, now));
-    let written = command.send(&app, &request, scope, decide).await?;
-    answer(&app, &command.caller, written, id).await
+    let written = command.send(&app, &request, scope, decide).await;
+    let records = app.store.history(principal.clinic, series).await?;
+    let said = |record: Option<&Record>| record.map(|one| entry(one, principal)).transpose();
+    let written = match written {
+        Ok(written) => written,
+        Err(Instead::Preview(mut difference)) => {
+            let last = undoable(changed, &records);
+            difference["undone"] = json!(said(last)?);
+            return Err(Instead::Preview(difference));
+        }
+        Err(refused) => return Err(refused),
+    };
+    let undone = said(undone(changed, &records))?;
+    let Done { written, answer } = answer(&app, &command.caller, written, id).await?;
+    let Versioned { version, body, .. } = answer;
+    let intent = body;
+    let answer = Versioned::ok(version, UndoneBody { intent, undone });
+    Ok(Done { written, answer })
+}
+
+/// A booking, and the change of it that was taken back.
+#[derive(Debug, Serialize, ToSchema)]
+struct UndoneBody {
+    #[serde(flatten)]
+    intent: IntentBody,
+    /// What was undone.
+    undone: Option<RecordBody>,
 }
 
 /// When.

@@ -46,6 +46,7 @@ mod series_credits;
 mod series_properties;
 mod series_tried;
 mod service;
+mod undo;
 mod upgrade;
 mod walk;
 mod whole;

@@ -15,7 +15,7 @@ use crate::clinic::{Clinic, Parties};
 use crate::properties::check;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Pass(i64),
     Grant(i64),
     /// One occurrence: to another time, off, left out, had again, longer.
@@ -42,7 +42,7 @@ enum Step {
 }
 
 #[derive(Debug, Clone)]
-enum One {
+pub(crate) enum One {
     Move(i64),
     Cancel { as_client: bool },
     Skip,
@@ -50,7 +50,7 @@ enum One {
     Longer(u32),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let one = prop_oneof![
         3 => (-70..71_i64).prop_map(One::Move),
         2 => any::<bool>().prop_map(|as_client| One::Cancel { as_client }),
@@ -77,10 +77,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A series under test.
-struct World {
-    clinic: Clinic,
-    parties: Parties,
-    other: String,
+pub(crate) struct World {
+    pub(crate) clinic: Clinic,
+    pub(crate) parties: Parties,
+    pub(crate) other: String,
     client: String,
     first: IntentId,
     /// What the sessions were after the last step.
@@ -90,7 +90,7 @@ struct World {
 const CLINIC: clinic::ClinicId = clinic::ClinicId::FIRST;
 
 impl World {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
         let parties = clinic.parties().await;
         let other = clinic.parties().await.therapist;
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// The segment that goes on.
-    async fn last(&self) -> Intent {
+    pub(crate) async fn last(&self) -> Intent {
         let segments = self.segments().await;
         let goes_on = |one: &&Intent| {
             matches!(one.state, IntentState::Active | IntentState::Ended)
@@ -129,7 +129,8 @@ impl World {
         segments.iter().rfind(goes_on).unwrap().clone()
     }
 
-    async fn take(&self, step: &Step) {
+    /// Takes a step, and says whether it was a command that was done.
+    pub(crate) async fn take(&self, step: &Step) -> bool {
         let now: DateTime<Utc> = self.clinic.app.clock.now();
         let last = self.last().await;
         let date = |days: u64| now.date_naive() + Days::new(days);
@@ -151,14 +152,16 @@ impl World {
             Step::Pass(hours) => {
                 self.clinic.app.clock.advance(TimeDelta::hours(*hours));
                 assert_eq!(self.clinic.tick().await.failed, 0);
-                return;
+                return false;
             }
             Step::Grant(amount) => {
                 self.clinic.grant(&self.parties, *amount).await;
-                return;
+                return false;
             }
             Step::One(which, one) => {
-                let Some(at) = coming(*which) else { return };
+                let Some(at) = coming(*which) else {
+                    return false;
+                };
                 let (what, body) = match one {
                     One::Move(hours) => (
                         "reschedule",
@@ -181,13 +184,17 @@ impl World {
                 hours,
                 minutes,
             } => {
-                let Some(at) = coming(0) else { return };
+                let Some(at) = coming(0) else {
+                    return false;
+                };
                 let changes =
                     json!({ "starts_local": moved(at, *days, *hours), "minutes": minutes });
                 (format!("{path}/amend"), json!({ "changes": changes }))
             }
             Step::Split { at, days, hours } => {
-                let Some(at) = coming(*at) else { return };
+                let Some(at) = coming(*at) else {
+                    return false;
+                };
                 let changes = json!({ "starts_local": moved(at, *days, *hours) });
                 (
                     format!("{path}/split"),
@@ -237,6 +244,7 @@ impl World {
         if answer.status.is_success() {
             self.check_preview(&tried.body).await;
         }
+        answer.status.is_success()
     }
 
     /// The sessions are what a try said they would be.
