@@ -53,13 +53,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (january, plan) = (renewal.period(0)?, plan()?);
     let day = |n| anchor + Days::new(n);
 
-    println!("Anna pays for {january}: four sessions. The provider tells it three times.");
+    println!("Anna pays for {january}: four sessions. The provider tells it twice.");
     let grant = plan.grant(january, invoice(&plan, january.start(), january.end())?);
     assert!(books.ask(&grant, day(0))?);
     assert!(!books.ask(&grant, day(0))?);
     let mut again = invoice(&plan, january.start(), january.end())?;
     again.id = "in_reissued".parse()?;
-    assert!(!books.ask(&plan.grant(january, again), day(1))?);
+    println!("A second invoice for the same month is refused: was it paid twice?");
+    let twice = books.ask(&plan.grant(january, again), day(1));
+    println!("  {}", twice.expect_err("one month, one invoice"));
 
     println!("The same invoice for the next period is refused:");
     let wrong = plan.grant(

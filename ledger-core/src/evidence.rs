@@ -67,15 +67,14 @@ impl Evidence {
         }
     }
 
-    /// Whether two grants with this evidence ask for the same. A payment is proof and not part of
-    /// the request: another paid invoice for the same period proves the same grant again. One invoice
-    /// or checkout never says two things.
+    /// Whether two grants with this evidence ask for the same: one invoice or checkout, told again with the
+    /// same facts. A second paid invoice for one period is money that was taken twice, and no retry.
     pub(crate) fn asks_the_same(&self, other: &Evidence) -> bool {
         match (self, other) {
             (Evidence::Payment(one), Evidence::Payment(two)) => {
                 let asked = |payment: &Payment| (payment.plan.item.clone(), payment.period);
                 let is_one = self.proof() == other.proof();
-                asked(one) == asked(two) && (!is_one || self.agrees_with(other))
+                is_one && asked(one) == asked(two) && self.agrees_with(other)
             }
             (Evidence::Checkout(one), Evidence::Checkout(two)) => {
                 one.checkout.id == two.checkout.id && self.agrees_with(other)

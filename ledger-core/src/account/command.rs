@@ -305,8 +305,7 @@ impl Command {
         }
     }
 
-    /// Two commands are one request: a retry, or the same fact told again. The payment that proves
-    /// a grant is not part of it, only what is granted and for which period.
+    /// Two commands are one request: a retry, or the same fact told again, by the same proof.
     pub(super) fn is_same_request(&self, other: &Command) -> bool {
         let (mut one, mut other) = (self.clone(), other.clone());
         if let (Command::Grant { evidence: a, .. }, Command::Grant { evidence: b, .. }) =

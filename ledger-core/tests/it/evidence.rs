@@ -176,8 +176,8 @@ fn the_grant_is_what_the_plan_brings() {
     assert!(matches!(with, Mismatch::Key { .. }), "{with}");
 }
 
-/// A retry, a reissued invoice and a reconciliation are one grant; another plan for the same
-/// period is a conflict.
+/// A retry and a reconciliation are one grant. Another invoice or another plan for the same period is a
+/// conflict: money may have been taken twice.
 #[test]
 fn a_period_is_granted_once() {
     let (four, period) = (plan(1, 4), period(0, 100));
@@ -186,7 +186,14 @@ fn a_period_is_granted_once() {
     let mut reissued = invoice(&four, period);
     reissued.id = "in_reissued".parse().unwrap();
     reissued.lines.remove(0);
-    let again = ledger.send(&four.grant(period, reissued), at(50));
+    let other = ledger.send(&four.grant(period, reissued), at(50));
+    let other = other.unwrap_err().to_string();
+    let first = invoice(&four, period);
+    assert!(
+        other.contains("in_reissued") && other.contains(first.id.as_str()),
+        "{other}"
+    );
+    let again = ledger.send(&four.grant(period, first), at(50));
     assert_eq!(again, Ok(Idempotent::AlreadyApplied));
     let eight = plan(1, 8);
     let other = ledger

@@ -100,8 +100,12 @@ proptest! {
                     granted.insert((id, who, item), ());
                     facts.insert(id, said);
                 }
-                Ok(false) => prop_assert!(stored.is_some()),
-                Err(Error::KeyConflict { .. }) => prop_assert!(stored.is_some() && differs),
+                Ok(false) => prop_assert!(stored.is_some() && is_known && !differs),
+                Err(Error::KeyConflict { stored: by, asked, .. }) => {
+                    prop_assert!(stored.is_some() && (differs || !is_known));
+                    let shown = [by, asked].map(|one| one.to_string().to_lowercase());
+                    prop_assert!(shown.iter().all(|one| one.contains("invoice in")), "{:?}", shown);
+                }
                 Err(Error::Proven { key: by, asked_key, stored, asked, .. }) => {
                     prop_assert!(is_known || differs);
                     prop_assert_eq!(&asked_key, &key);

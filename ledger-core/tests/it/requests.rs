@@ -194,7 +194,7 @@ pub(crate) fn before(entries: &[Entry], command: &Command) -> Result<(), Verdict
                     let mut respelled = a.invoice.clone();
                     respelled.id = b.invoice.id.clone();
                     let is_one = folded(&a.invoice.id) == folded(&b.invoice.id);
-                    a.period == b.period && (!is_one || respelled == b.invoice)
+                    is_one && a.period == b.period && respelled == b.invoice
                 }
                 (a, b) => a == b,
             };

@@ -506,7 +506,11 @@ pub(super) fn set(error: &SetError, detail: String) -> Problem {
 fn ledger(error: &ledger_core::Error, detail: String) -> Problem {
     use ledger_core::Error;
     match error {
-        Error::KeyConflict { .. } => Problem::new(StatusCode::CONFLICT, "key_conflict", detail),
+        Error::KeyConflict { stored, asked, .. } => {
+            Problem::new(StatusCode::CONFLICT, "key_conflict", detail)
+                .with("stored", stored.to_string())
+                .with("asked", asked.to_string())
+        }
         Error::Proven {
             proof,
             key,

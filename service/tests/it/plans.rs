@@ -140,15 +140,21 @@ async fn a_month_is_granted_once_and_only_on_the_invoice_that_charges_exactly_it
         format!("v1/grant/{}:0/{start}", plans.parties.client)
     );
     assert_eq!(plans.available().await, 4);
-    // A retry, and another invoice for the same month, find it entered.
-    for invoice in ["in-1", "in-2"] {
+    // A retry finds it entered. Another invoice for the same month is money that was taken twice.
+    let path = plans.path("subscription/months");
+    let again = async |invoice| {
         let body = month(invoice, &start, (&start, &end), 25_000);
-        let path = plans.path("subscription/months");
-        let again = plans
-            .clinic
-            .post_as(&plans.clinic.admin, &path, &body)
-            .await;
-        assert_eq!((again.status, &again.body), (StatusCode::OK, &entered));
+        let admin = &plans.clinic.admin;
+        plans.clinic.post_as(admin, &path, &body).await
+    };
+    let retried = again("in-1").await;
+    assert_eq!((retried.status, &retried.body), (StatusCode::OK, &entered));
+    let second = again("in-2").await;
+    assert_eq!(second.status, StatusCode::CONFLICT);
+    assert_eq!(second.body["code"], "key_conflict");
+    for (side, invoice) in [("stored", "in-1"), ("asked", "in-2")] {
+        let said = second.body[side].as_str().unwrap();
+        assert!(said.contains(invoice), "{said}");
     }
     assert_eq!(plans.clinic.ledger(&plans.parties).await, ["grant"]);
     let shown = plans.clinic.get(&plans.path("subscription")).await;
