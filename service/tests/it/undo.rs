@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use scheduler_core::Window;
+use scheduler_core::{IntentId, Window};
 use serde_json::{Value, json};
 use store::Whose;
 
@@ -76,8 +76,8 @@ impl World {
         seen
     }
 
-    /// Does something to a session, and says whether it was done.
-    async fn touch(&self, which: usize, what: &str) -> bool {
+    /// Does something to a session, and says to which booking, if it was done.
+    async fn touch(&self, which: usize, what: &str) -> Option<IntentId> {
         let client = Whose::Client(scheduler_core::ClientId(
             self.parties.client.parse().unwrap(),
         ));
@@ -88,9 +88,7 @@ impl World {
                 .calendar(clinic::ClinicId::FIRST, client, self.parties_window());
         let mut sessions = rows.await.unwrap().sessions;
         sessions.sort_by_key(|one| one.starts_at);
-        let Some(session) = sessions.iter().rev().nth(which) else {
-            return false;
-        };
+        let session = sessions.iter().rev().nth(which)?;
         let to = session
             .starts_local
             .plus_seconds(7_200)
@@ -117,7 +115,7 @@ impl World {
         let answer = self.clinic.post_as(&self.clinic.admin, &path, &body).await;
         let fine = answer.status.is_success() || answer.status.is_client_error();
         assert!(fine, "{path}: {}", answer.body);
-        answer.status.is_success()
+        answer.status.is_success().then_some(session.intent)
     }
 }
 
@@ -137,21 +135,24 @@ proptest! {
                     continue;
                 }
                 let before = world.seen().await;
+                // A step edits the segment that goes on, or what it opens.
                 let done = match deed {
-                    Deed::Step(step) => world.take(step).await,
+                    Deed::Step(step) => match world.take(step).await {
+                        true => Some(world.last().await.id),
+                        false => None,
+                    },
                     Deed::Session(which, what) => world.touch(*which, what).await,
                 };
                 let after = world.seen().await;
-                if !done {
+                let Some(booking) = done else {
                     let passes = matches!(deed, Deed::Step(Step::Pass(_) | Step::Grant(_)));
                     assert!(passes || after == before, "refused, and changed: {deed:?}");
                     continue;
-                }
+                };
                 if after == before {
                     continue; // it changed nothing that anybody sees
                 }
-                let last = world.last().await;
-                let path = format!("/intents/{}/undo", last.id);
+                let path = format!("/intents/{booking}/undo");
                 let tried = world.clinic.post_as(
                     &world.clinic.admin, &format!("{path}?dry_run=true"), &json!({}),
                 ).await;
