@@ -61,6 +61,33 @@ impl Money {
     }
 }
 
+/// The codes of currencies that people pay with. Source: ISO 4217, list one, without funds, metals and
+/// codes for tests.
+const ACTIVE: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB \
+    BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK \
+    DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL \
+    HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD \
+    KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR \
+    MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG \
+    QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC \
+    SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND \
+    VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
+
+impl Currency {
+    /// Whether people pay with it: three capital letters may be no currency's, or one's that is gone.
+    ///
+    /// ```
+    /// # use ledger_core::Currency;
+    /// assert!("GBP".parse::<Currency>()?.is_active());
+    /// assert!(!"XXZ".parse::<Currency>()?.is_active());
+    /// # Ok::<(), ledger_core::BadCurrency>(())
+    /// ```
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        ACTIVE.split(' ').any(|code| code.as_bytes() == self.0)
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.minor, self.currency)

@@ -4,7 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::Request;
+use axum::http::{Version, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, middleware};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,6 +18,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::http::Problem;
 use crate::stop::Stop;
 
 /// How long a request's head may take from the first look at the connection on, and so too how long a
@@ -37,6 +42,7 @@ const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\n\
 /// Serves connections until the word to stop, and then finishes the requests that are under way.
 pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: Stop) {
     // One service for all: what serves a connection is a reference to it.
+    let routes = routes.layer(middleware::from_fn(name_host));
     let service = TowerToHyperService::new(routes.into_service::<Incoming>());
     let places = Arc::new(Semaphore::new(most()));
     let open = GracefulShutdown::new();
@@ -74,6 +80,16 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: Stop) {
     }
     drop(listener);
     open.shutdown().await;
+}
+
+/// Refuses a request of HTTP/1.1 that does not say which host it asks (RFC 9112, section 3.2).
+async fn name_host(request: Request, next: Next) -> Response {
+    let names_it = request.headers().contains_key(header::HOST);
+    if request.version() == Version::HTTP_11 && !names_it {
+        let detail = "a request of HTTP/1.1 names its host";
+        return Problem::malformed("malformed_header", "Host", detail).into_response();
+    }
+    next.run(request).await
 }
 
 /// As many as there may be, or as the process may open.

@@ -89,6 +89,9 @@ pub enum BadDatabase {
     /// It would be gone with the process.
     #[error("a database in memory keeps nothing: name a file")]
     Memory,
+    /// It begins like a URL of a server, and is none.
+    #[error("a server's URL is written with two slashes: postgres://...")]
+    Slashes,
     /// It is a URL of something else.
     #[error("only postgres://... and files are known, not {scheme}://...")]
     Scheme {
@@ -104,6 +107,7 @@ impl FromStr for Database {
         match text.split_once("://") {
             None if text.is_empty() => Err(BadDatabase::Empty),
             None if text == ":memory:" => Err(BadDatabase::Memory),
+            None if is_almost_a_server(text) => Err(BadDatabase::Slashes),
             None => Ok(Self::Sqlite(text.into())),
             Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
                 "postgres" | "postgresql" => Ok(Self::Postgres(format!("postgres://{rest}"))),
@@ -122,6 +126,15 @@ impl fmt::Display for Database {
             Self::Postgres(url) => f.write_str(&without_password(url)),
         }
     }
+}
+
+/// Taken for the name of a file, it would be shown, with the password in it.
+fn is_almost_a_server(text: &str) -> bool {
+    let scheme = text.split(':').next().unwrap_or_default();
+    let is_server = ["postgres", "postgresql"]
+        .iter()
+        .any(|name| scheme.eq_ignore_ascii_case(name));
+    is_server && text.len() > scheme.len()
 }
 
 /// A URL as it may be shown: without what stands between the user's colon and the last `@`, and
@@ -169,6 +182,10 @@ mod tests {
             (
                 ":memory:",
                 "a database in memory keeps nothing: name a file",
+            ),
+            (
+                "postgres:/u:secret@host/db",
+                "a server's URL is written with two slashes: postgres://...",
             ),
             (
                 "mysql://u:secret@host/db",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, SubsecRound, Utc, Weekday};
 use clinic::account::{ByHand, by_hand};
 use clinic::booking::{self, NewBooking};
 use clinic::occurrence::{Touch, touch};
@@ -86,7 +86,7 @@ Ctrl-C stops the demo and removes its database.
 
 /// Fills an empty store with a clinic, and runs the first tick.
 async fn fill(store: Arc<dyn Store>, clock: Clock, vault: Vault) -> anyhow::Result<App> {
-    let now = clock.now();
+    let now = clock.now().trunc_subsecs(0); // as subscriptions begin
     let vault = Arc::new(vault);
     let token = vault.token(ClinicId::FIRST, Role::Admin, TOKEN, now, None)?;
     store.add_token(&token).await?;

@@ -2,15 +2,16 @@
 
 mod commands;
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{IsTerminal, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scheduler_core::zone::ZoneData;
 use standing::anchors::AnchorFile;
@@ -157,6 +158,24 @@ struct ClockArgs {
     clock: Option<DateTime<Utc>>,
 }
 
+/// An address and port, by number or by name.
+#[derive(Debug, Clone, Copy)]
+struct Listen(SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "an address and port like 127.0.0.1:8080 or localhost:8080";
+        let found = text.to_socket_addrs().map(|mut found| found.next());
+        match found {
+            Ok(Some(address)) => Ok(Self(address)),
+            Ok(None) => Err(expected.to_owned()),
+            Err(error) => Err(format!("{error}: {expected}")),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct ServeArgs {
     #[command(flatten)]
@@ -168,9 +187,9 @@ struct ServeArgs {
         default_value = "127.0.0.1:8080",
         value_name = "ADDRESS"
     )]
-    listen: SocketAddr,
+    listen: Listen,
     /// Leave what is due to `standing worker`.
-    #[arg(long, env = "STANDING_NO_WORKER", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "STANDING_NO_WORKER", value_parser = BoolishValueParser::new())]
     no_worker: bool,
     #[command(flatten)]
     keys: KeysArgs,
@@ -195,7 +214,7 @@ struct WorkerArgs {
         default_value = "127.0.0.1:8081",
         value_name = "ADDRESS"
     )]
-    listen: SocketAddr,
+    listen: Listen,
     #[command(flatten)]
     interval: IntervalArgs,
     #[command(flatten)]
@@ -225,7 +244,7 @@ struct DemoArgs {
         default_value = "127.0.0.1:8080",
         value_name = "ADDRESS"
     )]
-    listen: SocketAddr,
+    listen: Listen,
     #[command(flatten)]
     interval: IntervalArgs,
     #[command(flatten)]
@@ -305,7 +324,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Zones(command) => commands::zones::run(command).await,
         Command::Token(command) => commands::token::run(command).await,
         Command::Demo(args) => {
-            demo::run(args.listen, args.interval.every(), args.clock.clock()).await
+            demo::run(args.listen.0, args.interval.every(), args.clock.clock()).await
         }
     }
 }
@@ -315,6 +334,7 @@ fn start_log(cli: &Cli) -> anyhow::Result<()> {
         .with_context(|| format!("--log {:?} is not a level or filter", cli.log))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match cli.log_format {
         LogFormat::Text => log.init(),
@@ -362,18 +382,24 @@ async fn say_if_behind(app: &App) {
 
 async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     let database = args.database.database()?;
-    if let Database::Sqlite(_) = database {
+    // Before a file is made that nobody could use without them.
+    let vault = Vault::open(&args.keys.path(&args.database)?)?;
+    if let Database::Sqlite(path) = &database {
+        let is_new = !path.exists();
         database.migrate().await?;
+        if is_new {
+            tracing::warn!(%database, "there was no such file: it is a new, empty database");
+        }
     }
     let app = App {
         stop: serve::stop_on_signal(),
-        vault: Arc::new(Vault::open(&args.keys.path(&args.database)?)?),
+        vault: Arc::new(vault),
         anchors: anchor_file(&args.anchors)?,
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
     app.vault.belong_to(&*app.store).await?;
     index_whoever_is_not(&app).await?;
-    let listener = serve::bind(args.listen).await?;
+    let listener = serve::bind(args.listen.0).await?;
     let url = serve::url(&listener)?;
     serve::say(&format!(
         "Serving {database} on {url}/api/v1\n\
@@ -420,7 +446,7 @@ async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
         anchors: anchor_file(&args.anchors)?,
         ..app(&args.database, &args.mailbox, &args.clock).await?
     };
-    let listener = serve::bind(args.listen).await?;
+    let listener = serve::bind(args.listen.0).await?;
     let url = serve::url(&listener)?;
     serve::say(&format!(
         "Working on {}\nHealth: {url}/health/ready    Metrics: {url}/metrics",

@@ -79,7 +79,7 @@ pub fn routes(app: App) -> Router {
     }
 }
 
-/// The word to stop, said at Ctrl-C or SIGTERM. The second time the process ends at once.
+/// The word to stop, said at Ctrl-C, SIGTERM or SIGHUP. The second time the process ends at once.
 #[must_use]
 pub fn stop_on_signal() -> Stop {
     let (stopper, stop) = Stop::new();
@@ -94,7 +94,7 @@ pub fn stop_on_signal() -> Stop {
     stop
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C, SIGTERM, or SIGHUP, which comes when a terminal is closed.
 async fn signal() {
     let interrupt = async {
         // Without a handler for it, Ctrl-C ends the process the hard way.
@@ -105,11 +105,13 @@ async fn signal() {
     #[cfg(unix)]
     let terminate = async {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+        let of = [SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        let [Ok(mut terminate), Ok(mut hang_up)] = of else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ended = terminate.recv() => {}
+            _ended = hang_up.recv() => {}
         }
     };
     #[cfg(not(unix))]

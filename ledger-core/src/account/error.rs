@@ -84,7 +84,7 @@ pub enum Error {
         current: u32,
     },
     /// A grant, transfer, clawback or adjustment of nothing, or of less.
-    #[error("a {kind} of {amount} credits is none")]
+    #[error("{kind} of {amount} credits: at least one is expected")]
     Amount {
         /// What was to be made.
         kind: &'static str,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::weekly::{HOURS_MAX, WeeklyHours};
+use super::weekly::{HOURS_MAX, WeeklyHours, clock};
 use crate::epoch::{Day, SECONDS_PER_DAY, day_of, midnight, split, weekday};
 use crate::{Window, Zone};
 
@@ -61,7 +61,8 @@ pub struct Availability {
 pub enum AvailabilityError {
     /// Hours of a date end before they start, or leave the day.
     #[error(
-        "hours on {date} go from {from} to {to} minutes after midnight: they must end after they start, within the day"
+        "hours on {date} go from {} to {}: they must end after they start, within the day",
+        clock(*from), clock(*to)
     )]
     NotWithinDay {
         /// The date.

@@ -35,7 +35,8 @@ pub struct WeeklyHours {
 pub enum HoursError {
     /// They end before they start, or leave the day.
     #[error(
-        "hours on {weekday} go from {from} to {to} minutes after midnight: they must end after they start, within the day"
+        "hours on {weekday} go from {} to {}: they must end after they start, within the day",
+        clock(*from), clock(*to)
     )]
     NotWithinDay {
         /// The day.
@@ -51,6 +52,11 @@ pub enum HoursError {
         /// How many were given.
         count: usize,
     },
+}
+
+/// Minutes after midnight as a clock shows them, `24:00` among them.
+pub(super) fn clock(minutes: u16) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 impl WeeklyHours {

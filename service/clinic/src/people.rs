@@ -82,7 +82,8 @@ impl Person {
     }
 }
 
-pub(crate) const NAME: &str = "1 to 200 bytes of text";
+pub(crate) const NAME: &str =
+    "1 to 200 bytes of text, not all of it spaces, without control characters";
 
 /// Whether somebody or something can be called so.
 pub(crate) fn is_name(text: &str) -> bool {

@@ -51,7 +51,7 @@ pub enum Refusal {
     #[error("a clinic adds at most {} codes of reasons", crate::reason::OWN_MAX)]
     TooManyReasons,
     /// The time is not free.
-    #[error("{dates} of the times asked for are not free: {count} clashes")]
+    #[error("times that are not free: {dates}, with {count} in the way")]
     Clash {
         /// How many clashes were found in all.
         count: usize,

@@ -101,7 +101,7 @@ pub fn add_service(new: NewService) -> Decision {
             no_show: LateRule::Forfeit,
             waived_by: WaivedBy::Staff,
             grace_days: GRACE_DAYS,
-            no_show_after_minutes: NO_SHOW_AFTER_MINUTES,
+            no_show_after_minutes: patience(new.minutes),
         }),
         slots: new.slots.unwrap_or_default(),
     };
@@ -195,8 +195,8 @@ pub fn add_plan(view: &View, plan: Plan) -> Decision {
     if expiry == Expiry::Never && rollover != CarryOver::None {
         return Err(Refusal::Invalid {
             field: "rollover",
-            value: "credits that never expire".to_owned(),
-            expected: "none: they stay where they are",
+            value: "all or at most some".to_owned(),
+            expected: "none, since credits that never expire stay where they are",
         });
     }
     let subject = Subject::Plan(plan.id);
@@ -219,6 +219,12 @@ fn check_price(price: Money) -> Result<(), Refusal> {
         value: price.minor.to_string(),
         expected: "0 or more",
     })
+}
+
+/// How long a client is waited for at a service that says nothing of it: never longer than it lasts.
+#[must_use]
+pub fn patience(minutes: u32) -> u32 {
+    NO_SHOW_AFTER_MINUTES.min(minutes)
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {

@@ -41,7 +41,7 @@ impl PaidInvoice {
 }
 
 /// Subscribes a client to a plan from an instant on, or, with no plan, ends the subscription then. The
-/// plan's months are counted in a zone, which an end does not need.
+/// plan's months are counted in a zone, which an end does not need. Fractions of a second are cut off.
 /// What was to begin later is replaced. A month that is paid for runs to its end.
 ///
 /// # Errors
@@ -55,8 +55,9 @@ pub fn subscribe(
     now: DateTime<Utc>,
 ) -> Decision {
     let client = view.client()?.id;
-    // What databases keep, and what the ledger counts months from: no leap second, no nanoseconds.
-    let from = DateTime::from_timestamp_micros(from.timestamp_micros()).unwrap_or(from);
+    // Providers bill periods of whole seconds: no other invoice could prove one of its months.
+    let whole = |at: DateTime<Utc>| DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at);
+    let (from, now) = (whole(from), whole(now));
     plan.map(|_| view.plan()).transpose()?;
     let before = view.subscription.as_ref();
     Refusal::check_version(expected, before.map_or(0, |before| before.version))?;

@@ -377,7 +377,7 @@ async fn run_verify_keys(args: VaultArgs) -> anyhow::Result<()> {
     }
     if !defects.is_empty() {
         bail!(
-            "{} things do not open, or are not what they should be",
+            "defects: {}. What they name does not open, or is not what it should be",
             defects.len()
         );
     }

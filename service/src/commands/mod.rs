@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::Args;
+use scheduler_core::zone::END_OF_ZONE_DATA;
 use serde::de::DeserializeOwned;
 use standing::anchors::Anchor;
 use standing::database::Database;
@@ -106,9 +107,14 @@ impl AnchorsArgs {
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .map_err(|error| format!("{error}; an instant like 2026-03-02T08:00:00Z is expected"))
+    let parsed = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
+    match parsed {
+        Ok(at) if at < END_OF_ZONE_DATA => Ok(at),
+        Ok(_) => Err(format!("time zones are known until {END_OF_ZONE_DATA}")),
+        Err(error) => Err(format!(
+            "{error}; an instant like 2026-03-02T08:00:00Z is expected"
+        )),
+    }
 }
 
 /// Shows how far something is, to whoever watches.

@@ -1,6 +1,6 @@
 //! `standing token`: makes, lists and revokes what callers of the API show.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -167,10 +167,13 @@ async fn make(
     let token = vault.token(clinic, role, &secret, now, Some(ends_at))?;
     store.add_token(&token).await?;
     let (id, ends_at) = (token.id, date(ends_at));
-    writeln!(
-        std::io::stderr(),
-        "Token {id} is valid until {ends_at}. `standing token revoke {id}` ends it."
-    )?;
+    let mut watcher = std::io::stderr();
+    if watcher.is_terminal() {
+        writeln!(
+            watcher,
+            "Token {id} is valid until {ends_at}. `standing token revoke {id}` ends it."
+        )?;
+    }
     writeln!(std::io::stdout(), "{secret}")?;
     Ok(())
 }

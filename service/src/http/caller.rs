@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use clinic::access::{Action, Resource, allow};
 use clinic::{Client, Principal, Refusal, Scope, Subject};
 use scheduler_core::intent::Intent;
@@ -26,14 +28,37 @@ pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The principal of a request, by its bearer token (RFC 6750 §2.1).
+#[derive(Clone, Copy)]
 pub(super) struct Caller(pub(super) Principal);
+
+/// Finds out who asks, before anything else is looked at: who is nobody learns nothing more.
+pub(super) async fn authenticate(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match Caller::of(request.headers(), &app).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().copied();
+        caller.ok_or_else(Problem::internal) // every route is behind `authenticate`
+    }
+}
+
+impl Caller {
+    async fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
         let refused = |detail| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-        let header = parts.headers.get(header::AUTHORIZATION);
+        let header = headers.get(header::AUTHORIZATION);
         let given = header.and_then(|value| value.to_str().ok());
         let Some((scheme, secret)) = given.and_then(|given| given.split_once(' ')) else {
             return Err(refused("send a token: Authorization: Bearer ..."));

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use clinic::Subject;
 use clinic::access::{Action, Resource};
 use clinic::account::{ByHand, by_hand};
-use ledger_core::{AccountId, Credits, Entry, Key, LotId, LotNumber, Source};
+use clinic::{Role, Subject};
+use ledger_core::{AccountId, Body, Credits, Entry, Evidence, Key, LotId, LotNumber, Source};
 use scheduler_core::{ClientId, ServiceId};
 use serde::{Deserialize, Serialize};
 use store::Written;
@@ -285,7 +285,7 @@ pub(super) async fn entered<T>(
     };
     let entry = app.store.entry(command.caller.0.clinic, &key).await?;
     let entry = entry.ok_or_else(Problem::internal)?;
-    let answer = (status, Json(body(&entry)?));
+    let answer = (status, Json(body(&entry, command.caller.0.role)?));
     Ok(Done { written, answer })
 }
 
@@ -317,14 +317,35 @@ async fn ledger(
         .store
         .entries(caller.0.clinic, client.id, after, limit)
         .await?;
-    let items = entries.iter().map(body).collect::<Result<_, _>>()?;
+    let items = entries.iter().map(|one| body(one, caller.0.role));
+    let items = items.collect::<Result<_, _>>()?;
     Ok(Json(List::page(items, limit, |item: &EntryBody| {
         item.seq.to_string()
     })))
 }
 
-fn body(entry: &Entry) -> Result<EntryBody, Problem> {
+/// What an entry says. Which of the staff decided it, and by which code, is the staff's to know.
+pub(super) fn details(entry: &Entry, role: Role) -> Result<serde_json::Value, Problem> {
     let mut details = serde_json::to_value(&entry.body).map_err(|_| Problem::internal())?;
+    if role == Role::Admin {
+        return Ok(details);
+    }
+    let decided = match &entry.body {
+        Body::Adjust { .. } | Body::Reverse { .. } => details.as_object_mut(),
+        Body::Grant {
+            evidence: Evidence::Manual { .. },
+            ..
+        } => details["evidence"].as_object_mut(),
+        _ => None,
+    };
+    if let Some(decided) = decided {
+        decided.retain(|name, _| name != "actor" && name != "reason");
+    }
+    Ok(details)
+}
+
+fn body(entry: &Entry, role: Role) -> Result<EntryBody, Problem> {
+    let mut details = details(entry, role)?;
     if let Some(details) = details.as_object_mut() {
         details.remove("kind");
     }

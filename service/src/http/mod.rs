@@ -29,6 +29,7 @@ mod statement;
 mod subscriptions;
 mod therapists;
 mod time_off;
+mod well_formed;
 
 use std::time::Instant;
 
@@ -96,6 +97,10 @@ pub fn router(app: App) -> Router {
     let description = description.expect("what utoipa has built is JSON");
     let json = [(header::CONTENT_TYPE, "application/json")];
     routes
+        .route_layer(middleware::from_fn_with_state(
+            app.clone(),
+            caller::authenticate,
+        ))
         // The description of the API is no clinic's data: it is the one page that asks for no token.
         .route(
             "/api/v1/openapi.json",
@@ -113,6 +118,7 @@ pub fn router(app: App) -> Router {
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(|_| {
             Problem::internal().into_response()
         }))
+        .layer(middleware::from_fn(well_formed::check))
         .layer(middleware::from_fn_with_state(app.clone(), log))
         .with_state(app)
 }

@@ -67,6 +67,14 @@ impl FromRequestParts<App> for Blackouts {
     }
 }
 
+/// How chrono refuses an instant.
+const CHRONO_SAYS: [&str; 4] = [
+    "premature end of input",
+    "input contains invalid characters",
+    "input is out of range",
+    "trailing input",
+];
+
 /// A query string.
 pub(super) struct Params<T>(pub(super) T);
 
@@ -76,11 +84,14 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         match Query::from_request_parts(parts, app).await {
             Ok(Query(params)) => Ok(Self(params)),
-            Err(error) => Err(Problem::malformed(
-                "malformed_query",
-                "query",
-                error.body_text(),
-            )),
+            Err(error) => {
+                let mut detail = error.body_text();
+                // What chrono says of an instant names no form.
+                if CHRONO_SAYS.iter().any(|said| detail.ends_with(said)) {
+                    detail.push_str("; an instant is like 2026-03-02T08:00:00Z");
+                }
+                Err(Problem::malformed("malformed_query", "query", detail))
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::caller::Caller;
+use super::credits::details;
 use super::problem::{Problem, instant};
 use crate::App;
 
@@ -116,9 +117,9 @@ pub(super) async fn preview(
                     "client_id": client,
                     "was": before.map(|before| before.balance()),
                     "will": account.balance(),
-                    "entries": entries.iter().map(|entry| json!({
-                        "key": entry.key.as_str(), "details": entry.body,
-                    })).collect::<Vec<_>>(),
+                    "entries": entries.iter().map(|entry| Ok(json!({
+                        "key": entry.key.as_str(), "details": details(entry, caller.0.role)?,
+                    }))).collect::<Result<Vec<_>, Problem>>()?,
                 }));
             }
             Change::Notify(told) if hidden.contains(&told.session) => {}

@@ -7,10 +7,9 @@ use clinic::access::{Action, Resource};
 use clinic::paid::Paid;
 use clinic::{
     Cancellation, LateRule, Scope, Service, SlotRules, Subject, WaivedBy,
-    people::NO_SHOW_AFTER_MINUTES,
-    registration::{self, GRACE_DAYS, NewService},
+    registration::{self, GRACE_DAYS, NewService, patience},
 };
-use ledger_core::Money;
+use ledger_core::{Currency, Money};
 use scheduler_core::ServiceId;
 use scheduler_core::calendar::Buffers;
 use serde::{Deserialize, Serialize};
@@ -134,7 +133,12 @@ pub(super) fn paid(
 impl MoneyBody {
     /// The sum, given as a field of this name.
     pub(super) fn money(&self, field: &str) -> Result<Money, Problem> {
-        let currency = self.currency.parse().map_err(|_| {
+        let known = self
+            .currency
+            .parse()
+            .ok()
+            .filter(|code: &Currency| code.is_active());
+        let currency = known.ok_or_else(|| {
             let expected = "an ISO 4217 code like GBP";
             let (field, value) = (format!("{field}.currency"), self.currency.as_str());
             let detail = format!("{field} cannot be {value:?}: {expected}");
@@ -176,18 +180,13 @@ struct CancellationBody {
     /// if that is later.
     #[serde(default = "grace_days")]
     grace_days: u32,
-    /// A client who has not come is a no-show from so many minutes after the start on. 15, if not
-    /// given.
-    #[serde(default = "no_show_after_minutes")]
-    no_show_after_minutes: u32,
+    /// A client who has not come is a no-show from so many minutes after the start on. 15 or the length of
+    /// the service, if not given.
+    no_show_after_minutes: Option<u32>,
 }
 
 fn grace_days() -> u32 {
     GRACE_DAYS
-}
-
-fn no_show_after_minutes() -> u32 {
-    NO_SHOW_AFTER_MINUTES
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
@@ -230,7 +229,9 @@ async fn add(
         no_show: given.no_show.into(),
         waived_by: given.waived_by.into(),
         grace_days: given.grace_days,
-        no_show_after_minutes: given.no_show_after_minutes,
+        no_show_after_minutes: given
+            .no_show_after_minutes
+            .unwrap_or_else(|| patience(new.minutes)),
     });
     let service = NewService {
         id: ServiceId(random::id(request.at)),
@@ -300,7 +301,7 @@ fn body(service: &Service) -> ServiceBody {
             no_show: cancellation.no_show.into(),
             waived_by: cancellation.waived_by.into(),
             grace_days: cancellation.grace_days,
-            no_show_after_minutes: cancellation.no_show_after_minutes,
+            no_show_after_minutes: Some(cancellation.no_show_after_minutes),
         },
         slots: SlotsBody {
             step_minutes: slots.step_minutes,

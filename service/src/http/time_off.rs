@@ -51,7 +51,9 @@ struct NewHours {
 #[serde(deny_unknown_fields)]
 struct NewDate {
     date: NaiveDate,
-    /// None of them is a day off; null is the hours of the week again.
+    /// None of them is a day off; null is the hours of the week again. One of both is said.
+    #[serde(deserialize_with = "Deserialize::deserialize")]
+    #[schema(required)]
     hours: Option<Vec<DayHoursBody>>,
 }
 

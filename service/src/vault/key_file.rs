@@ -63,7 +63,7 @@ pub enum KeyFileError {
         source: std::io::Error,
     },
     /// It does not hold what it should.
-    #[error("the key file {} is none: {source}", path.display())]
+    #[error("{} is not a key file: {source}", path.display())]
     Malformed {
         /// Which.
         path: PathBuf,

@@ -145,3 +145,24 @@ fn an_idle_connection_does_not_delay_the_stop() {
     service.signal("TERM");
     assert!(service.ends_well_within(Duration::from_secs(10)));
 }
+
+/// RFC 9112, section 3.2.
+#[test]
+fn a_request_names_its_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = serve(&folder, 1_024);
+    let asked = |request: &str| {
+        let mut stream = connect(&service);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _closed = stream.read_to_string(&mut answer);
+        answer
+    };
+    let without = asked("GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n");
+    assert!(
+        without.starts_with("HTTP/1.1 400") && without.contains("\"Host\""),
+        "{without}"
+    );
+    let older = asked("GET /health/live HTTP/1.0\r\n\r\n");
+    assert!(older.starts_with("HTTP/1.0 200"), "{older}");
+}

@@ -153,6 +153,7 @@ fn of_this_database(row: &str) -> String {
         Backend::Sqlite => (" (SQLite)", " (PostgreSQL)"),
         Backend::Postgres => (" (PostgreSQL)", " (SQLite)"),
     };
+    let row = row.strip_suffix(" |").unwrap_or(row);
     let cells = row.split(" | ").map(|cell| {
         let parts = cell.split(", ").filter(|part| !part.contains(other));
         parts
@@ -160,7 +161,7 @@ fn of_this_database(row: &str) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     });
-    cells.collect::<Vec<_>>().join(" | ")
+    cells.collect::<Vec<_>>().join(" | ") + " |"
 }
 
 /// Makes the edit in a copy of the clinic's database while a process serves it, and asks all detectors.

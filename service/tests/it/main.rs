@@ -49,5 +49,6 @@ mod service;
 mod undo;
 mod upgrade;
 mod walk;
+mod well_formed;
 mod whole;
 mod zoneinfo;

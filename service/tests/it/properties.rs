@@ -121,6 +121,8 @@ async fn take(clinic: &Clinic, parties: &Parties, intent: &str, client: &str, st
             json!({ "reason": "goodwill" }),
         ),
         Step::ChangePlan { plan } => {
+            // Plans begin at whole seconds.
+            clinic.app.clock.advance(chrono::TimeDelta::seconds(1));
             let plans = clinic.get("/plans").await;
             let path = format!("/clients/{}/subscription", parties.client);
             let body = json!({ "plan_id": plans["items"][*plan]["id"] });

@@ -134,7 +134,7 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
         (&["tick", "--clock", "monday"], "2026-03-02T08:00:00Z"),
         (
             &["serve", "--database", "/nowhere/at/all.db"],
-            "/nowhere/at/all.db",
+            "standing keys init",
         ),
         (&["demo", "--listen", "0.0.0.0:8080"], "this machine only"),
         (&["token", "therapist", "--database", database], "<ID>"),

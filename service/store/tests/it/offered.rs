@@ -160,7 +160,7 @@ fn is_offered(dates: &[Occurrence], slots: &SlotRules, now: DateTime<Utc>) -> bo
         let soon = date.start < now + TimeDelta::minutes(slots.notice_minutes.into());
         let wall = zone().local(date.start).time();
         let on_step = wall.second() == 0
-            && (wall.hour() * 60 + wall.minute()) % u32::from(slots.step_minutes) == 0;
+            && (wall.hour() * 60 + wall.minute()).is_multiple_of(slots.step_minutes.into());
         let generated = zone().resolve(date.recurrence_id).0;
         let moved_out = generated != date.start && !too_far(generated);
         let far = too_far(date.start) && (number == 0 || moved_out);
