@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::line::Lines;
 use super::plan::Plan;
 use super::{DATES_MAX, vtimezone};
+use crate::epoch::SECONDS_PER_DAY;
 use crate::{RecurrenceSet, Zone};
 
 /// What is said of all events of a text.
@@ -43,6 +44,10 @@ pub enum WriteError {
         uid: String,
     },
 }
+
+/// How far past the last start a zone is written, in seconds: appointments last up to a day, and readers,
+/// ours among them, look at the clocks a day around each.
+const BEYOND: i64 = 2 * SECONDS_PER_DAY;
 
 /// Writes sets as one VCALENDAR, which [`parse`](super::parse) reads back into the same
 /// occurrences. Lines end with CR LF and have at most 75 bytes.
@@ -86,7 +91,7 @@ pub fn write(header: &Header<'_>, outgoing: &[Outgoing<'_>]) -> Result<String, W
             .entry(zone.name())
             .or_insert((zone, i64::MAX, i64::MIN));
         for unix in used {
-            *span = (zone, span.1.min(unix), span.2.max(unix));
+            *span = (zone, span.1.min(unix), span.2.max(unix + BEYOND));
         }
     }
     for (zone, from, to) in spans.into_values().filter(|(zone, ..)| *zone != Zone::UTC) {
