@@ -141,9 +141,17 @@ impl Plan {
         };
         let has = |start, rule: &Rule| times(start, rule).contains(start);
         if !self.rules.iter().any(|rule| has(start, rule)) {
-            // One rule goes on alike from its own first occurrence, which several do not share.
+            // One rule goes on alike from its own first occurrence, which several do not share. A gap may
+            // have shifted that past the end.
+            let is_kept = |first: &LocalDateTime, rule: &Rule| match rule.end() {
+                End::Until(Until::Instant(until)) => zone.resolve(*first).0 <= until,
+                _ => true,
+            };
             let first = match &self.rules[..] {
-                [rule] if rule.skip.is_none() => times(start, rule).first(),
+                [rule] if rule.skip.is_none() => {
+                    let first = times(start, rule).first();
+                    first.filter(|first| is_kept(first, rule))
+                }
                 _ => None,
             };
             let at = zone.resolve(start).0;

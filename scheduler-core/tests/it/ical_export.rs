@@ -349,3 +349,17 @@ fn too_many_dates_are_refused() {
     };
     assert_eq!(ical::write(&header, &[one]), Err(refused));
 }
+
+/// The first wall time of the rule is in a gap, which shifts it past the rule's end: it is no DTSTART.
+#[test]
+fn a_first_time_that_a_gap_shifts_past_the_end_is_not_written() {
+    let rule = "FREQ=DAILY;BYHOUR=2,3;BYMINUTE=0,20;UNTIL=20260308T070000Z";
+    let start = "2026-03-08T02:15:00".parse().unwrap();
+    let set = RecurrenceSet::new(start, "America/New_York".parse().unwrap(), 50).unwrap();
+    let set = set.with_rule(rule.parse().unwrap());
+    let window = scheduler_core::Window::new(
+        "2026-03-01T00:00:00Z".parse().unwrap(),
+        "2026-04-01T00:00:00Z".parse().unwrap(),
+    );
+    crate::ical_round_trip::comes_back(&set, window.unwrap()).unwrap();
+}
