@@ -78,7 +78,7 @@ impl Plan {
     /// Adds a rule as far as it goes. An UNTIL of any form, and a cut, become one form: the instant of
     /// the last instance, in UTC. RFC 5545 §3.3.10 requires UTC beside a DTSTART with a time zone;
     /// readers refuse a rule with another form, or lose its last occurrence. A later instant could
-    /// lie past a clock change that the VTIMEZONE, which goes as far as the instances, does not have.
+    /// lie past a clock change that the VTIMEZONE, which ends soon after the instances, does not have.
     fn add_rule(&mut self, set: &RecurrenceSet, rule: &Rule, cut: Option<LocalDateTime>) {
         let whole = RecurrenceSet::bare_rule(set.start(), set.zone(), rule.clone());
         let kept = ending(whole.clone(), cut).compile();

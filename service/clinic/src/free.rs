@@ -158,9 +158,9 @@ impl<'a> Ground<'a> {
         self.refused(service, &intent.set, is_new, principal, now)
     }
 
-    /// Why dates of a set are not offered to a client: its first ones, and all at times of their own. A
-    /// series goes on beyond the booking window, in which its first date begins, and no date is moved out
-    /// of it. Which of two hours with one name its other dates have follows from the zone.
+    /// Why dates of a set are not offered to a client: its first ones, and all at times of their own. The
+    /// first date of a series begins within the booking window, and no date is moved out of it; later dates
+    /// may lie beyond. Of two hours with one name, later dates have the one that the zone gives.
     fn refused(
         &self,
         service: &Service,

@@ -288,7 +288,7 @@ async fn undo(
     Ok(Done { written, answer })
 }
 
-/// A booking, and the change of it that was taken back.
+/// A booking, and the change that was undone.
 #[derive(Debug, Serialize, ToSchema)]
 struct UndoneBody {
     #[serde(flatten)]

@@ -16,7 +16,7 @@ const ONCE: [HeaderName; 5] = [
     HeaderName::from_static("idempotency-key"),
 ];
 
-/// What `curl -d` calls a body unless it is told what it is. The body must be JSON all the same.
+/// The type that `curl -d` gives a body by default. The body must be JSON all the same.
 const CURLS_DEFAULT: &str = "application/x-www-form-urlencoded";
 
 /// Refuses what could be read in two ways, and keeps answers out of caches.

@@ -93,8 +93,8 @@ async fn dump(
     Ok(())
 }
 
-/// One of PostgreSQL's programs on the database. What it is told is in its environment: other users of
-/// the machine see its arguments.
+/// One of PostgreSQL's programs on the database. The environment says where to connect: other users of the
+/// machine see a process's arguments, and the password would be among them.
 fn program(options: &PgConnectOptions, name: &'static str) -> Command {
     let mut command = Command::new(name);
     let url = options.to_url_lossy();

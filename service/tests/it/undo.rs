@@ -175,7 +175,7 @@ proptest! {
     }
 }
 
-/// The finding itself: a session was called off by mistake, and an older change stays as it is.
+/// A session is cancelled by mistake: the undo refuses, and an older change stays.
 #[tokio::test]
 async fn what_was_done_to_a_session_is_the_last_thing_that_was_done() {
     let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
