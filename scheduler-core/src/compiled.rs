@@ -309,7 +309,7 @@ impl Compiled {
     }
 
     /// Whether it generates anything at or after the end of the zone data.
-    fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         let wall = first_unknown(self.zone().transitions());
         match &self.0 {
             Body::Plain(plain) => plain.single().next(wall).is_some(),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::compiled::{Compiled, Sequence};
@@ -452,6 +452,53 @@ impl RecurrenceSet {
         }
         some.sort_by_key(|occurrence| (occurrence.start, occurrence.recurrence_id));
         some
+    }
+
+    /// At most so many occurrences take place on any seven dates in a row of its zone, by what its rules
+    /// say of themselves ([`Rule::densest_week`]), and its additions and overrides beside them. Nothing
+    /// is expanded.
+    #[must_use]
+    pub fn densest_week(&self) -> u64 {
+        let rules = self.rules.iter().map(Rule::densest_week);
+        let mut dates: Vec<NaiveDate> = self.single_dates().map(|(date, _)| date).collect();
+        dates.sort_unstable();
+        let in_a_week = |index: usize, first: &NaiveDate| {
+            let after = *first + Days::new(7);
+            dates[index..].partition_point(|date| *date < after)
+        };
+        let weeks = dates.iter().enumerate();
+        let most = weeks.map(|(index, first)| in_a_week(index, first)).max();
+        let most = u64::try_from(most.unwrap_or(0)).unwrap_or(u64::MAX);
+        rules.fold(most, u64::saturating_add)
+    }
+
+    /// The dates that it has beside its rules, each with its minutes: a single appointment's own, those that
+    /// were added, and those to which one was moved.
+    pub fn single_dates(&self) -> impl Iterator<Item = (NaiveDate, u32)> + '_ {
+        let once = self.rules.is_empty().then_some(self.start);
+        let additions = self.deviations.additions.iter().copied().chain(once);
+        let additions = additions.map(|at| (at.date(), self.minutes));
+        let overrides = self.deviations.overrides.values();
+        let moved = overrides.filter(|changed| !changed.cancelled);
+        let moved = moved.filter_map(|changed| {
+            let minutes = changed.minutes.unwrap_or(self.minutes);
+            changed.start.map(|start| (start.date(), minutes))
+        });
+        additions.chain(moved)
+    }
+
+    /// The first instant after everything that it means: no later one is in any of its occurrences. `None` if
+    /// it goes on past the end of the zone data.
+    #[must_use]
+    pub fn over_at(&self) -> Option<DateTime<Utc>> {
+        let compiled = self.compile();
+        if compiled.goes_on() {
+            return None;
+        }
+        let last = compiled.ends().map(|last| self.end_of(last.start()));
+        let moved = self.overridden().map(|moved| moved.end);
+        let start = self.zone.resolve(self.start).0;
+        Some(moved.chain(last).fold(start, DateTime::max))
     }
 
     /// What the set says of one recurrence-id. Past the end of the zone data it says nothing.

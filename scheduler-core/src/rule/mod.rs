@@ -12,6 +12,7 @@
 mod compile;
 mod dates;
 mod days;
+mod density;
 mod english;
 mod expand;
 mod model;

@@ -154,7 +154,7 @@ fn within_the_table(mut parts: Parts) -> Parts {
     parts
 }
 
-fn horizon_days(freq: Freq, interval: i64) -> i64 {
+pub(crate) fn horizon_days(freq: Freq, interval: i64) -> i64 {
     match freq {
         Freq::Secondly => 3,
         Freq::Minutely => 10,
@@ -172,7 +172,7 @@ fn local(at: NaiveDateTime) -> LocalDateTime {
 
 const LONG: &[Freq] = &[Freq::Daily, Freq::Weekly, Freq::Monthly, Freq::Yearly];
 const SHORT: &[Freq] = &[Freq::Secondly, Freq::Minutely, Freq::Hourly];
-const ALL: &[Freq] = &[
+pub(crate) const ALL: &[Freq] = &[
     Freq::Secondly,
     Freq::Minutely,
     Freq::Hourly,

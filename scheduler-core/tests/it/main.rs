@@ -9,6 +9,7 @@
 mod calendars;
 mod corpora;
 mod days;
+mod density;
 mod expansion_laws;
 mod histories;
 mod ical_export;
