@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::once_a_minute;
 use super::pattern::{Buffers, Pattern};
 use crate::intent::Intent;
 use crate::session::Session;
-use crate::set::{OCCURRENCES_MAX, RecurrenceSet, SetError};
+use crate::set::{RecurrenceSet, SetError};
 use crate::window::ceiling;
 use crate::{IntentId, LocalDateTime, ServiceId};
 
@@ -145,7 +146,7 @@ impl Calendar {
             let (before, _) = pattern.buffers.seconds();
             // One that starts earlier than a block ago is over.
             let first = from - pattern.block();
-            let mut budget = OCCURRENCES_MAX;
+            let mut budget = once_a_minute((first, to + before));
             for due in pattern.starting_in(first, to + before, &mut budget)? {
                 let busy = Busy {
                     with: (kept.id, due.recurrence_id),
@@ -156,9 +157,6 @@ impl Calendar {
                 if busy.meets((from, to)) && kept.is_virtual(due.recurrence_id) {
                     found.push(busy);
                 }
-            }
-            if found.len() > OCCURRENCES_MAX {
-                return Err(SetError::TooManyOccurrences);
             }
         }
         found.sort_unstable_by_key(|busy| (busy.starts, busy.with));

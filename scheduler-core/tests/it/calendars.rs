@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
-use scheduler_core::calendar::{Item, calendar, near};
+use scheduler_core::calendar::{Item, calendar, near, page};
 use scheduler_core::intent::{Intent, NewIntent, created};
 use scheduler_core::session::{Session, SessionState};
 use scheduler_core::{ClientId, IntentId, ServiceId, SessionId, TherapistId, Window};
@@ -84,5 +84,27 @@ proptest! {
             prop_assert_eq!(made, matches!(item, Item::Session(_)));
             prop_assert!(window.overlaps(item.start(), item.end()));
         }
+    }
+
+    #[test]
+    fn pages_one_after_another_are_the_calendar(
+        first in weekly(), second in weekly(), every in 1..5_usize, moved in -5_000..5_000_i64,
+        limit in 1..40_usize, days in 1..700_i64,
+    ) {
+        let window = first.window(10_000, 24 * 60 * days);
+        let intents = [intent(1, &first), intent(2, &second)];
+        let known = sessions(&intents[0], first.window(-10_000, 400_000), every, moved);
+        let all = calendar(&intents, &known, window).unwrap();
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let items = page(&intents, &known, window, after, limit).unwrap();
+            prop_assert!(items.len() <= limit);
+            paged.extend(items.iter().copied());
+            match items.last().filter(|_| items.len() == limit) {
+                Some(last) => after = Some((last.start(), last.address())),
+                None => break,
+            }
+        }
+        prop_assert_eq!(paged, all);
     }
 }
