@@ -17,6 +17,7 @@ use crate::calendar_file::check_rules;
 use crate::free::Ground;
 use crate::people::Service;
 use crate::policy::{MOVED_MAX, intent_due_at};
+use crate::quota;
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Scope, Subject, View};
 
 /// A booking to be made.
@@ -47,17 +48,25 @@ pub struct NewBooking {
 /// What making a booking has to see.
 ///
 /// # Errors
-/// [`Refusal::Set`] if the start is beyond the known rules of time zones.
+/// [`Refusal::Set`] if the start is beyond the known rules of time zones, [`Refusal::Quota`] if the rule is
+/// too dense for anybody.
 pub fn scope(wanted: &NewBooking) -> Result<Scope, Refusal> {
+    quota::check_rules(wanted.rule.as_slice())?;
     let (start, _) = wanted.zone.resolve(wanted.start);
     scope_from(wanted.therapist, wanted.client, wanted.service, start)
 }
 
-/// The same by its parts.
+/// The same for a set that is there.
 ///
 /// # Errors
-/// [`Refusal::Set`].
-pub fn scope_from(
+/// As [`scope`].
+pub fn scope_of_set(new: &NewIntent) -> Result<Scope, Refusal> {
+    quota::check_density(&new.set)?;
+    let (start, _) = new.set.zone().resolve(new.set.start());
+    scope_from(new.therapist, new.client, new.service, start)
+}
+
+fn scope_from(
     therapist: TherapistId,
     client: ClientId,
     service: ServiceId,
@@ -132,11 +141,12 @@ fn authorize(
 fn booked(view: &View, new: NewIntent, principal: Principal, now: DateTime<Utc>) -> Decision {
     let service = view.service()?;
     intent::create(&new, now)?;
-
-    let certificate = Ground::new(view, &[], &[])?.proof(service, &new.set, principal, now)?;
-
     let opened = intent::opened(new, now);
     let mut intent = opened.clone().intent();
+    quota::check(view, std::slice::from_ref(&intent), principal, now)?;
+
+    let certificate = Ground::new(view, &[], &[])?.proof(service, &intent.set, principal, now)?;
+
     intent.next_due_at = intent_due_at(&intent, &BTreeSet::new(), now);
     let journal = Journal::new(Subject::Intent(intent.id), intent.version, "intent_created")
         .with_body(json!({ "certificate": certificate }))

@@ -12,6 +12,7 @@ use crate::access::StoredSecret;
 use crate::notification::{Message, Notification, Recipient};
 use crate::people::{BlindIndex, Client, PersonId, SealedPerson, Service, Therapist, WrappedDek};
 use crate::plan::{Plan, PlanId, Subscription};
+use crate::quota::Quotas;
 use crate::reason::Reason;
 use crate::zone_data::ZoneMove;
 
@@ -66,6 +67,8 @@ pub enum Change {
     Plan(Plan),
     /// A new code of the clinic's own that says why something was done.
     Reason(Reason),
+    /// What one client may have of the clinic, in place of what it was.
+    Quotas(Quotas),
     /// A client's first subscription.
     NewSubscription(Subscription),
     /// A subscription that changed.
@@ -182,6 +185,8 @@ pub enum Subject {
     Plan(PlanId),
     /// A code that says why something was done.
     Reason(ReasonCode),
+    /// What one client may have of the clinic.
+    Quotas,
     /// A client's subscription.
     Subscription(ClientId),
     Intent(IntentId),

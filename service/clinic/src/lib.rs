@@ -27,6 +27,7 @@ pub mod people;
 pub mod personal_data;
 pub mod plan;
 pub mod policy;
+pub mod quota;
 pub mod reason;
 pub mod reassignment;
 pub mod refusal;
@@ -49,6 +50,7 @@ pub use people::{
     Therapist, WaivedBy, WrappedDek,
 };
 pub use plan::{LeftOver, Plan, PlanId, Subscription, Term};
+pub use quota::Quotas;
 pub use reason::Reason;
 pub use refusal::Refusal;
 pub use scheduler_core::Idempotent;

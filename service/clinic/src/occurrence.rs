@@ -15,6 +15,7 @@ use crate::booking::check_minutes;
 use crate::credit::{Posting, follow};
 use crate::free::Ground;
 use crate::policy::{free_until, intent_due_at, is_late, movable_until};
+use crate::quota;
 use crate::session_change::commit_of_somebody;
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
 
@@ -114,6 +115,7 @@ fn touch_virtual(
     if let Touch::Reschedule(_) | Touch::Amend(_) | Touch::Add = touch
         && let Lookup::Occurrence(wanted) = after.set.lookup(recurrence_id)
     {
+        quota::check(view, std::slice::from_ref(&after), principal, now)?;
         let address = (intent.id, recurrence_id);
         let had = match intent.set.lookup(recurrence_id) {
             Lookup::Occurrence(was) if !was.cancelled => Some((was.start, was.end)),

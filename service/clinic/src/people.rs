@@ -227,11 +227,20 @@ pub struct SlotRules {
     pub notice_minutes: u32,
     /// It is booked at most so many days ahead: of a series, the first date.
     pub window_days: Option<u32>,
+    /// A client's booking of it has at most so many dates in any week.
+    #[serde(default = "dates_a_week")]
+    pub dates_a_week: u32,
+}
+
+fn dates_a_week() -> u32 {
+    SlotRules::DATES_A_WEEK
 }
 
 impl SlotRules {
     /// The step of a service that says nothing of it.
     pub const STEP_MINUTES: u16 = 15;
+    /// How dense a client books a service that says nothing of it: once a day.
+    pub const DATES_A_WEEK: u32 = 7;
 
     /// As the scheduler asks it, for appointments of this length.
     ///
@@ -255,6 +264,7 @@ impl Default for SlotRules {
             buffers: Buffers::NONE,
             notice_minutes: 0,
             window_days: None,
+            dates_a_week: Self::DATES_A_WEEK,
         }
     }
 }

@@ -64,6 +64,16 @@ pub enum Refusal {
         /// Whether the caller may know what they are with.
         disclosed: bool,
     },
+    /// A client would have more than a quota leaves, or a booking is too dense for anybody.
+    #[error("{quota}: at most {most}, this would be {wanted}")]
+    Quota {
+        /// Of what.
+        quota: &'static str,
+        /// How many there would be.
+        wanted: u64,
+        /// How many there may be.
+        most: u64,
+    },
     /// The resolutions that a booking comes with cannot be applied.
     #[error(transparent)]
     Remedy(#[from] RemedyError),

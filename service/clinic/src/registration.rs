@@ -4,6 +4,7 @@ use ledger_core::{CarryOver, Credits, Expiry, Money};
 use scheduler_core::ServiceId;
 
 use crate::people::{NAME, NO_SHOW_AFTER_MINUTES, is_name};
+use crate::quota::DATES_A_WEEK_MAX;
 use crate::{
     BlindIndex, Cancellation, Change, Client, Commit, Decision, Idempotent, Journal, LateRule,
     LeftOver, PersonId, Plan, Refusal, Service, SlotRules, Subject, Therapist, View, WaivedBy,
@@ -118,6 +119,10 @@ pub fn add_service(new: NewService) -> Decision {
     }
     check_price(service.price)?;
     service.slots.policy(service.minutes)?;
+    let dates = service.slots.dates_a_week;
+    if !(1..=DATES_A_WEEK_MAX).contains(&dates.into()) {
+        return invalid("slots.dates_a_week", dates.to_string(), "1 to 168");
+    }
     let grace_days = service.cancellation.grace_days;
     if grace_days > GRACE_DAYS_MAX {
         let field = "cancellation.grace_days";

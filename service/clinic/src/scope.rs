@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::access::{Action, Principal, Resource, allow};
 use crate::people::{Client, PersonId, Service, Therapist};
 use crate::plan::{Plan, PlanId, Subscription};
+use crate::quota::Quotas;
 use crate::reason::Reason;
 use crate::{Message, Refusal};
 use chrono::{DateTime, Utc};
@@ -50,8 +51,8 @@ pub enum Scope {
         /// What is named.
         service: ServiceId,
     },
-    /// A booking to be made: its three parties, and every intent and session of the therapist and
-    /// of the client that can stand in its way in the window.
+    /// A booking to be made: its three parties, the client's account and quotas, and every intent and
+    /// session of the therapist and of the client that can stand in its way in the window.
     Booking {
         /// Whose time.
         therapist: TherapistId,
@@ -75,6 +76,8 @@ pub enum Scope {
     Waiver(SessionId),
     /// The clinic's list of reasons.
     Reasons,
+    /// What one client may have of the clinic.
+    Quotas,
     /// A series to be edited at one of its segments: the parties, all its segments and sessions, the
     /// account with the entries of those that are still to come, and everything of therapist and
     /// client that can stand in the way in the window.
@@ -139,6 +142,7 @@ impl Scope {
             | Self::Subscription { .. }
             | Self::Month { .. }
             | Self::Reasons
+            | Self::Quotas
             | Self::Message(_) => false,
         }
     }
@@ -158,6 +162,7 @@ impl Scope {
             | Self::Occurrence { .. }
             | Self::Subscription { .. }
             | Self::Month { .. }
+            | Self::Quotas
             | Self::Message(_) => false,
         }
     }
@@ -271,6 +276,8 @@ pub struct View {
     pub plan: Option<Plan>,
     /// The clinic's own codes of reasons, by code.
     pub reasons: Vec<Reason>,
+    /// What one client may have of the clinic, where something of theirs is booked or the scope is about it.
+    pub quotas: Quotas,
     /// The intent of the scope.
     pub intent: Option<Intent>,
     /// The other segments of its series.

@@ -20,6 +20,7 @@ use crate::credit::{Posting, follow, grace_of, hold_of, take_back_forfeit};
 use crate::free::{Ground, Had};
 use crate::occurrence::refuse_far;
 use crate::policy::{free_until, intent_due_at, is_late};
+use crate::quota;
 use crate::session_change::{due_at, fund_waiting};
 use crate::{
     Change, Commit, Decision, Happened, History, Idempotent, Journal, Notification,
@@ -29,8 +30,13 @@ use crate::{
 /// What an edit has to see.
 ///
 /// # Errors
-/// [`Refusal::Invalid`] at the end of the zone data.
+/// [`Refusal::Invalid`] at the end of the zone data, [`Refusal::Quota`] if the rule is too dense for anybody.
 pub fn scope(intent: IntentId, edit: &Edit, now: DateTime<Utc>) -> Result<Scope, Refusal> {
+    if let Edit::Amend { changes, .. } | Edit::Split { changes, .. } = edit
+        && let Some(rules) = &changes.rules
+    {
+        quota::check_rules(rules)?;
+    }
     let therapist = match edit {
         Edit::Reassign { to, .. } => Some(*to),
         Edit::Amend { changes, .. } | Edit::Split { changes, .. } => changes.therapist,
@@ -535,6 +541,9 @@ fn refuse_taken(
 ) -> Result<(), Refusal> {
     let before = view.intent()?;
     let after: Vec<Session> = changed.iter().map(|one| one.after.clone()).collect();
+    if let Event::Split { .. } = event {
+        quota::check(view, segments, principal, now)?;
+    }
     let ground = Ground::new(view, segments, &after)?;
     let is_moved = matches!(event, Event::Split { .. });
     let mut found = Vec::new();

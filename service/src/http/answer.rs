@@ -56,7 +56,7 @@ impl<T: IntoResponse> IntoResponse for Done<T> {
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct List<T> {
-    /// In the order of their ids.
+    /// In the order of their ids; appointments of a calendar by their start.
     items: Vec<T>,
     /// The cursor of the next page; null on the last.
     next: Option<String>,
@@ -67,6 +67,11 @@ impl<T> List<T> {
     pub(super) fn page(items: Vec<T>, limit: u32, cursor: impl Fn(&T) -> String) -> Self {
         let is_full = u32::try_from(items.len()).is_ok_and(|length| length >= limit);
         let next = items.last().filter(|_| is_full).map(cursor);
+        Self { items, next }
+    }
+
+    /// A page, with the cursor of the next one.
+    pub(super) fn part(items: Vec<T>, next: Option<String>) -> Self {
         Self { items, next }
     }
 

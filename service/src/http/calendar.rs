@@ -4,11 +4,11 @@ use axum::Json;
 use chrono::{DateTime, Utc};
 use clinic::credit;
 use ledger_core::Key;
-use scheduler_core::calendar::{Item, calendar as merge};
+use scheduler_core::LocalDateTime;
+use scheduler_core::calendar::{Item, page};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::{Party, Session, SessionState};
 use scheduler_core::zone::Resolution;
-use scheduler_core::{LocalDateTime, Window};
 use serde::Serialize;
 use store::Whose;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::answer::List;
 use super::caller::Caller;
+use super::params::{WindowParams, cursor};
 use super::problem::Problem;
 use crate::App;
 
@@ -63,16 +64,20 @@ impl OccurrenceBody {
     }
 }
 
-/// Everything of somebody's calendar in a window, by start.
+/// A page of what somebody's calendar has in a window, by start.
 pub(super) async fn calendar(
     app: &App,
     caller: &Caller,
     whose: Whose,
-    window: Window,
+    params: &WindowParams,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
+    let (window, after, limit) = (params.window(app)?, params.after()?, params.limit()?);
     let rows = app.store.calendar(caller.0.clinic, whose, window).await?;
-    let items = merge(&rows.intents, &rows.sessions, window).map_err(clinic::Refusal::from)?;
-    Ok(Json(List::all(items.iter().map(body).collect())))
+    let items = page(&rows.intents, &rows.sessions, window, after, limit);
+    let items = items.map_err(clinic::Refusal::from)?;
+    let last = items.last().filter(|_| items.len() == limit);
+    let next = last.map(|last| cursor((last.start(), last.address())));
+    Ok(Json(List::part(items.iter().map(body).collect(), next)))
 }
 
 pub(super) fn body(item: &Item<'_>) -> OccurrenceBody {

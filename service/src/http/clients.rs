@@ -147,13 +147,7 @@ async fn sessions(
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
     let client = caller.client(&app, id).await?;
-    calendar(
-        &app,
-        &caller,
-        Whose::Client(client.id),
-        params.window(&app)?,
-    )
-    .await
+    calendar(&app, &caller, Whose::Client(client.id), &params).await
 }
 
 fn listed((client, person): Listed<Client>) -> ClientBody {

@@ -173,14 +173,16 @@ async fn feed(State(app): State<App>, Path(name): Path<String>) -> Result<Respon
         Recipient::Client(id) => Whose::Client(id),
         Recipient::Therapist(id) => Whose::Therapist(id),
     };
-    let rows = app.store.calendar(clinic, whose, always()?).await?;
     let since = app.clock.now() - PAST;
-    let recent: Vec<Intent> = rows
-        .intents
-        .into_iter()
-        .filter(|intent| intent.set.first_from(since, |_| true).is_some())
-        .collect();
-    calendar(&app, &recent, &rows.sessions)
+    let recent = Window::new(since, END_OF_ZONE_DATA).map_err(|_| Problem::internal())?;
+    let mut recent = app.store.calendar(clinic, whose, recent).await?.intents;
+    recent.retain(|intent| intent.set.first_from(since, |_| true).is_some());
+    let mut sessions = Vec::new();
+    for intent in &recent {
+        let whose = Whose::Intent(intent.id);
+        sessions.extend(app.store.calendar(clinic, whose, always()?).await?.sessions);
+    }
+    calendar(&app, &recent, &sessions)
 }
 
 /// Segments as one VCALENDAR; `sessions` are those of their whole series.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use clinic::booking::{book_set, scope_from};
+use clinic::booking::{book_set, scope_of_set};
 use clinic::calendar_file::to_come;
 use clinic::{Subject, View};
 use scheduler_core::ical::{self, Effect, PROBLEMS_MAX};
@@ -255,8 +255,7 @@ async fn book(app: &App, command: &Command<Import>, wanted: &Wanted) -> Result<U
         service: ServiceId(body.service_id),
         set: to_come(set, now)?,
     };
-    let start = new.set.zone().resolve(new.set.start()).0;
-    let scope = scope_from(new.therapist, new.client, new.service, start)?;
+    let scope = scope_of_set(&new)?;
     let decide = Box::new(move |view: &View| book_set(view, new, principal, now));
     match command.send(app, &request, scope, decide).await? {
         Written::Committed {

@@ -267,13 +267,7 @@ async fn occurrences(
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
     let intent = caller.intent(&app, id).await?;
-    calendar(
-        &app,
-        &caller,
-        Whose::Intent(intent.id),
-        params.window(&app)?,
-    )
-    .await
+    calendar(&app, &caller, Whose::Intent(intent.id), &params).await
 }
 
 fn resolutions(given: &[ResolutionBody]) -> Result<Vec<(LocalDateTime, Remedy)>, Problem> {

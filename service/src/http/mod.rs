@@ -19,6 +19,7 @@ mod personal_data;
 mod plans;
 mod preview;
 mod problem;
+mod quotas;
 mod reasons;
 mod reports;
 mod series;
@@ -71,6 +72,7 @@ pub fn router(app: App) -> Router {
                     .merge(slots::routes())
                     .merge(services::routes())
                     .merge(plans::routes())
+                    .merge(quotas::routes())
                     .merge(reasons::routes())
                     .merge(personal_data::routes())
                     .merge(clients::routes())

@@ -6,9 +6,10 @@ use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger_core::{BadVendorId, ReasonCode, VendorId};
+use scheduler_core::calendar::Place;
 use scheduler_core::civil::NotLocal;
 use scheduler_core::zone::{END_OF_ZONE_DATA, START_OF_ZONE_DATA, UnknownZone};
-use scheduler_core::{LocalDateTime, Window, Zone};
+use scheduler_core::{IntentId, LocalDateTime, Window, Zone};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::{PAGE_MAX, Page};
@@ -105,9 +106,38 @@ pub(super) struct WindowParams {
     from: Option<DateTime<Utc>>,
     /// The first instant after it. 28 days after `from`, if not given.
     to: Option<DateTime<Utc>>,
+    /// The `next` of the page before, in the same window.
+    cursor: Option<String>,
+    /// At most so many items, 1 to 2,000. 2,000, if not given.
+    limit: Option<usize>,
 }
 
+/// The most appointments of a calendar in one page.
+const CALENDAR_PAGE_MAX: usize = 2_000;
+
 impl WindowParams {
+    /// The place after which a page begins.
+    pub(super) fn after(&self) -> Result<Option<Place>, Problem> {
+        let Some(cursor) = &self.cursor else {
+            return Ok(None);
+        };
+        let place = place(cursor).ok_or_else(|| {
+            let detail = "a cursor is the `next` of the page before";
+            Problem::malformed("malformed_query", "cursor", detail)
+        });
+        place.map(Some)
+    }
+
+    /// How long a page is.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.limit.unwrap_or(CALENDAR_PAGE_MAX);
+        if (1..=CALENDAR_PAGE_MAX).contains(&limit) {
+            return Ok(limit);
+        }
+        let detail = format!("a page has 1 to {CALENDAR_PAGE_MAX} items");
+        Err(Problem::unprocessable("invalid_value", "limit", detail).with("value", limit))
+    }
+
     pub(super) fn window(&self, app: &App) -> Result<Window, Problem> {
         let from = self.from.unwrap_or_else(|| app.clock.now());
         let to = match self.to {
@@ -128,6 +158,21 @@ impl WindowParams {
         }
         Ok(window)
     }
+}
+
+/// The place that a cursor names.
+fn place(cursor: &str) -> Option<Place> {
+    let mut parts = cursor.split('_');
+    let micros = parts.next()?.parse().ok()?;
+    let (intent, at) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let start = DateTime::from_timestamp_micros(micros)?;
+    let is_all = parts.next().is_none();
+    is_all.then_some((start, (IntentId(intent), at)))
+}
+
+/// The cursor that names a place.
+pub(super) fn cursor((start, (intent, at)): Place) -> String {
+    format!("{}_{intent}_{at}", start.timestamp_micros())
 }
 
 /// A page of a list.

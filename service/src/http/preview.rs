@@ -144,6 +144,7 @@ pub(super) async fn preview(
             Change::Client(client) => record("client", &client.id.0),
             Change::Service(service) => record("service", &service.id.0),
             Change::Reason(reason) => record("reason", &reason.code),
+            Change::Quotas(_) => record("quotas", &clinic),
             Change::Plan(plan) => record("plan", &plan.id.0),
             Change::NewSubscription(one) | Change::Subscription(one) => {
                 record("subscription", &one.client.0);

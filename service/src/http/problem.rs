@@ -296,6 +296,14 @@ impl From<Refusal> for Problem {
                         .with("alternatives", proposals(&found, disclosed)),
                 }
             }
+            Refusal::Quota {
+                quota,
+                wanted,
+                most,
+            } => conflict("quota", detail)
+                .with("quota", quota)
+                .with("wanted", wanted)
+                .with("limit", most),
             Refusal::UnknownReason { field, known } => {
                 let known: Vec<&str> = known.iter().map(ReasonCode::as_str).collect();
                 Self::unprocessable("unknown_reason", field, detail).with("known", known)

@@ -67,6 +67,13 @@ struct SlotsBody {
     /// It is booked at most so many days ahead: of a series, the first date. However far, if not
     /// given.
     window_days: Option<u32>,
+    /// A client's booking has at most so many dates in any week, 1 to 168. 7, if not given.
+    #[serde(default = "dates_a_week")]
+    dates_a_week: u32,
+}
+
+fn dates_a_week() -> u32 {
+    SlotRules::DATES_A_WEEK
 }
 
 fn step() -> u16 {
@@ -84,6 +91,7 @@ impl SlotsBody {
             buffers: buffers?,
             notice_minutes: self.notice_minutes,
             window_days: self.window_days,
+            dates_a_week: self.dates_a_week,
         })
     }
 }
@@ -309,6 +317,7 @@ fn body(service: &Service) -> ServiceBody {
             buffer_after_minutes: slots.buffers.after(),
             notice_minutes: slots.notice_minutes,
             window_days: slots.window_days,
+            dates_a_week: slots.dates_a_week,
         },
     }
 }

@@ -178,7 +178,7 @@ async fn sessions(
     caller.may(Action::Read, Resource::Therapist(id), "therapist")?;
     let known = app.store.therapist(caller.0.clinic, id).await?;
     known.ok_or_else(|| Problem::not_found("therapist"))?;
-    calendar(&app, &caller, Whose::Therapist(id), params.window(&app)?).await
+    calendar(&app, &caller, Whose::Therapist(id), &params).await
 }
 
 /// The hours of a week.

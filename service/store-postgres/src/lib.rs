@@ -17,6 +17,7 @@ mod locks;
 mod outbox;
 mod people;
 mod plans;
+mod quotas;
 mod reasons;
 mod rows;
 mod schedule;
@@ -34,8 +35,8 @@ use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Reason, Scope,
-    SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Quotas, Reason,
+    Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
@@ -135,8 +136,16 @@ impl PostgresStore {
             checked => return checked,
         }
         let migrated = MIGRATIONS.run(&mut connection).await;
+        let filled = match &migrated {
+            Ok(()) => schedule::fill_over_at(&mut connection).await,
+            Err(_) => Ok(()),
+        };
         let _closed = connection.close().await;
         migrated.map_err(|source| OpenError::Migrate {
+            database: shown.clone(),
+            source: Box::new(source),
+        })?;
+        filled.map_err(|source| OpenError::Migrate {
             database: shown,
             source: Box::new(source),
         })
@@ -471,6 +480,10 @@ impl Store for PostgresStore {
 
     async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError> {
         read!(self, db => reasons::own(db, clinic))
+    }
+
+    async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError> {
+        read!(self, db => quotas::of(db, clinic))
     }
 
     async fn subscription(

@@ -11,7 +11,7 @@ use store::{Calendar, Page, StoreError, Which, Whose, history, rows};
 use uuid::Uuid;
 
 use crate::people::one;
-use crate::rows::{Instant, Local, Query, all, optional};
+use crate::rows::{Instant, Local, Query, all, execute_on_one, optional};
 
 /// No appointment is longer, so one that overlaps a window starts at most this long before it.
 const DAY: TimeDelta = TimeDelta::days(1);
@@ -233,13 +233,57 @@ pub(crate) async fn calendar(
     whose: Whose,
     window: Window,
 ) -> Result<Calendar, StoreError> {
-    let all = Page {
-        after: None,
-        limit: u32::MAX,
-    };
-    let intents = intents(db, clinic, whose, all).await?;
+    let intents = not_over(db, clinic, whose, window).await?;
     let sessions = sessions_in(db, clinic, whose, window).await?;
     Ok(Calendar { intents, sessions })
+}
+
+/// The intents that are not over before a window.
+async fn not_over(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    window: Window,
+) -> Result<Vec<Intent>, StoreError> {
+    let (column, whom) = column(clinic, whose, "id");
+    let sql = format!(
+        "SELECT * FROM intent WHERE clinic_id = $1 AND {column} = $2 AND over_at > $3 ORDER BY id"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(whom)
+        .bind(over_before(window));
+    all(db, query, rows::intent).await
+}
+
+/// What was over by then has nothing to do with a window.
+fn over_before(window: Window) -> Instant {
+    Instant(window.start() - rows::OVER_BEFORE)
+}
+
+/// Computes when intents are over that an earlier version has written.
+pub(crate) async fn fill_over_at(db: &mut PgConnection) -> Result<(), StoreError> {
+    let (mut clinic, mut after) = (Uuid::nil(), Uuid::nil());
+    loop {
+        let sql = "SELECT * FROM intent WHERE over_at = 'infinity' AND (clinic_id, id) > ($1, $2)
+                   ORDER BY clinic_id, id LIMIT $3";
+        let query = sqlx::query(sql).bind(clinic).bind(after);
+        let query = query.bind(i64::from(store::PAGE_MAX));
+        let of = |row: &_| Ok((rows::id(row, "clinic_id")?, rows::intent(row)?));
+        let found = all(db, query, of).await?;
+        let Some((last, intent)) = found.last() else {
+            return Ok(());
+        };
+        (clinic, after) = (*last, intent.id.0);
+        for (clinic, intent) in &found {
+            let Some(over) = intent.set.over_at() else {
+                continue;
+            };
+            let sql = "UPDATE intent SET over_at = $1 WHERE clinic_id = $2 AND id = $3";
+            let query = sqlx::query(sql).bind(Instant(over)).bind(*clinic);
+            execute_on_one(db, query.bind(intent.id.0)).await?;
+        }
+    }
 }
 
 /// The sessions that overlap the window, and those whose recurrence-id is near it, wherever they
@@ -266,7 +310,12 @@ pub(crate) async fn sessions_in(
     let query = sqlx::query(sqlx::AssertSqlSafe(sql + " ORDER BY id"))
         .bind(clinic.0)
         .bind(whom);
-    all(db, in_window(query, window), rows::session).await
+    let query = in_window(query, window);
+    let query = match whose {
+        Whose::Therapist(_) | Whose::Client(_) => query.bind(over_before(window)),
+        Whose::Clinic | Whose::Intent(_) => query,
+    };
+    all(db, query, rows::session).await
 }
 
 /// What [`sessions_in`] finds for a therapist and for a client, in one round trip. What is both's
@@ -279,12 +328,13 @@ pub(crate) async fn sessions_in_way(
     window: Window,
 ) -> Result<Vec<Session>, StoreError> {
     let therapists = overlapping_or_near("therapist_id", "$2");
-    let clients = overlapping_or_near("client_id", "$8");
+    let clients = overlapping_or_near("client_id", "$9");
     let sql = format!("{therapists} UNION ALL ({clients})");
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
         .bind(therapist.0);
-    let query = in_window(query, window).bind(client.0);
+    let query = in_window(query, window).bind(over_before(window));
+    let query = query.bind(client.0);
     all(db, query, rows::session).await
 }
 
@@ -295,7 +345,8 @@ fn overlapping_or_near(column: &str, whom: &str) -> String {
            AND starts_at > $3 AND starts_at < $4 AND ends_at > $5
          UNION ALL
          SELECT * FROM session WHERE clinic_id = $1 AND recurrence_id BETWEEN $6 AND $7
-           AND intent_id IN (SELECT id FROM intent WHERE clinic_id = $1 AND {column} = {whom})
+           AND intent_id IN (SELECT id FROM intent WHERE clinic_id = $1 AND {column} = {whom}
+                             AND over_at > $8)
            AND NOT ({column} = {whom} AND starts_at > $3 AND starts_at < $4 AND ends_at > $5)"
     )
 }

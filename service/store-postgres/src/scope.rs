@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnection;
 use store::{PAGE_MAX, Page, StoreError, Which, Whose};
 use uuid::Uuid;
 
-use crate::{ledger, outbox, people, plans, reasons, schedule};
+use crate::{ledger, outbox, people, plans, quotas, reasons, schedule};
 
 pub(crate) async fn load(
     db: &mut PgConnection,
@@ -43,6 +43,7 @@ async fn of(db: &mut PgConnection, clinic: ClinicId, scope: &Scope) -> Result<Vi
         } => {
             let mut view = View::default();
             parties(db, clinic, &mut view, *therapist, *client, *service).await?;
+            view.account = ledger::believed(db, clinic, *client).await?;
             in_the_way(db, clinic, &mut view, *therapist, *client, *window).await?;
             Ok(view)
         }
@@ -66,6 +67,10 @@ async fn of(db: &mut PgConnection, clinic: ClinicId, scope: &Scope) -> Result<Vi
             }
         }
         Scope::Reasons => Ok(View::default()),
+        Scope::Quotas => Ok(View {
+            quotas: quotas::of(db, clinic).await?,
+            ..View::default()
+        }),
         Scope::Series {
             intent,
             therapist,
@@ -358,6 +363,7 @@ async fn in_the_way(
     window: Window,
 ) -> Result<(), StoreError> {
     view.services = people::all_services(db, clinic).await?;
+    view.quotas = quotas::of(db, clinic).await?;
     view.intents = schedule::pending_intents(db, clinic, therapist, client).await?;
     let sessions = schedule::sessions_in_way(db, clinic, therapist, client, window).await?;
     add_sessions(view, sessions);

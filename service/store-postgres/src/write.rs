@@ -14,7 +14,7 @@ use crate::PostgresStore;
 use crate::clock::{Clock, Read};
 use crate::locks::{self, Parties, Reading, Transaction, ZoneData, within};
 use crate::rows::{Document, Instant, Local, all, execute, execute_on_one, optional};
-use crate::{keys, outbox, people, plans, reasons, scope, zone_data};
+use crate::{keys, outbox, people, plans, quotas, reasons, scope, zone_data};
 
 /// How often a write begins anew because the parties of its occurrence have changed while it
 /// waited for them.
@@ -239,6 +239,7 @@ async fn apply(
         }
         Change::Plan(plan) => plans::insert(db, clinic, plan).await,
         Change::Reason(new) => reasons::insert(db, clinic, new).await,
+        Change::Quotas(new) => quotas::set(db, clinic, *new).await,
         Change::NewSubscription(new) => plans::insert_subscription(db, clinic, new).await,
         Change::Subscription(changed) => plans::update_subscription(db, clinic, changed).await,
         Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,
@@ -265,9 +266,9 @@ async fn insert_intent(
     let query = sqlx::query(
         "INSERT INTO intent (clinic_id, id, series_id, continues_id, state, continued_by,
          therapist_id, client_id, service_id, zone, starts_local, minutes, gap, rule, deviations,
-         kept, done_through, next_due_at, version)
+         kept, done_through, next_due_at, version, over_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-         $19)",
+         $19, coalesce($20, 'infinity'))",
     )
     .bind(clinic.0)
     .bind(intent.id.0)
@@ -287,7 +288,8 @@ async fn insert_intent(
     .bind(rows::is_kept(set))
     .bind(Instant(intent.done_through))
     .bind(intent.next_due_at.map(Instant))
-    .bind(integer(intent.version));
+    .bind(integer(intent.version))
+    .bind(set.over_at().map(Instant));
     execute(db, query).await
 }
 
@@ -298,7 +300,8 @@ async fn update_intent(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "UPDATE intent SET state = $1, continued_by = $2, deviations = $3, kept = $4,
-         done_through = $5, next_due_at = $6, version = $7 WHERE clinic_id = $8 AND id = $9",
+         done_through = $5, next_due_at = $6, version = $7,
+         over_at = coalesce($10, 'infinity') WHERE clinic_id = $8 AND id = $9",
     )
     .bind(intent.state.name())
     .bind(rows::continued_by(intent))
@@ -308,7 +311,8 @@ async fn update_intent(
     .bind(intent.next_due_at.map(Instant))
     .bind(integer(intent.version))
     .bind(clinic.0)
-    .bind(intent.id.0);
+    .bind(intent.id.0)
+    .bind(intent.set.over_at().map(Instant));
     execute_on_one(db, query).await
 }
 

@@ -15,6 +15,7 @@ mod outbox;
 mod people;
 mod plans;
 mod probe;
+mod quotas;
 mod reasons;
 mod rows;
 mod schedule;
@@ -32,8 +33,8 @@ use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Reason, Scope,
-    SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Quotas, Reason,
+    Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
@@ -115,8 +116,17 @@ impl SqliteStore {
         while let Some(version) = before {
             let writer = connect(options(path).create_if_missing(true), 1, &shown).await?;
             let migrated = MIGRATIONS.run(&writer).await;
+            let filled = match &migrated {
+                Ok(()) => fill(&writer).await,
+                Err(_) => Ok(()),
+            };
             writer.close().await;
-            let Err(source) = migrated else { return Ok(()) };
+            let Err(source) = migrated else {
+                return filled.map_err(|source| OpenError::Migrate {
+                    database: shown,
+                    source: Box::new(source),
+                });
+            };
             // Another process may have made this step at the same time; then the next is made.
             before = older().await?;
             if before.is_some_and(|found| found <= version) {
@@ -146,6 +156,12 @@ impl SqliteStore {
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.readers.acquire().await.map_err(rows::failed)
     }
+}
+
+/// Computes what a new schema has of rows that were there before.
+async fn fill(writer: &SqlitePool) -> Result<(), StoreError> {
+    let mut writer = writer.acquire().await.map_err(rows::failed)?;
+    schedule::fill_over_at(&mut writer).await
 }
 
 /// Makes the file and what SQLite keeps beside it their owner's alone. SQLite gives new files beside it
@@ -436,6 +452,10 @@ impl Store for SqliteStore {
 
     async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError> {
         reasons::own(&mut *self.reader().await?, clinic).await
+    }
+
+    async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError> {
+        quotas::of(&mut *self.reader().await?, clinic).await
     }
 
     async fn subscription(

@@ -10,7 +10,7 @@ use store::{Calendar, Page, StoreError, Which, Whose, history, rows};
 use uuid::Uuid;
 
 use crate::people::one;
-use crate::rows::{all, micros, optional};
+use crate::rows::{all, execute_on_one, micros, optional};
 
 /// No appointment is longer, so one that overlaps a window starts at most this long before it.
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -243,6 +243,60 @@ pub(crate) async fn page(
     all(db, query, rows::session).await
 }
 
+/// The intents that are not over before a window.
+async fn not_over(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    window: Window,
+) -> Result<Vec<Intent>, StoreError> {
+    let (column, whom) = match whose {
+        Whose::Clinic => ("clinic_id", clinic.0),
+        Whose::Therapist(id) => ("therapist_id", id.0),
+        Whose::Client(id) => ("client_id", id.0),
+        Whose::Intent(id) => ("id", id.0),
+    };
+    let sql = format!(
+        "SELECT * FROM intent WHERE clinic_id = ? AND {column} = ? AND over_at > ? ORDER BY id"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(whom)
+        .bind(over_before(window));
+    all(db, query, rows::intent).await
+}
+
+/// When an intent is over, as it is stored: at the end of the calendar, if it goes on for ever.
+pub(crate) fn over_at(intent: &Intent) -> i64 {
+    intent.set.over_at().map_or(i64::MAX, micros)
+}
+
+/// What was over by then has nothing to do with a window.
+fn over_before(window: Window) -> i64 {
+    micros(window.start() - rows::OVER_BEFORE)
+}
+
+/// Computes when intents are over that an earlier version has written.
+pub(crate) async fn fill_over_at(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    let (mut clinic, mut after) = (Uuid::nil(), Uuid::nil());
+    loop {
+        let sql = "SELECT * FROM intent WHERE over_at = ? AND (clinic_id, id) > (?, ?)
+                   ORDER BY clinic_id, id LIMIT ?";
+        let query = sqlx::query(sql).bind(i64::MAX).bind(clinic).bind(after);
+        let of = |row: &_| Ok((rows::id(row, "clinic_id")?, rows::intent(row)?));
+        let found = all(db, query.bind(store::PAGE_MAX), of).await?;
+        let Some((last, intent)) = found.last() else {
+            return Ok(());
+        };
+        (clinic, after) = (*last, intent.id.0);
+        for (clinic, intent) in found.iter().filter(|(_, one)| over_at(one) < i64::MAX) {
+            let sql = "UPDATE intent SET over_at = ? WHERE clinic_id = ? AND id = ?";
+            let query = sqlx::query(sql).bind(over_at(intent));
+            execute_on_one(db, query.bind(clinic).bind(intent.id.0)).await?;
+        }
+    }
+}
+
 /// Intents before sessions: a session made in between hides its occurrence, and none is lost.
 pub(crate) async fn calendar(
     db: &mut SqliteConnection,
@@ -250,11 +304,7 @@ pub(crate) async fn calendar(
     whose: Whose,
     window: Window,
 ) -> Result<Calendar, StoreError> {
-    let all = Page {
-        after: None,
-        limit: u32::MAX,
-    };
-    let intents = intents(db, clinic, whose, all).await?;
+    let intents = not_over(db, clinic, whose, window).await?;
     let sessions = sessions_in(db, clinic, whose, window).await?;
     Ok(Calendar { intents, sessions })
 }
@@ -279,7 +329,8 @@ pub(crate) async fn sessions_in(
                AND starts_at > ?3 AND starts_at < ?4 AND ends_at > ?5
              UNION
              SELECT * FROM session WHERE clinic_id = ?1 AND recurrence_id BETWEEN ?6 AND ?7
-               AND intent_id IN (SELECT id FROM intent WHERE clinic_id = ?1 AND therapist_id = ?2)",
+               AND intent_id IN (SELECT id FROM intent
+                                 WHERE clinic_id = ?1 AND therapist_id = ?2 AND over_at > ?8)",
             Some(id.0),
         ),
         Whose::Client(id) => (
@@ -287,7 +338,8 @@ pub(crate) async fn sessions_in(
                AND starts_at > ?3 AND starts_at < ?4 AND ends_at > ?5
              UNION
              SELECT * FROM session WHERE clinic_id = ?1 AND recurrence_id BETWEEN ?6 AND ?7
-               AND intent_id IN (SELECT id FROM intent WHERE clinic_id = ?1 AND client_id = ?2)",
+               AND intent_id IN (SELECT id FROM intent
+                                 WHERE clinic_id = ?1 AND client_id = ?2 AND over_at > ?8)",
             Some(id.0),
         ),
         Whose::Intent(id) => (
@@ -309,5 +361,9 @@ pub(crate) async fn sessions_in(
         .bind(micros(window.start()))
         .bind(from.seconds())
         .bind(to.seconds());
+    let query = match whose {
+        Whose::Therapist(_) | Whose::Client(_) => query.bind(over_before(window)),
+        Whose::Clinic | Whose::Intent(_) => query,
+    };
     all(db, query, rows::session).await
 }

@@ -13,7 +13,7 @@ use store::{PAGE_MAX, Page, StoreError, Which, Whose};
 use uuid::Uuid;
 
 use crate::rows::micros;
-use crate::{ledger, outbox, people, plans, reasons, schedule};
+use crate::{ledger, outbox, people, plans, quotas, reasons, schedule};
 
 pub(crate) async fn load(
     db: &mut SqliteConnection,
@@ -48,6 +48,7 @@ async fn of(
         } => {
             let mut view = View::default();
             parties(db, clinic, &mut view, *therapist, *client, *service).await?;
+            view.account = ledger::believed(db, clinic, *client).await?;
             in_the_way(db, clinic, &mut view, *therapist, *client, *window).await?;
             Ok(view)
         }
@@ -71,6 +72,10 @@ async fn of(
             }
         }
         Scope::Reasons => Ok(View::default()),
+        Scope::Quotas => Ok(View {
+            quotas: quotas::of(db, clinic).await?,
+            ..View::default()
+        }),
         Scope::Series {
             intent,
             therapist,
@@ -364,6 +369,7 @@ async fn in_the_way(
     window: Window,
 ) -> Result<(), StoreError> {
     view.services = people::all_services(db, clinic).await?;
+    view.quotas = quotas::of(db, clinic).await?;
     view.intents = schedule::pending_intents(db, clinic, therapist, client).await?;
     for whose in [Whose::Therapist(therapist), Whose::Client(client)] {
         add_sessions(

@@ -10,7 +10,7 @@ use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history}
 
 use crate::rows::{all, execute, execute_on_one, micros, optional};
 use crate::transaction::Transaction;
-use crate::{keys, outbox, people, plans, reasons, scope, zone_data};
+use crate::{keys, outbox, people, plans, quotas, reasons, schedule, scope, zone_data};
 
 pub(crate) async fn write(
     writer: &SqlitePool,
@@ -152,6 +152,7 @@ async fn apply(
         }
         Change::Plan(plan) => plans::insert(db, clinic, plan).await,
         Change::Reason(new) => reasons::insert(db, clinic, new).await,
+        Change::Quotas(new) => quotas::set(db, clinic, *new).await,
         Change::NewSubscription(new) => plans::insert_subscription(db, clinic, new).await,
         Change::Subscription(changed) => plans::update_subscription(db, clinic, changed).await,
         Change::NewIntent(intent) => insert_intent(db, clinic, intent).await,
@@ -178,8 +179,8 @@ async fn insert_intent(
     let query = sqlx::query(
         "INSERT INTO intent (clinic_id, id, series_id, continues_id, state, continued_by,
          therapist_id, client_id, service_id, zone, starts_local, minutes, gap, rule, deviations,
-         kept, done_through, next_due_at, version)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         kept, done_through, next_due_at, version, over_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(intent.id.0)
@@ -199,7 +200,8 @@ async fn insert_intent(
     .bind(rows::is_kept(set))
     .bind(micros(intent.done_through))
     .bind(intent.next_due_at.map(micros))
-    .bind(integer(intent.version));
+    .bind(integer(intent.version))
+    .bind(schedule::over_at(intent));
     execute(db, query).await
 }
 
@@ -210,7 +212,7 @@ async fn update_intent(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "UPDATE intent SET state = ?, continued_by = ?, deviations = ?, kept = ?, done_through = ?,
-         next_due_at = ?, version = ? WHERE clinic_id = ? AND id = ?",
+         next_due_at = ?, version = ?, over_at = ? WHERE clinic_id = ? AND id = ?",
     )
     .bind(intent.state.name())
     .bind(rows::continued_by(intent))
@@ -219,6 +221,7 @@ async fn update_intent(
     .bind(micros(intent.done_through))
     .bind(intent.next_due_at.map(micros))
     .bind(integer(intent.version))
+    .bind(schedule::over_at(intent))
     .bind(clinic.0)
     .bind(intent.id.0);
     execute_on_one(db, query).await

@@ -40,7 +40,7 @@ use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     Actor, BlindIndex, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan,
-    PlanId, Principal, Reason, Recipient, Role, Scope, SealedPerson, Service, StoredSecret,
+    PlanId, Principal, Quotas, Reason, Recipient, Role, Scope, SealedPerson, Service, StoredSecret,
     Subject, Subscription, Therapist, View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
@@ -160,6 +160,8 @@ pub trait Store: Send + Sync {
     async fn plans(&self, clinic: ClinicId, page: Page) -> Result<Vec<Plan>, StoreError>;
     /// A clinic's own codes of reasons, by code.
     async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError>;
+    /// What one client may have of a clinic.
+    async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError>;
     /// A client's subscription.
     async fn subscription(
         &self,

@@ -33,6 +33,7 @@ mod plans;
 mod process;
 mod processes;
 mod properties;
+mod quotas;
 mod races;
 mod reasons;
 mod reassignment;

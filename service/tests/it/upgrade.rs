@@ -3,19 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clinic::{ClinicId, Person, PersonId};
 use crypto_core::KeyId;
 use ledger_core::{
     Account, AccountId, AmountPolicy, Checkout, Command, Credits, Expiry, Invoice, InvoiceLine,
     InvoiceStatus, Money, Plan, Purchase, Renewal, ServiceId, decide, evolve,
 };
-use scheduler_core::ClientId;
+use scheduler_core::{ClientId, TherapistId, Window};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use standing::database::Database as Location;
 use standing::random;
 use standing::vault::{self, Ensured, KeyFile, Vault};
+use store::Whose;
 use uuid::Uuid;
 
 use crate::backend::{Backend, CONNECTIONS, cluster};
@@ -139,7 +141,7 @@ async fn people_stay_and_tokens_go() {
         database.execute(&insert).await.unwrap();
     }
 
-    assert_eq!(location.migrate().await.unwrap(), 10);
+    assert_eq!(location.migrate().await.unwrap(), 11);
     let store = location.open(CONNECTIONS).await.unwrap();
     let store = store.as_ref();
     assert!(store.take_own_clock().await.unwrap());
@@ -317,5 +319,60 @@ async fn grants_keep_their_proofs() {
     );
     let none = "SELECT count(*) FROM ledger_entry WHERE proof IS NULL";
     assert_eq!(database.number(none).await, 2);
+    store.close().await;
+}
+
+/// Bookings of before it was kept when they are over get it, and those that go on for ever do not.
+#[tokio::test]
+async fn bookings_are_over_when_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = of_version(10, folder.path()).await;
+    let mut database = Database::at(&location).await;
+    let of = uuid(&location, ClinicId::FIRST.0);
+    let id = |number: u128| uuid(&location, Uuid::from_u128(number));
+    let (start, since) = match location {
+        Location::Sqlite(_) => ("1772560800", "0"), // 2026-03-03T18:00:00
+        Location::Postgres(_) => ("'2026-03-03T18:00:00'", "'1970-01-01T00:00:00Z'"),
+    };
+    let (one, times) = (id(1), r#"{"v":1,"data":{"hours":[]}}"#);
+    let mut inserts = vec![
+        format!(
+            "INSERT INTO therapist (clinic_id, id, zone, times, times_version)
+             VALUES ({of}, {one}, 'UTC', '{times}', 1)"
+        ),
+        format!("INSERT INTO client (clinic_id, id, legal_hold) VALUES ({of}, {one}, false)"),
+        format!(
+            "INSERT INTO service (clinic_id, id, name, minutes, price_minor, currency, notice_minutes,
+             cancellation, slots) VALUES ({of}, {one}, 's', 50, 0, 'GBP', 0, '{{}}', '{{}}')"
+        ),
+    ];
+    let rules = ["NULL", "'FREQ=WEEKLY'", "'FREQ=WEEKLY;COUNT=10'"];
+    for (number, rule) in (10..).zip(rules) {
+        let intent = id(number);
+        inserts.push(format!(
+            "INSERT INTO intent (clinic_id, id, series_id, state, therapist_id, client_id, service_id,
+             zone, starts_local, minutes, gap, rule, deviations, kept, done_through, version)
+             VALUES ({of}, {intent}, {intent}, 'active', {one}, {one}, {one}, 'UTC', {start}, 50, 'shift',
+             {rule}, '{{\"v\":1,\"data\":{{}}}}', false, {since}, 1)"
+        ));
+    }
+    for insert in inserts {
+        database.execute(&insert).await.unwrap();
+    }
+    location.migrate().await.unwrap();
+    let store = location.open(CONNECTIONS).await.unwrap();
+    let read = async |from: &str| {
+        let from: DateTime<Utc> = from.parse().unwrap();
+        let window = Window::new(from, from + TimeDelta::days(7)).unwrap();
+        let whose = Whose::Therapist(TherapistId(Uuid::from_u128(1)));
+        let found = store.calendar(ClinicId::FIRST, whose, window).await;
+        let found = found.unwrap().intents.into_iter();
+        found
+            .map(|intent| intent.id.0.as_u128())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(read("2026-03-03T00:00:00Z").await, [10, 11, 12]);
+    assert_eq!(read("2026-04-10T00:00:00Z").await, [11, 12]);
+    assert_eq!(read("2026-06-01T00:00:00Z").await, [11]);
     store.close().await;
 }

@@ -11,6 +11,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod messages;
+mod quotas;
 mod reads;
 mod reasons;
 mod series;
@@ -24,6 +25,7 @@ pub use journal::*;
 pub use keys::*;
 pub use ledger::*;
 pub use messages::*;
+pub use quotas::*;
 pub use reads::*;
 pub use reasons::*;
 pub use series::*;
@@ -84,6 +86,8 @@ macro_rules! contract_suite {
             what_zone_data_moves_is_kept
             reasons_are_kept_and_shown_to_whoever_is_given_one
             a_code_is_added_once_however_many_add_it
+            quotas_are_kept_and_shown_to_whoever_books
+            a_calendar_leaves_out_what_is_over
         }
     };
     (@each $store:expr; $($name:ident)*) => {

@@ -18,7 +18,7 @@ use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
     BlindIndex, Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId,
-    Plan, PlanId, Reason, Recipient, Scope, SealedPerson, Service, Subscription, Therapist,
+    Plan, PlanId, Quotas, Reason, Recipient, Scope, SealedPerson, Service, Subscription, Therapist,
     WrappedDek, journal_chain,
 };
 use ledger_core::{Account, Entry, Key, Proof};
@@ -31,6 +31,7 @@ use scheduler_core::{
 use uuid::Uuid;
 
 use self::tables::Tables;
+use crate::rows::OVER_BEFORE;
 use crate::{
     Backlog, Calendar, Claimed, Decide, Feed, Metered, PAGE_MAX, Page, PersonLine, Request, Store,
     StoreError, Token, Which, Whose, Written,
@@ -277,6 +278,10 @@ impl Store for MemoryStore {
         Ok(self.tables().reasons(clinic))
     }
 
+    async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError> {
+        Ok(self.tables().quotas(clinic))
+    }
+
     async fn subscription(
         &self,
         clinic: ClinicId,
@@ -376,7 +381,11 @@ impl Store for MemoryStore {
     ) -> Result<Calendar, StoreError> {
         let tables = self.tables();
         let intents = tables.intents_of(clinic);
-        let intents = intents.filter(|intent| is_intent_of(intent, whose));
+        let since = window.start() - OVER_BEFORE;
+        let intents = intents.filter(|intent| {
+            let is_over = intent.set.over_at().is_some_and(|over| over <= since);
+            is_intent_of(intent, whose) && !is_over
+        });
         let (from, to) = near(window);
         let sessions = tables.sessions_of(clinic).filter(|session| {
             let overlaps = session.starts_at < window.end() && session.ends_at > window.start();

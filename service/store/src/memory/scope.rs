@@ -34,6 +34,7 @@ fn of(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             window,
         } => {
             let mut view = parties(tables, clinic, *therapist, *client, *service);
+            view.account = tables.accounts.get(&(clinic.0, client.0)).cloned();
             in_the_way(tables, clinic, &mut view, *therapist, *client, *window);
             view
         }
@@ -53,6 +54,10 @@ fn of(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             None => View::default(),
         },
         Scope::Reasons => View::default(),
+        Scope::Quotas => View {
+            quotas: tables.quotas(clinic),
+            ..View::default()
+        },
         Scope::Series {
             intent,
             therapist,
@@ -320,6 +325,7 @@ fn in_the_way(
         theirs && (intent.next_due_at.is_some() || is_kept(&intent.set))
     });
     view.intents = pending.cloned().collect();
+    view.quotas = tables.quotas(clinic);
     let services = tables.services.iter().filter(|(key, _)| key.0 == clinic.0);
     view.services = services.map(|(_, service)| service.clone()).collect();
     let (from, to) = near(window);

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
     Actor, BlindIndex, Client, ClinicId, Happened, Journal, Message, MessageState, PersonId, Plan,
-    Reason, Recipient, SealedPerson, Service, StoredSecret, Subject, Subscription, Therapist, View,
-    WrappedDek, journal_chain,
+    Quotas, Reason, Recipient, SealedPerson, Service, StoredSecret, Subject, Subscription,
+    Therapist, View, WrappedDek, journal_chain,
 };
 use ledger_core::{Account, Entry, ReasonCode};
 use scheduler_core::intent::{Cause, Intent, Record};
@@ -36,6 +36,7 @@ pub(super) struct Tables {
     pub(super) services: Table<Service>,
     pub(super) plans: Table<Plan>,
     /// By clinic and code. Nothing here takes one out.
+    pub(super) quotas: BTreeMap<Uuid, Quotas>,
     pub(super) reasons: BTreeMap<(Uuid, ReasonCode), Reason>,
     pub(super) subscriptions: Table<Subscription>,
     /// By clinic, role and id.
@@ -125,6 +126,11 @@ impl Tables {
     pub(super) fn entries_of(&self, clinic: ClinicId) -> impl Iterator<Item = &Entry> {
         let entries = self.entries.iter().filter(move |(of, _)| *of == clinic);
         entries.map(|(_, entry)| entry)
+    }
+
+    /// What one client may have of a clinic.
+    pub(super) fn quotas(&self, clinic: ClinicId) -> Quotas {
+        self.quotas.get(&clinic.0).copied().unwrap_or_default()
     }
 
     /// A clinic's own codes of reasons, by code.

@@ -130,6 +130,10 @@ impl Tables {
                     Some(_) => Err(refused("primary_key")),
                 }
             }
+            Change::Quotas(quotas) => {
+                self.quotas.insert(clinic.0, *quotas);
+                Ok(1)
+            }
             Change::NewSubscription(new) => {
                 insert(&mut self.subscriptions, clinic, new.client.0, new)
             }

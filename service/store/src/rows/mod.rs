@@ -3,12 +3,12 @@
 //! A store says how a column is read, by [`Columns`]; what the columns mean is said here, once.
 //! What cannot be read is [`StoreError::Corrupt`] and names the column.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clinic::journal_chain::Line;
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Reason,
-    Recipient, Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term, Therapist,
-    WorkingTimes, WrappedDek, working_times::StoredTimes,
+    BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Quotas,
+    Reason, Recipient, Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term,
+    Therapist, WorkingTimes, WrappedDek, working_times::StoredTimes,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Proof, Stored, Unfinished};
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
@@ -102,6 +102,19 @@ pub fn times_json(times: &WorkingTimes) -> Result<String, StoreError> {
     json("times", &Versioned { v: 1, data })
 }
 
+/// The stored form of a clinic's quotas.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if they have no JSON form, which they have.
+pub fn quotas_json(quotas: Quotas) -> Result<String, StoreError> {
+    let data = quotas;
+    json("quotas", &Versioned { v: 1, data })
+}
+
+/// How long before a window an intent was over whose occurrences and sessions cannot be in it, or near it,
+/// whatever the zone data say by now.
+pub const OVER_BEFORE: TimeDelta = TimeDelta::days(5);
+
 /// The stored form of a subscription's terms.
 ///
 /// # Errors
@@ -138,6 +151,7 @@ pub fn subject_columns(subject: &Subject) -> (&'static str, Uuid, Option<String>
         Subject::Service(id) => ("service", id.0, None),
         Subject::Plan(id) => ("plan", id.0, None),
         Subject::Reason(code) => ("reason", Uuid::nil(), Some(code.to_string())),
+        Subject::Quotas => ("quotas", Uuid::nil(), None),
         Subject::Subscription(client) => ("subscription", client.0, None),
         Subject::Intent(id) => ("intent", id.0, None),
         Subject::Occurrence(id, at) => ("occurrence", id.0, Some(at.to_string())),
@@ -400,6 +414,14 @@ pub fn reason(row: &impl Columns) -> Result<Reason, StoreError> {
     })
 }
 
+/// A row of `quotas`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn quotas(row: &impl Columns) -> Result<Quotas, StoreError> {
+    versioned(row, "quotas")
+}
+
 /// A row of `subscription`.
 ///
 /// # Errors
@@ -573,6 +595,7 @@ pub fn subject(row: &impl Columns) -> Result<Subject, StoreError> {
         ("service", None) => Ok(Subject::Service(ServiceId(id))),
         ("plan", None) => Ok(Subject::Plan(PlanId(id))),
         ("reason", Some(code)) => Ok(Subject::Reason(code.parse().map_err(|_| corrupt(code))?)),
+        ("quotas", None) => Ok(Subject::Quotas),
         ("subscription", None) => Ok(Subject::Subscription(ClientId(id))),
         ("intent", None) => Ok(Subject::Intent(IntentId(id))),
         ("occurrence", Some(at)) => {

@@ -1,0 +1,17 @@
+-- What one client may have of a clinic, as a document; a clinic without a row has the defaults.
+CREATE TABLE quotas (
+    clinic_id BLOB PRIMARY KEY,
+    quotas    TEXT NOT NULL CHECK (json_valid(quotas))
+) STRICT;
+
+-- The first instant after everything that an intent means: a calendar reads those that are not over by then.
+-- The largest number, for one that goes on for ever; and for those of an earlier version until `migrate` has
+-- computed it.
+ALTER TABLE intent ADD COLUMN over_at INTEGER NOT NULL DEFAULT 9223372036854775807;
+CREATE INDEX intent_over_of_therapist ON intent (clinic_id, therapist_id, over_at);
+CREATE INDEX intent_over_of_client ON intent (clinic_id, client_id, over_at);
+-- Those that a booking compares itself with.
+CREATE INDEX intent_pending_of_therapist ON intent (clinic_id, therapist_id)
+    WHERE next_due_at IS NOT NULL OR kept;
+CREATE INDEX intent_pending_of_client ON intent (clinic_id, client_id)
+    WHERE next_due_at IS NOT NULL OR kept;
