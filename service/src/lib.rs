@@ -3,6 +3,7 @@
 
 #![deny(missing_docs)]
 
+pub mod admission;
 pub mod anchors;
 pub mod clock;
 mod connections;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex};
 use clinic::{Principal, Scope, View, eager};
 use store::{Decide, Request, Store, StoreError, Written};
 
+use crate::admission::Admission;
 use crate::anchors::AnchorFile;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -55,6 +57,8 @@ pub struct App {
     pub senders: Arc<Senders>,
     /// Whether this process may plan the database.
     pub zones: Arc<Zones>,
+    /// Which requests are worked on, and which wait.
+    pub admission: Arc<Admission>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the service is to stop.
@@ -62,6 +66,9 @@ pub struct App {
     /// In the demo, who looks at its page and moves its clock. Nobody otherwise.
     pub demo: Option<Principal>,
 }
+
+/// How many requests are worked on at once, unless the database is known to take more.
+const PLACES: usize = 4;
 
 impl App {
     /// On this store and clock; messages go to the log, nobody stops it, and what is known of people
@@ -76,6 +83,7 @@ impl App {
             anchors: None,
             senders: Arc::default(),
             zones: Arc::default(),
+            admission: Arc::new(Admission::new(PLACES)),
             metrics: Arc::default(),
             stop: Stop::never(),
             demo: None,
@@ -103,9 +111,11 @@ impl App {
         };
         let (more, at) = (AtomicI64::new(0), request.at);
         let decide = Box::new(|view: &View| {
-            let decision = decide(view);
-            more.store(eager::more_rows(view, &decision, at), Ordering::Relaxed);
-            decision
+            admission::compute(|| {
+                let decision = decide(view);
+                more.store(eager::more_rows(view, &decision, at), Ordering::Relaxed);
+                decision
+            })
         });
         self.report_jump();
         let sender = self.senders.free(self.clock.now());

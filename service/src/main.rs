@@ -14,6 +14,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use scheduler_core::zone::ZoneData;
+use standing::admission::Admission;
 use standing::anchors::AnchorFile;
 use standing::clock::{Clock, JUMP_MIN};
 use standing::database::Database;
@@ -357,6 +358,8 @@ async fn app(
         );
     }
     let mut app = App::new(store, clock.clock());
+    let places = database.database()?.places(database.connections);
+    app.admission = Arc::new(Admission::new(places));
     say_if_behind(&app).await;
     // If the database does not answer in time, the first write or tick asks again.
     if let Err(error) = app.zones.join(&*app.store, app.clock.now()).await {

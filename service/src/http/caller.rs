@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use clinic::access::{Action, Resource, allow};
-use clinic::{Client, Principal, Refusal, Scope, Subject};
+use clinic::{Client, Principal, Refusal, Role, Scope, Subject};
 use scheduler_core::intent::Intent;
 use scheduler_core::{ClientId, IntentId};
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::preview::{Instead, nothing, preview};
 use super::problem::Problem;
-use crate::App;
+use crate::{App, admission};
 
 /// The largest body that is read: a calendar of some years.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -31,18 +31,32 @@ const BODY_PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy)]
 pub(super) struct Caller(pub(super) Principal);
 
-/// Finds out who asks, before anything else is looked at: who is nobody learns nothing more.
-pub(super) async fn authenticate(
+/// Finds out who asks, before anything else is looked at: who is nobody learns nothing more. Then the body is
+/// waited for.
+pub(super) async fn authenticate(State(app): State<App>, request: Request, next: Next) -> Response {
+    let read = async {
+        let caller = Caller::of(request.headers(), &app).await?;
+        let (mut parts, body) = request.into_parts();
+        let body = read(body).await?;
+        parts.extensions.insert(caller);
+        Ok::<_, Problem>(Request::from_parts(parts, Body::from(body)))
+    };
+    match read.await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Waits for a place, which whoever is still sending does not have.
+pub(super) async fn admit(
     State(app): State<App>,
-    mut request: Request,
+    caller: Caller,
+    request: Request,
     next: Next,
 ) -> Response {
-    match Caller::of(request.headers(), &app).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
+    match app.admission.enter(caller.asks()).await {
+        Ok(_place) => next.run(request).await,
+        Err(refused) => Problem::from(refused).into_response(),
     }
 }
 
@@ -56,6 +70,14 @@ impl FromRequestParts<App> for Caller {
 }
 
 impl Caller {
+    /// As whom they are admitted.
+    pub(super) fn asks(self) -> admission::Caller {
+        admission::Caller {
+            id: self.0.identity(),
+            is_limited: matches!(self.0.role, Role::Client(_) | Role::Therapist(_)),
+        }
+    }
+
     async fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
         let refused = |detail| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
         let header = headers.get(header::AUTHORIZATION);
@@ -207,6 +229,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, app).await?;
+        // It is there: `authenticate` has waited for it.
         let bytes = read(body).await?;
         let expected = expected_version(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;

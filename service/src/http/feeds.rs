@@ -21,6 +21,7 @@ use store::Whose;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::answer::Done;
 use super::caller::{Caller, Command};
@@ -28,7 +29,7 @@ use super::occurrences::Nothing;
 use super::params::Id;
 use super::preview::Instead;
 use super::problem::Problem;
-use crate::{App, random};
+use crate::{App, admission, random};
 
 const PRODUCT: &str = "-//Standing//EN";
 /// What is over for longer is in no feed.
@@ -69,7 +70,7 @@ async fn file(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Resp
         let whose = Whose::Intent(segment.id);
         sessions.extend(app.store.calendar(clinic, whose, always()?).await?.sessions);
     }
-    calendar(&app, &segments, &sessions)
+    admission::compute(|| calendar(&app, &segments, &sessions))
 }
 
 /// Open a therapist's feed: their appointments behind a secret address. An earlier one is closed.
@@ -166,6 +167,11 @@ fn scope(whose: Recipient) -> Scope {
 /// Somebody's calendar, by the secret in its address.
 async fn feed(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
     let unknown = || Problem::not_found("feed");
+    let caller = admission::Caller {
+        id: Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()),
+        is_limited: true,
+    };
+    let _place = app.admission.enter(caller).await?;
     let secret = name.strip_suffix(".ics").ok_or_else(unknown)?;
     let found = app.vault.feed(app.store.as_ref(), secret).await?;
     let (clinic, whose) = found.ok_or_else(unknown)?;
@@ -182,7 +188,7 @@ async fn feed(State(app): State<App>, Path(name): Path<String>) -> Result<Respon
         let whose = Whose::Intent(intent.id);
         sessions.extend(app.store.calendar(clinic, whose, always()?).await?.sessions);
     }
-    calendar(&app, &recent, &sessions)
+    admission::compute(|| calendar(&app, &recent, &sessions))
 }
 
 /// Segments as one VCALENDAR; `sessions` are those of their whole series.

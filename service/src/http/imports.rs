@@ -1,13 +1,18 @@
 //! Bookings that come from another calendar.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use clinic::booking::{book_set, scope_of_set};
 use clinic::calendar_file::to_come;
 use clinic::{Subject, View};
+use futures_util::stream::{self, Stream, StreamExt};
 use scheduler_core::ical::{self, Effect, PROBLEMS_MAX};
 use scheduler_core::intent::NewIntent;
 use scheduler_core::{ClientId, IntentId, RecurrenceSet, ServiceId, TherapistId, Zone};
@@ -23,6 +28,7 @@ use super::caller::Command;
 use super::params::zone;
 use super::preview::Instead;
 use super::problem::Problem;
+use crate::admission::compute;
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -51,7 +57,8 @@ struct Import {
 /// The most bookings that are made of one file: each looks at two whole calendars.
 const BOOKINGS_MAX: usize = 200;
 
-/// What was imported from a file.
+/// What was imported from a file. Line by line, `bookings` is empty in the first line, and each follows in one of
+/// its own.
 #[derive(Debug, Serialize, ToSchema)]
 struct Imported {
     /// How many events differ from the file.
@@ -126,13 +133,18 @@ impl From<&ical::Problem> for ImportProblem {
 /// does not hold up the others. What the file says and a booking cannot have is a problem. A file that
 /// comes to more than 200 bookings is refused. With `dry_run`, each is tried as if it were the only
 /// one, so two of a file that are in each other's way both show what they would do.
+///
+/// With `Accept: application/x-ndjson` the answer comes line by line: first all but the bookings, then each
+/// booking as it is made. An import works for 10 seconds at most; what is left then has the problem
+/// `not_tried`. Sent again, it goes on there.
 #[utoipa::path(post, path = "/imports", tag = "calendars", request_body = Import,
-    responses((status = 200, body = Imported),
+    responses((status = 200, content((Imported = "application/json"), (Imported = "application/x-ndjson"))),
         (status = 422, description = "invalid_calendar: the text is no calendar, or reaches a limit")))]
 async fn import(
     State(app): State<App>,
+    headers: HeaderMap,
     command: Command<Import>,
-) -> Result<Json<Imported>, Problem> {
+) -> Result<Response, Problem> {
     let body = &command.body;
     let given = zone(&body.zone)?;
     let meant = body
@@ -140,10 +152,9 @@ async fn import(
         .iter()
         .map(|(name, iana)| Ok((name.clone(), zone(iana)?)));
     let meant: BTreeMap<String, Zone> = meant.collect::<Result<_, Problem>>()?;
-    let (text, now) = (body.ics.clone(), app.clock.now());
-    // A file of the worst kind takes a second, which other requests must not wait for.
-    let read = tokio::task::spawn_blocking(move || read(&text, given, &meant, now));
-    let file = read.await.map_err(|_| Problem::internal())??;
+    let place = app.admission.enter(command.caller.asks()).await?;
+    let file = compute(|| read(&body.ics, given, &meant, app.clock.now()))?;
+    drop(place);
     let mut imported = Imported {
         summary: summary(&file.problems),
         bookings: Vec::new(),
@@ -154,10 +165,52 @@ async fn import(
             .map(ImportProblem::from)
             .collect(),
     };
-    for wanted in &file.wanted {
-        imported.bookings.push(one(&app, &command, wanted).await);
+    let by_line = headers
+        .get(header::ACCEPT)
+        .is_some_and(|accept| accept == NDJSON);
+    let bookings = bookings(app, command, file.wanted);
+    if by_line {
+        let first = line(&imported);
+        let lines = bookings.map(|booking| line(&booking));
+        let body = Body::from_stream(stream::once(async { first }).chain(lines));
+        return Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response());
     }
-    Ok(Json(imported))
+    imported.bookings = bookings.collect().await;
+    Ok(Json(imported).into_response())
+}
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// A value as a line.
+fn line(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    serde_json::to_string(value).map(|text| text + "\n")
+}
+
+/// How long an import may take in all, its waiting for others included.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Makes the bookings one after another. Each waits for a place of its own, so that an import holds up nobody
+/// for longer than one booking does.
+fn bookings(
+    app: App,
+    command: Command<Import>,
+    wanted: Vec<Wanted>,
+) -> impl Stream<Item = ImportedBooking> {
+    let began = Instant::now();
+    let rest = (app, command, wanted.into_iter());
+    stream::unfold(rest, move |(app, command, mut wanted)| async move {
+        let next = wanted.next()?;
+        let made = if began.elapsed() < PATIENCE {
+            match app.admission.enter(command.caller.asks()).await {
+                Ok(_place) => book(&app, &command, &next).await,
+                Err(refused) => Err(Problem::from(refused).into()),
+            }
+        } else {
+            let detail = "the import has taken its time: send it again, and it goes on here";
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_tried", detail).into())
+        };
+        Some((shown(next, made), (app, command, wanted)))
+    })
 }
 
 /// A file, read.
@@ -227,15 +280,15 @@ fn summary(problems: &[ical::Problem]) -> Summary {
     }
 }
 
-/// Books one set.
-async fn one(app: &App, command: &Command<Import>, wanted: &Wanted) -> ImportedBooking {
-    let (intent_id, problem, preview) = match book(app, command, wanted).await {
+/// What became of one set.
+fn shown(wanted: Wanted, made: Result<Uuid, Instead>) -> ImportedBooking {
+    let (intent_id, problem, preview) = match made {
         Ok(made) => (Some(made), None, None),
         Err(Instead::Problem(problem)) => (None, Some(problem.into_value()), None),
         Err(Instead::Preview(difference)) => (None, None, Some(difference)),
     };
     ImportedBooking {
-        uid: wanted.uid.clone(),
+        uid: wanted.uid,
         segment: wanted.segment,
         intent_id,
         problem,
@@ -243,6 +296,7 @@ async fn one(app: &App, command: &Command<Import>, wanted: &Wanted) -> ImportedB
     }
 }
 
+/// Books one set.
 async fn book(app: &App, command: &Command<Import>, wanted: &Wanted) -> Result<Uuid, Instead> {
     let Wanted { uid, segment, set } = wanted;
     let request = command.part(app, &format!("{uid}\n{segment}"));

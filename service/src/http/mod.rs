@@ -85,8 +85,10 @@ pub fn router(app: App) -> Router {
                     .merge(sessions::routes())
                     .merge(reports::routes())
                     .merge(feeds::routes())
-                    .merge(imports::routes())
-                    .merge(messages::routes()),
+                    .merge(messages::routes())
+                    .route_layer(middleware::from_fn_with_state(app.clone(), caller::admit))
+                    // Takes a place for each booking.
+                    .merge(imports::routes()),
             )
             .split_for_parts();
     complete(&mut description);

@@ -15,6 +15,7 @@ use store::StoreError;
 use utoipa::ToSchema;
 
 use super::clashes::{clash, proposals, remedy};
+use crate::admission::Refused;
 use crate::vault::VaultError;
 
 /// A problem document, for the description of the API.
@@ -153,6 +154,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
+        let retry_after = self.members.get(RETRY_AFTER).and_then(Value::as_u64);
+        let retry_after = retry_after.unwrap_or(1);
         let kind = HeaderValue::from_static("application/problem+json");
         let body = self.into_value().to_string();
         let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
@@ -164,9 +167,28 @@ impl IntoResponse for Problem {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+            }
             _ => {}
         }
         response
+    }
+}
+
+/// The member that says in how many seconds a caller may go on.
+const RETRY_AFTER: &str = "retry_after";
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            Refused::TooMany { after } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+                    .with(RETRY_AFTER, after.as_secs())
+            }
+            Refused::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use super::clashes::obstacle;
 use super::params::{Id, Params, local, zone};
 use super::problem::Problem;
 use crate::App;
+use crate::admission::compute;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -173,7 +174,7 @@ async fn free(
     let availability = ground.therapist.times.availability();
     let ranking = params.near.map_or(Ranking::Earliest, Ranking::NearestTo);
     let (calendar, policy) = (&ground.calendar, ground.policy);
-    let slots = free_slots(calendar, availability, policy, ground.now, window, ranking);
+    let slots = compute(|| free_slots(calendar, availability, policy, ground.now, window, ranking));
     let items = slots.map_err(search)?.into_iter().map(|slot| SlotBody {
         starts_at: slot.start,
         ends_at: slot.end,
@@ -266,7 +267,7 @@ async fn standing(
     let wish = wish(&params, &ground)?;
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
-    let found = standing_slots(calendar, availability, policy, ground.now, &wish);
+    let found = compute(|| standing_slots(calendar, availability, policy, ground.now, &wish));
     Ok(Json(shown(
         &found.map_err(|error| standing_error(&error))?,
         &wish,
@@ -305,7 +306,8 @@ async fn why_not_standing(
     let wish = wish(&params, &ground)?;
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
-    let refused = explain_standing(calendar, availability, policy, ground.now, &wish, start);
+    let refused =
+        compute(|| explain_standing(calendar, availability, policy, ground.now, &wish, start));
     let disclosed = discloses(&caller, id);
     let items = refused
         .map_err(|error| standing_error(&error))?
@@ -348,7 +350,7 @@ async fn room(
     let wish = wish(&params, &ground)?;
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
-    let found = forecast::room(calendar, availability, policy, ground.now, &wish);
+    let found = compute(|| forecast::room(calendar, availability, policy, ground.now, &wish));
     Ok(Json(shown(
         &found.map_err(|error| standing_error(&error))?,
         &wish,

@@ -64,7 +64,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How long a caller waits for a connection: writers queue for theirs.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many readers work beside the writer.
-const READERS: u32 = 4;
+pub const READERS: u32 = 4;
 
 /// A clinic on one SQLite file.
 #[derive(Debug, Clone)]

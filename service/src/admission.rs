@@ -1,0 +1,391 @@
+//! Who is served next when more is asked for than can be done at once.
+//!
+//! As many requests are worked on at once as there are places, as many as the database works on beside each
+//! other. The others wait, and the next place goes to the caller whose requests have taken the least time of
+//! late: whoever asks rarely waits for one request of those who ask all the time, and not for all of them. The
+//! queue is bounded, and so is what a client or a therapist may use of the service in the long run.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::sync::Arc;
+//!
+//! use standing::admission::{Admission, Caller};
+//! use uuid::Uuid;
+//!
+//! let admission = Arc::new(Admission::new(4));
+//! let caller = Caller { id: Uuid::nil(), is_limited: true };
+//! let place = admission.enter(caller).await.unwrap();
+//! drop(place); // the work is done, the next in the queue begins
+//! # }
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// How many requests wait at most.
+const WAITING_MAX: usize = 4_096;
+/// How many requests of one limited caller are worked on and wait at most.
+const OF_CALLER_MAX: usize = 64;
+/// How long a request waits at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What a limited caller may use of one place in the long run: half of its time.
+const SHARE: u32 = 2;
+/// What a limited caller may use at once, after a while of rest.
+const BURST: Duration = Duration::from_secs(10);
+/// What a request costs beside the time that it takes.
+const REQUEST: Duration = Duration::from_micros(500);
+/// How many callers are known before those at rest are forgotten.
+const CALLERS_KEPT: usize = 1_024;
+
+/// The places, and who waits for one.
+#[derive(Debug)]
+pub struct Admission(Mutex<State>);
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// Whose requests these are.
+    pub id: Uuid,
+    /// Whether they are limited: those of clients and therapists are, those of staff are not.
+    pub is_limited: bool,
+}
+
+/// Why a request is not worked on. Nothing of it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The caller has used, or asks for, more than one caller may.
+    #[error("these are too many requests for one caller: go on in {} s", .after.as_secs())]
+    TooMany {
+        /// When there is more again, whole seconds.
+        after: Duration,
+    },
+    /// Too many wait already, or this one has waited too long.
+    #[error("too many requests are waiting")]
+    Full,
+}
+
+/// A request that is worked on. Its place is free once this is dropped.
+#[derive(Debug)]
+pub struct Place {
+    admission: Arc<Admission>,
+    caller: Uuid,
+    began: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    callers: HashMap<Uuid, Usage>,
+    waiting: Vec<Waiting>,
+    /// The number of the next request that waits.
+    next: u64,
+}
+
+/// What a caller has used of late, and how many requests of theirs are here.
+#[derive(Debug)]
+struct Usage {
+    used: Duration,
+    as_of: Instant,
+    here: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    caller: Uuid,
+    place: oneshot::Sender<Place>,
+}
+
+impl Usage {
+    /// What is left of it by now: it wears off at the rate at which a caller may use it.
+    fn wear_off(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.as_of);
+        self.used = self.used.saturating_sub(since / SHARE);
+        self.as_of = now;
+    }
+}
+
+impl Admission {
+    /// With so many places, at least one.
+    #[must_use]
+    pub fn new(places: usize) -> Self {
+        Self(Mutex::new(State {
+            free: places.max(1),
+            callers: HashMap::new(),
+            waiting: Vec::new(),
+            next: 0,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn enter(self: &Arc<Self>, caller: Caller) -> Result<Place, Refused> {
+        let (number, place) = {
+            let now = Instant::now();
+            let mut state = self.state();
+            state.admit(caller, now)?;
+            if state.free > 0 {
+                state.free -= 1;
+                return Ok(self.place(caller.id, now));
+            }
+            if state.waiting.len() >= WAITING_MAX {
+                state.leave(caller.id);
+                return Err(Refused::Full);
+            }
+            let (sender, place) = oneshot::channel();
+            let number = state.next;
+            state.next += 1;
+            state.waiting.push(Waiting {
+                number,
+                caller: caller.id,
+                place: sender,
+            });
+            (number, place)
+        };
+        // Whoever stops waiting, or is dropped meanwhile, leaves the queue.
+        let queued = Queued {
+            admission: self,
+            caller: caller.id,
+            number,
+        };
+        let waited = tokio::time::timeout(PATIENCE, place).await;
+        match waited {
+            Ok(Ok(place)) => {
+                std::mem::forget(queued);
+                Ok(place)
+            }
+            _ => Err(Refused::Full),
+        }
+    }
+
+    fn place(self: &Arc<Self>, caller: Uuid, began: Instant) -> Place {
+        Place {
+            admission: self.clone(),
+            caller,
+            began,
+        }
+    }
+}
+
+/// A request in the queue.
+struct Queued<'a> {
+    admission: &'a Arc<Admission>,
+    caller: Uuid,
+    number: u64,
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        let mut state = self.admission.state();
+        let waits = |one: &Waiting| one.number == self.number;
+        // Otherwise it was just given a place, which is let go with the channel.
+        if let Some(index) = state.waiting.iter().position(waits) {
+            let gone = state.waiting.swap_remove(index);
+            state.leave(self.caller);
+            drop(state);
+            drop(gone);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let mut state = self.admission.state();
+        if let Some(usage) = state.callers.get_mut(&self.caller) {
+            usage.wear_off(now);
+            usage.used += now.saturating_duration_since(self.began) + REQUEST;
+        }
+        state.leave(self.caller);
+        let Some(next) = state.take_next(now) else {
+            state.free += 1;
+            return;
+        };
+        drop(state);
+        let place = self.admission.place(next.caller, now);
+        // If nobody waits for it any more, it comes back and is dropped: the one after gets it.
+        let _gone = next.place.send(place);
+    }
+}
+
+impl State {
+    /// Counts a request in, if its caller may have one more.
+    fn admit(&mut self, caller: Caller, now: Instant) -> Result<(), Refused> {
+        if self.callers.len() >= CALLERS_KEPT {
+            self.callers.retain(|_, usage| {
+                usage.wear_off(now);
+                usage.here > 0 || !usage.used.is_zero()
+            });
+        }
+        let usage = self.callers.entry(caller.id).or_insert(Usage {
+            used: Duration::ZERO,
+            as_of: now,
+            here: 0,
+        });
+        usage.wear_off(now);
+        if caller.is_limited {
+            if let Some(over) = usage.used.checked_sub(BURST) {
+                let seconds = (over * SHARE).as_secs() + 1;
+                let after = Duration::from_secs(seconds);
+                return Err(Refused::TooMany { after });
+            }
+            if usage.here >= OF_CALLER_MAX {
+                let after = Duration::from_secs(1);
+                return Err(Refused::TooMany { after });
+            }
+        }
+        usage.here += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self, caller: Uuid) {
+        if let Some(usage) = self.callers.get_mut(&caller) {
+            usage.here = usage.here.saturating_sub(1);
+        }
+    }
+
+    /// Of those who wait, the first of the caller who has used least.
+    fn take_next(&mut self, now: Instant) -> Option<Waiting> {
+        for one in &self.waiting {
+            if let Some(usage) = self.callers.get_mut(&one.caller) {
+                usage.wear_off(now);
+            }
+        }
+        let callers = &self.callers;
+        let used = |caller| {
+            callers
+                .get(caller)
+                .map_or(Duration::ZERO, |usage| usage.used)
+        };
+        let waiting = self.waiting.iter().enumerate();
+        let next = waiting.min_by_key(|(_, one)| (used(&one.caller), one.number));
+        let (index, _) = next?;
+        Some(self.waiting.swap_remove(index))
+    }
+}
+
+/// Does what takes long without holding up the other work of this thread.
+pub fn compute<T>(work: impl FnOnce() -> T) -> T {
+    let runtime = tokio::runtime::Handle::try_current();
+    let has_others = runtime.is_ok_and(|runtime| {
+        runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
+    });
+    if has_others {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(number: u128, is_limited: bool) -> Caller {
+        let id = Uuid::from_u128(number);
+        Caller { id, is_limited }
+    }
+
+    async fn waiting(admission: &Arc<Admission>, count: usize) {
+        while admission.state().waiting.len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_used_least_is_next() {
+        let admission = Arc::new(Admission::new(1));
+        let busy = caller(1, false);
+        let first = admission.enter(busy).await.unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = Vec::new();
+        for (count, number) in [1, 1, 1, 2].into_iter().enumerate() {
+            let (admission, order) = (admission.clone(), order.clone());
+            let other = admission.clone();
+            tasks.push(tokio::spawn(async move {
+                let place = admission.enter(caller(number, false)).await.unwrap();
+                order.lock().unwrap().push(number);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                drop(place);
+            }));
+            waiting(&other, count + 1).await;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        drop(first);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*order.lock().unwrap(), [2, 1, 1, 1]);
+        assert_eq!(admission.state().free, 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_leaves_no_trace() {
+        let admission = Arc::new(Admission::new(1));
+        let place = admission.enter(caller(1, true)).await.unwrap();
+        for _ in 0..10 {
+            let admission = admission.clone();
+            let other = admission.clone();
+            let waits = tokio::spawn(async move {
+                let _place = admission.enter(caller(2, true)).await;
+            });
+            waiting(&other, 1).await;
+            waits.abort();
+            assert!(waits.await.unwrap_err().is_cancelled());
+        }
+        // One who is given the place in the moment in which they go.
+        let mut going = Box::pin(admission.enter(caller(3, true)));
+        assert!(futures_poll(&mut going).is_none());
+        drop(place);
+        drop(going);
+        let state = admission.state();
+        assert_eq!((state.free, state.waiting.len()), (1, 0));
+        assert!(state.callers.values().all(|usage| usage.here == 0));
+    }
+
+    /// Polls once.
+    fn futures_poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limited_caller_is_told_when_to_go_on_and_others_are_served() {
+        let admission = Arc::new(Admission::new(200));
+        let mut places = Vec::new();
+        for _ in 0..OF_CALLER_MAX {
+            places.push(admission.enter(caller(1, true)).await.unwrap());
+        }
+        let refused = admission.enter(caller(1, true)).await.unwrap_err();
+        assert!(matches!(refused, Refused::TooMany { .. }));
+        drop(places);
+        let usage = |used| {
+            let mut state = admission.state();
+            for usage in state.callers.values_mut() {
+                usage.used = used;
+            }
+        };
+        usage(BURST + Duration::from_secs(5));
+        let refused = admission.enter(caller(1, true)).await.unwrap_err();
+        let after = Duration::from_secs(10);
+        assert_eq!(refused, Refused::TooMany { after });
+        admission.enter(caller(1, false)).await.unwrap();
+        admission.enter(caller(2, true)).await.unwrap();
+        usage(Duration::ZERO);
+        admission.enter(caller(1, true)).await.unwrap();
+    }
+}
