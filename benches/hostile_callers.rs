@@ -28,6 +28,7 @@ use standing::clock::Clock;
 use standing::stop::Stop;
 use standing::vault::Vault;
 use standing::{App, random, serve};
+use tokio::runtime::Runtime;
 
 const HOSTILE: usize = 16;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -47,7 +48,7 @@ fn main() -> anyhow::Result<()> {
         let kind = Kind::on(server.as_ref());
         let database = runtime.block_on(Database::new(server.as_ref()))?;
         let (clinic, address) = runtime.block_on(open(&database))?;
-        let clinic = Arc::new(clinic.fill(address)?);
+        let clinic = Arc::new(clinic.fill(address, &runtime)?);
         let quiet = write(&clinic, writes, "quiet")?;
         let stop = Arc::new(AtomicBool::new(false));
         let answers: Arc<[AtomicU64; 6]> = Arc::default();
@@ -92,7 +93,7 @@ async fn open(database: &Database) -> anyhow::Result<(Clinic, SocketAddr)> {
     let app = App {
         vault: Arc::new(Vault::temporary()?),
         admission: Arc::new(Admission::new(match database.kind {
-            Kind::Sqlite => 4,
+            Kind::Sqlite => 5,
             Kind::Postgres => 8,
         })),
         ..App::new(database.store.clone(), Clock::starting_at(now))
@@ -152,7 +153,7 @@ impl Clinic {
     }
 
     /// Therapists, a full week of standing bookings, and the hostile clients.
-    fn fill(mut self, address: SocketAddr) -> anyhow::Result<Self> {
+    fn fill(mut self, address: SocketAddr, runtime: &Runtime) -> anyhow::Result<Self> {
         let mut admin = Caller::new(address, &self.admin)?;
         let days = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
         let hours = days.map(|day| json!({ "day": day, "from": "00:00", "to": "24:00" }));
@@ -171,9 +172,6 @@ impl Clinic {
             let booking = self.booking(&client, &self.therapist, &starts, "FREQ=WEEKLY");
             admin.made("/intents", &booking)?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         for _ in 0..HOSTILE {
             let client = self.client(&mut admin)?;
             let id = ClientId(client.as_str().context("an id")?.parse()?);

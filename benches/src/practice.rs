@@ -284,6 +284,7 @@ impl Practice {
         let scope = Scope::Occurrence {
             address: Address::Occurrence(intent, at),
             around: wanted.reach(now)?,
+            history: false,
         };
         let decide = Box::new(move |view: &View| touch(view, at, wanted, principal, None, now));
         self.write(scope, decide).await?;
@@ -300,6 +301,7 @@ impl Practice {
         let scope = Scope::Occurrence {
             address: Address::Occurrence(intent, at),
             around: None,
+            history: false,
         };
         let decide = Box::new(move |view: &View| {
             let session = view.session()?;
@@ -344,6 +346,7 @@ impl Practice {
         let scope = Scope::Occurrence {
             address: Address::Occurrence(intent, at),
             around: None,
+            history: false,
         };
         let decide = Box::new(move |view: &View| settle(view, outcome, principal, None, now));
         self.write(scope, decide).await?;

@@ -2,8 +2,9 @@
 //!
 //! As many requests are worked on at once as there are places, as many as the database works on beside each
 //! other. The others wait, and the next place goes to the caller whose requests have taken the least time of
-//! late: whoever asks rarely waits for one request of those who ask all the time, and not for all of them. The
-//! queue is bounded, and so is what a client or a therapist may use of the service in the long run.
+//! late. A quarter of the places is kept for callers who have used little: whoever asks rarely does not wait for
+//! those who ask all the time. The queue is bounded, and so is what a client or a therapist may use of the
+//! service in the long run.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -33,8 +34,10 @@ const WAITING_MAX: usize = 4_096;
 const OF_CALLER_MAX: usize = 64;
 /// How long a request waits at most.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What a limited caller may use of one place in the long run: half of its time.
-const SHARE: u32 = 2;
+/// What a limited caller may use of one place in the long run: this part of its time.
+const SHARE: u32 = 16;
+/// Who has used less has used little.
+const LITTLE: Duration = Duration::from_millis(250);
 /// What a limited caller may use at once, after a while of rest.
 const BURST: Duration = Duration::from_secs(10);
 /// What a request costs beside the time that it takes.
@@ -80,6 +83,8 @@ pub struct Place {
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// How many places are kept for those who have used little.
+    kept: usize,
     callers: HashMap<Uuid, Usage>,
     waiting: Vec<Waiting>,
     /// The number of the next request that waits.
@@ -114,8 +119,10 @@ impl Admission {
     /// With so many places, at least one.
     #[must_use]
     pub fn new(places: usize) -> Self {
+        let free = places.max(1);
         Self(Mutex::new(State {
-            free: places.max(1),
+            free,
+            kept: if free > 1 { free.div_ceil(4) } else { 0 },
             callers: HashMap::new(),
             waiting: Vec::new(),
             next: 0,
@@ -135,7 +142,7 @@ impl Admission {
             let now = Instant::now();
             let mut state = self.state();
             state.admit(caller, now)?;
-            if state.free > 0 {
+            if state.has_place(caller.id) {
                 state.free -= 1;
                 return Ok(self.place(caller.id, now));
             }
@@ -208,8 +215,8 @@ impl Drop for Place {
             usage.used += now.saturating_duration_since(self.began) + REQUEST;
         }
         state.leave(self.caller);
+        state.free += 1;
         let Some(next) = state.take_next(now) else {
-            state.free += 1;
             return;
         };
         drop(state);
@@ -249,6 +256,13 @@ impl State {
         Ok(())
     }
 
+    /// Whether a caller has a place at once.
+    fn has_place(&self, caller: Uuid) -> bool {
+        let used = self.callers.get(&caller).map(|usage| usage.used);
+        let is_little = used.is_none_or(|used| used < LITTLE);
+        self.free > if is_little { 0 } else { self.kept }
+    }
+
     fn leave(&mut self, caller: Uuid) {
         if let Some(usage) = self.callers.get_mut(&caller) {
             usage.here = usage.here.saturating_sub(1);
@@ -270,7 +284,11 @@ impl State {
         };
         let waiting = self.waiting.iter().enumerate();
         let next = waiting.min_by_key(|(_, one)| (used(&one.caller), one.number));
-        let (index, _) = next?;
+        let (index, one) = next?;
+        if !self.has_place(one.caller) {
+            return None;
+        }
+        self.free -= 1;
         Some(self.waiting.swap_remove(index))
     }
 }
@@ -331,6 +349,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_is_kept_for_who_has_used_little() {
+        let admission = Arc::new(Admission::new(4));
+        let busy = caller(1, false);
+        drop(admission.enter(busy).await.unwrap());
+        let used = Duration::from_secs(5);
+        admission.state().callers.get_mut(&busy.id).unwrap().used = used;
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            places.push(admission.enter(busy).await.unwrap());
+        }
+        let mut waits = Box::pin(admission.enter(busy));
+        assert!(poll(&mut waits).is_none());
+        let kept = admission.enter(caller(2, false)).await.unwrap();
+        drop(kept);
+        assert!(poll(&mut waits).is_none());
+        drop(places.pop());
+        assert!(poll(&mut waits).is_some());
+    }
+
+    #[tokio::test]
     async fn whoever_gives_up_leaves_no_trace() {
         let admission = Arc::new(Admission::new(1));
         let place = admission.enter(caller(1, true)).await.unwrap();
@@ -346,7 +384,7 @@ mod tests {
         }
         // One who is given the place in the moment in which they go.
         let mut going = Box::pin(admission.enter(caller(3, true)));
-        assert!(futures_poll(&mut going).is_none());
+        assert!(poll(&mut going).is_none());
         drop(place);
         drop(going);
         let state = admission.state();
@@ -355,7 +393,7 @@ mod tests {
     }
 
     /// Polls once.
-    fn futures_poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
+    fn poll<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match std::pin::Pin::new(future).poll(&mut context) {
             std::task::Poll::Ready(value) => Some(value),
@@ -379,9 +417,9 @@ mod tests {
                 usage.used = used;
             }
         };
-        usage(BURST + Duration::from_secs(5));
+        usage(BURST + Duration::from_millis(4_990));
         let refused = admission.enter(caller(1, true)).await.unwrap_err();
-        let after = Duration::from_secs(10);
+        let after = Duration::from_secs(80);
         assert_eq!(refused, Refused::TooMany { after });
         admission.enter(caller(1, false)).await.unwrap();
         admission.enter(caller(2, true)).await.unwrap();

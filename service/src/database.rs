@@ -31,12 +31,12 @@ impl Database {
         }
     }
 
-    /// How many requests it works on beside each other: an SQLite file as many as it has readers, a server
+    /// How many requests it works on beside each other: an SQLite file as many as it has connections, a server
     /// half of the connections, which leaves the others for the worker and for asking who somebody is.
     #[must_use]
     pub fn places(&self, connections: u32) -> usize {
         match self {
-            Self::Sqlite(_) => store_sqlite::READERS as usize,
+            Self::Sqlite(_) => store_sqlite::CONNECTIONS as usize,
             Self::Postgres(_) => connections as usize / 2,
         }
     }

@@ -442,6 +442,7 @@ impl Filler<'_> {
         let scope = Scope::Occurrence {
             address: Address::Occurrence(intent, at),
             around: wanted.reach(now)?,
+            history: false,
         };
         let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, None, now));
         self.write(scope, decide).await?;

@@ -68,7 +68,7 @@ pub struct App {
 }
 
 /// How many requests are worked on at once, unless the database is known to take more.
-const PLACES: usize = 4;
+const PLACES: usize = 5;
 
 impl App {
     /// On this store and clock; messages go to the log, nobody stops it, and what is known of people

@@ -383,7 +383,7 @@ async fn call_off_funded(
 
 fn outcome(came: bool) -> Outcome {
     if came {
-        Outcome::Completed
+        Outcome::Completed { charged: true }
     } else {
         Outcome::NoShow
     }

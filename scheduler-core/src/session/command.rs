@@ -66,6 +66,8 @@ pub enum Command {
     },
     /// Bring back what was called off with its intent's occurrences. It has no credit yet.
     Reopen,
+    /// Have it again, at its time, if it was called off or is a case. It has no credit yet.
+    Restore,
     /// Make it an occurrence of the segment that continues, or continued, its own.
     Rebind(Binding),
     /// It took place.
@@ -79,7 +81,7 @@ pub enum Command {
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(
     missing_docs,
-    reason = "each is the fact of the command of the same name"
+    reason = "each is the fact of the command of the same name; Reopened of two"
 )]
 pub enum Event {
     Funded,
@@ -132,6 +134,7 @@ impl Command {
             Self::Cancel { .. } => "cancel",
             Self::CallOff { .. } => "call off",
             Self::Reopen => "reopen",
+            Self::Restore => "restore",
             Self::Rebind(_) => "rebind",
             Self::Complete => "complete",
             Self::NoShow => "mark as no-show",

@@ -61,10 +61,11 @@ pub fn decide(
     command: &Command,
     now: DateTime<Utc>,
 ) -> Result<Idempotent<Event>, SessionError> {
-    use SessionState::{Cancelled, Case, Completed, NoShow, Scheduled, Unfunded};
+    use SessionState::{Cancelled, Case, Completed, Missed, NoShow, Scheduled, Unfunded};
     let started = session.starts_at <= now;
     let event = match (session.state, command) {
         (Scheduled, Command::Fund)
+        | (Scheduled | Unfunded, Command::Restore)
         | (Unfunded, Command::Unfund)
         | (Completed, Command::Complete)
         | (NoShow, Command::NoShow)
@@ -81,7 +82,7 @@ pub fn decide(
         (Scheduled, Command::Unfund) => Event::Unfunded,
         (Unfunded, Command::OpenCase { reason }) => Event::CaseOpened { reason: *reason },
         (
-            Scheduled | Unfunded,
+            Scheduled | Unfunded | Case { .. },
             Command::Reschedule {
                 starts_local,
                 length,
@@ -103,7 +104,7 @@ pub fn decide(
         }
         (
             Scheduled | Unfunded | Case { .. } | Cancelled { .. },
-            Command::CallOff { .. } | Command::Rebind(_) | Command::Reopen,
+            Command::CallOff { .. } | Command::Rebind(_) | Command::Reopen | Command::Restore,
         ) if started => return Err(already_started(session, command, now)),
         (Scheduled | Unfunded | Case { .. }, Command::CallOff { by, late }) => Event::CalledOff {
             by: *by,
@@ -114,19 +115,20 @@ pub fn decide(
                 with_intent: true, ..
             },
             Command::Reopen,
-        ) => Event::Reopened,
+        )
+        | (Cancelled { .. } | Case { .. }, Command::Restore) => Event::Reopened,
         (Scheduled | Unfunded | Case { .. } | Cancelled { .. }, Command::Rebind(to)) => {
             return rebind(session, *to, now);
         }
-        (Scheduled | Unfunded, Command::Complete | Command::NoShow) if !started => {
+        (Scheduled | Unfunded | Case { .. }, Command::Complete | Command::NoShow) if !started => {
             return Err(SessionError::NotStarted {
                 starts_at: session.starts_at,
                 now,
                 command: command.name(),
             });
         }
-        (Scheduled, Command::Complete) => Event::Completed,
-        (Scheduled, Command::NoShow) => Event::NoShow,
+        (Scheduled | Unfunded | Case { .. } | Missed, Command::Complete) => Event::Completed,
+        (Scheduled | Unfunded | Case { .. } | Missed, Command::NoShow) => Event::NoShow,
         (state, _) => {
             return Err(SessionError::IllegalState {
                 state,
@@ -145,7 +147,8 @@ fn reschedule(
 ) -> Result<Idempotent<Event>, SessionError> {
     let (starts_at, _) = session.zone.resolve(starts_local);
     let ends_at = starts_at + length;
-    if (session.starts_at, session.ends_at) == (starts_at, ends_at) {
+    let is_case = matches!(session.state, SessionState::Case { .. });
+    if (session.starts_at, session.ends_at) == (starts_at, ends_at) && !is_case {
         return Ok(Idempotent::AlreadyApplied);
     }
     let command = Command::Reschedule {

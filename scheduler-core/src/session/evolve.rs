@@ -11,6 +11,9 @@ pub fn evolve(session: Session, event: &Event) -> Session {
         version,
         ..session.clone()
     };
+    // What a case had held was set free: it pays with another hold.
+    let is_case = matches!(session.state, SessionState::Case { .. });
+    let hold_generation = session.hold_generation + u32::from(is_case);
     match event.clone() {
         Event::Funded => with_state(SessionState::Scheduled),
         // The next hold is another one.
@@ -57,8 +60,14 @@ pub fn evolve(session: Session, event: &Event) -> Session {
                 ..session
             }
         }
-        Event::Completed => with_state(SessionState::Completed),
-        Event::NoShow => with_state(SessionState::NoShow),
+        Event::Completed => Session {
+            hold_generation,
+            ..with_state(SessionState::Completed)
+        },
+        Event::NoShow => Session {
+            hold_generation,
+            ..with_state(SessionState::NoShow)
+        },
         Event::Rescheduled {
             starts_local,
             starts_at,
@@ -69,7 +78,12 @@ pub fn evolve(session: Session, event: &Event) -> Session {
             starts_at,
             ends_at,
             tzdb: ZoneData::installed().release().to_owned(),
+            state: match session.state {
+                SessionState::Case { .. } => SessionState::Unfunded,
+                state => state,
+            },
             slot_version: session.slot_version + 1,
+            hold_generation,
             version,
             ..session
         },

@@ -50,7 +50,8 @@ pub enum SessionState {
     Scheduled,
     /// It will take place, and there was no credit to hold.
     Unfunded,
-    /// It needs a person's decision, and keeps no slot.
+    /// It needs a person's decision, and keeps no slot: have it again, give it another time, call it off, or say
+    /// that it took place.
     Case {
         /// Why.
         reason: CaseReason,
@@ -70,7 +71,7 @@ pub enum SessionState {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         with_intent: bool,
     },
-    /// It was already past when it was first planned, after an outage.
+    /// It was already past when it was first planned, after an outage. A person says whether it took place.
     Missed,
 }
 
@@ -143,7 +144,7 @@ impl SessionState {
         matches!(self, Self::Scheduled | Self::Unfunded)
     }
 
-    /// Whether it is over in a way that only a correction changes.
+    /// Whether it is over: how it went was said, or can still be.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::NoShow | Self::Missed)

@@ -72,23 +72,38 @@ fn commands() -> Vec<Command> {
         },
         Command::Complete,
         Command::NoShow,
+        Command::Restore,
     ]
 }
 
-/// `+` applies, `=` is already so, `-` is refused; after the session has started, in the order of
-/// [`commands`].
+/// `+` applies, `=` is already so, `-` is refused; after the session has started and before, in the
+/// order of [`commands`].
 #[test]
 fn every_state_answers_every_command() {
-    let table = [
-        ("scheduled", "=--+++"),
-        ("unfunded", "++-+--"),
-        ("case", "-=-+--"),
-        ("completed", "----=-"),
-        ("no_show", "-----="),
-        ("cancelled", "---=--"),
-        ("missed", "------"),
+    let started = [
+        ("scheduled", "=--+++="),
+        ("unfunded", "++-+++="),
+        ("case", "-=-+++-"),
+        ("completed", "----=--"),
+        ("no_show", "-----=-"),
+        ("cancelled", "---=---"),
+        ("missed", "----++-"),
     ];
-    let now = at("2026-03-02T19:00:00Z");
+    answers(at("2026-03-02T19:00:00Z"), started);
+    let to_come = [
+        ("scheduled", "=-++--="),
+        ("unfunded", "++++--="),
+        ("case", "-=++--+"),
+        ("completed", "----=--"),
+        ("no_show", "-----=-"),
+        ("cancelled", "---=--+"),
+        // It has started by the time at which it comes into being.
+        ("missed", "----++-"),
+    ];
+    answers(at("2026-03-02T17:00:00Z"), to_come);
+}
+
+fn answers(now: DateTime<Utc>, table: [(&str, &str); 7]) {
     for (state, (name, row)) in STATES.into_iter().zip(table) {
         assert_eq!(state.name(), name);
         for (command, expected) in commands().iter().zip(row.chars()) {

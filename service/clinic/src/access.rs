@@ -8,6 +8,8 @@ use scheduler_core::{ClientId, TherapistId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Refusal;
+
 /// A tenant. Every root row carries it; nothing crosses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -216,6 +218,18 @@ pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
             Resource::Client { id: client, .. } | Resource::Booking { client, .. },
         ) => me == client && matches!(action, Action::Read | Action::Book),
     }
+}
+
+/// The one rule about lifting a pause, a skip, a cancellation or an end: staff lift whatever they like, others
+/// only what they laid themselves.
+///
+/// # Errors
+/// [`Refusal::AnothersChange`].
+pub fn may_lift(principal: Principal, is_own: bool) -> Result<(), Refusal> {
+    if is_own || principal.role == Role::Admin {
+        return Ok(());
+    }
+    Err(Refusal::AnothersChange)
 }
 
 #[cfg(test)]

@@ -42,10 +42,7 @@ pub fn as_lived(intent: &Intent, sessions: &[Session]) -> Result<RecurrenceSet, 
         let lived = Override {
             start: (start != at && session.is_moved()).then_some(start),
             minutes: (minutes != set.minutes()).then_some(minutes),
-            cancelled: matches!(
-                session.state,
-                SessionState::Cancelled { .. } | SessionState::Case { .. } | SessionState::Missed
-            ),
+            cancelled: matches!(session.state, SessionState::Cancelled { .. }),
         };
         let paused = matches!(set.lookup(at), Lookup::Paused);
         if lived != Override::default() && !(paused && lived.cancelled) {

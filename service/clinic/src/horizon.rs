@@ -11,9 +11,7 @@ use serde_json::json;
 use crate::credit::Posting;
 use crate::policy::{HORIZON, intent_due_at};
 use crate::session_change::{commit, due_at};
-use crate::{
-    Change, Commit, Decision, Idempotent, Journal, Notification, NotificationKind, Subject, View,
-};
+use crate::{Change, Commit, Decision, Idempotent, Journal, Notification, Subject, View};
 
 /// Makes sessions of everything of one intent that starts within the horizon: session, hold,
 /// notice and the intent's next due time in one commit.
@@ -41,10 +39,9 @@ pub fn materialize(view: &View, now: DateTime<Utc>) -> Decision {
             posting = next;
             if held {
                 session.state = SessionState::Scheduled;
-                let kind = NotificationKind::Scheduled;
-                notices.push(Notification::to_client(kind, &session, now));
             }
         }
+        notices.extend(Notification::of_state(&session, now));
         session.next_due_at = due_at(&session, service, now);
         planned.push(json!({
             "session": session.id,

@@ -87,6 +87,10 @@ pub enum NotificationKind {
         /// How many.
         minutes: u32,
     },
+    /// It will take place once there is a credit for it, and there is none.
+    Unfunded,
+    /// It does not take place unless a person decides so: it had no credit in time, or no time.
+    Case,
     /// Nobody has said how it went.
     AttendanceUnknown,
     /// The law of a zone has changed, and these sessions with it. One message a person.
@@ -160,6 +164,26 @@ impl Notification {
         }
     }
 
+    /// Who is told that a session has come into its present state, without a person's doing or by one. Each
+    /// state that asks for something tells whoever can do it.
+    #[must_use]
+    pub fn of_state(session: &Session, due_at: DateTime<Utc>) -> Vec<Self> {
+        let client = |kind| Self::to_client(kind, session, due_at);
+        let therapist = |kind| Self::to_therapist(kind, session, due_at);
+        match session.state {
+            SessionState::Scheduled => vec![client(NotificationKind::Scheduled)],
+            SessionState::Unfunded => vec![client(NotificationKind::Unfunded)],
+            SessionState::Case { .. } => {
+                let kind = NotificationKind::Case;
+                vec![client(kind), therapist(kind)]
+            }
+            SessionState::Cancelled { .. } => vec![client(NotificationKind::Cancelled)],
+            SessionState::Missed => vec![therapist(NotificationKind::AttendanceUnknown)],
+            // Whoever was there knows.
+            SessionState::Completed | SessionState::NoShow => Vec::new(),
+        }
+    }
+
     /// The same for the same fact, so that it is told once.
     #[must_use]
     pub fn dedupe_key(&self) -> String {
@@ -188,9 +212,14 @@ impl Notification {
             // It reports the past: later changes of a session do not make it false.
             NotificationKind::ClocksChanged { .. } => true,
             NotificationKind::Cancelled => matches!(session.state, SessionState::Cancelled { .. }),
-            NotificationKind::Scheduled
-            | NotificationKind::Reminder { .. }
-            | NotificationKind::AttendanceUnknown => scheduled && same_time,
+            NotificationKind::Scheduled | NotificationKind::Reminder { .. } => {
+                scheduled && same_time
+            }
+            NotificationKind::Unfunded => session.state == SessionState::Unfunded && same_time,
+            NotificationKind::Case => matches!(session.state, SessionState::Case { .. }),
+            NotificationKind::AttendanceUnknown => {
+                same_time && (scheduled || session.state == SessionState::Missed)
+            }
         }
     }
 
@@ -397,6 +426,8 @@ impl fmt::Display for NotificationKind {
             Self::Rescheduled => f.write_str("session_rescheduled"),
             Self::Cancelled => f.write_str("session_cancelled"),
             Self::Reminder { minutes } => write!(f, "{REMINDER}{minutes}"),
+            Self::Unfunded => f.write_str("session_unfunded"),
+            Self::Case => f.write_str("session_case"),
             Self::AttendanceUnknown => f.write_str("attendance_unknown"),
             Self::ClocksChanged { generation } => write!(f, "{CLOCKS_CHANGED}{generation}"),
         }
@@ -411,6 +442,8 @@ impl FromStr for NotificationKind {
             "session_scheduled" => Ok(Self::Scheduled),
             "session_rescheduled" => Ok(Self::Rescheduled),
             "session_cancelled" => Ok(Self::Cancelled),
+            "session_unfunded" => Ok(Self::Unfunded),
+            "session_case" => Ok(Self::Case),
             "attendance_unknown" => Ok(Self::AttendanceUnknown),
             _ => {
                 let minutes = name.strip_prefix(REMINDER).and_then(|m| m.parse().ok());

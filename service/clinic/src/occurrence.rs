@@ -5,18 +5,19 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use scheduler_core::intent;
-use scheduler_core::session::{self, Party, Session, SessionError};
+use scheduler_core::session::{self, Party, Session, SessionState};
 use scheduler_core::set::Lookup;
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, LocalDateTime, Window};
 
-use crate::access::{Action, Principal};
+use crate::access::{Action, Principal, may_lift};
 use crate::booking::check_minutes;
-use crate::credit::{Posting, follow};
+use crate::credit::{Posting, follow, take_back_forfeit};
 use crate::free::Ground;
 use crate::policy::{free_until, intent_due_at, is_late, movable_until};
 use crate::quota;
-use crate::session_change::commit_of_somebody;
+use crate::series::may_lift_laid;
+use crate::session_change::{commit_of_return, commit_of_somebody};
 use crate::{Change, Commit, Decision, Idempotent, Journal, Refusal, Subject, View};
 
 /// What is wanted of an occurrence.
@@ -106,6 +107,9 @@ fn touch_virtual(
     let Idempotent::Applied(event) = intent::decide(intent, &command, &known, now)? else {
         return Ok(Idempotent::AlreadyApplied);
     };
+    if touch == Touch::Add {
+        may_add(view, recurrence_id, principal)?;
+    }
     let mut after = intent::evolve(intent.clone(), &event);
     if let Touch::Reschedule(_) = touch
         && let Lookup::Occurrence(occurrence) = intent.set.lookup(recurrence_id)
@@ -140,6 +144,29 @@ fn touch_virtual(
     }))
 }
 
+/// A date that somebody left out, called off or paused is had again by whoever did, or by staff.
+fn may_add(view: &View, recurrence_id: LocalDateTime, principal: Principal) -> Result<(), Refusal> {
+    let intent = view.intent()?;
+    let is_off = match intent.set.lookup(recurrence_id) {
+        Lookup::NotGenerated => false,
+        Lookup::Occurrence(occurrence) => occurrence.cancelled,
+        Lookup::Excluded | Lookup::Paused => true,
+    };
+    if !is_off {
+        return Ok(());
+    }
+    let date = recurrence_id.date();
+    let is_lifted = |event: &intent::Event| match event {
+        intent::Event::Skipped { recurrence_id: at }
+        | intent::Event::Cancelled { recurrence_id: at } => *at == recurrence_id,
+        intent::Event::Paused { pause } => {
+            pause.from <= date && pause.until.is_none_or(|until| date < until)
+        }
+        _ => false,
+    };
+    may_lift_laid(&view.records, &[intent.id], is_lifted, principal)
+}
+
 fn touch_session(
     view: &View,
     session: &Session,
@@ -164,13 +191,7 @@ fn touch_session(
             length: TimeDelta::minutes(i64::from(minutes)),
         },
         Touch::Add if session.state.is_live() => return Ok(Idempotent::AlreadyApplied),
-        // What was called off comes back only with its intent, or by an undo.
-        Touch::Add => {
-            return Err(Refusal::Session(SessionError::IllegalState {
-                state: session.state,
-                command: "add",
-            }));
-        }
+        Touch::Add => return restored(view, session, principal, now),
     };
     let Idempotent::Applied(event) = session::decide(session, &command, now)? else {
         return Ok(Idempotent::AlreadyApplied);
@@ -183,11 +204,50 @@ fn touch_session(
         refuse_late(view, session.starts_at, principal.party(), now)?;
         refuse_far(view, session, starts_at, principal.party())?;
         let had = Some((session.starts_at, session.ends_at));
+        let is_case = matches!(session.state, SessionState::Case { .. });
+        let had = had.filter(|_| !is_case);
         refuse_taken(view, address, had, (starts_at, ends_at), principal, now)?;
+        if is_case {
+            let after = session::evolve(session.clone(), &event);
+            let (posting, held) = Posting::of(view.account()?).hold(&after, now)?;
+            let kind = "session_rescheduled";
+            let commit = commit_of_return(view, after, posting, held, kind, now)?;
+            return Ok(Idempotent::Applied(commit));
+        }
     }
     let posting = Posting::of(view.account()?);
     let posting = follow(view, posting, session, &event, now)?;
     let commit = commit_of_somebody(view, &event, posting, now)?;
+    Ok(Idempotent::Applied(commit))
+}
+
+/// Has a session again that was called off, or is a case: at its time, if that is free, with its own credit if
+/// it had one. What a late cancellation has cost comes back.
+fn restored(view: &View, session: &Session, principal: Principal, now: DateTime<Utc>) -> Decision {
+    let command = session::Command::Restore;
+    let Idempotent::Applied(event) = session::decide(session, &command, now)? else {
+        return Ok(Idempotent::AlreadyApplied);
+    };
+    let was_off = match session.state {
+        SessionState::Cancelled { by, .. } => {
+            may_lift(principal, by == principal.party())?;
+            true
+        }
+        _ => false,
+    };
+    let address = (session.intent, session.recurrence_id);
+    let time = (session.starts_at, session.ends_at);
+    refuse_taken(view, address, None, time, principal, now)?;
+    let after = session::evolve(session.clone(), &event);
+    let posting = Posting::of(view.account()?);
+    let (posting, held) = if was_off {
+        let posting = take_back_forfeit(view, posting, session, principal, now)?;
+        posting.restore(view, session, &after, principal, now)?
+    } else {
+        posting.hold(&after, now)?
+    };
+    let kind = "session_restored";
+    let commit = commit_of_return(view, after, posting, held, kind, now)?;
     Ok(Idempotent::Applied(commit))
 }
 

@@ -132,6 +132,9 @@ pub enum Refusal {
     /// A forfeit is given back by a waiver, which has a policy.
     #[error("a forfeit is waived, not reversed: waive its session")]
     WaivedInstead,
+    /// A session that took place has no credit to pay for it.
+    #[error("the client has no credit for it: grant one first, or charge none")]
+    NoCredit,
     /// What was entered under this key was taken back, and is not entered again.
     #[error("entry {key} was taken back: grant what is due by hand")]
     Reversed {

@@ -71,6 +71,8 @@ pub enum Scope {
         address: Address,
         /// Where it is to be moved to, roughly.
         around: Option<Window>,
+        /// Whether the history of its series is needed.
+        history: bool,
     },
     /// A session whose forfeit is to be waived: all that its occurrence's scope shows.
     Waiver(SessionId),

@@ -15,7 +15,7 @@ use scheduler_core::session::{self, Party, Session, SessionState};
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, SessionId, Window};
 
-use crate::access::{Action, Actor, Principal, Resource, Role, allow};
+use crate::access::{Action, Actor, Principal, Resource, Role, allow, may_lift};
 use crate::credit::{Posting, follow, grace_of, hold_of, take_back_forfeit};
 use crate::free::{Ground, Had};
 use crate::occurrence::refuse_far;
@@ -46,7 +46,8 @@ pub fn scope(intent: IntentId, edit: &Edit, now: DateTime<Utc>) -> Result<Scope,
         intent,
         therapist,
         window: to_come(now)?,
-        history: false,
+        // Who laid a pause.
+        history: matches!(edit, Edit::Resume { .. }),
     })
 }
 
@@ -98,6 +99,16 @@ pub fn edit(
     let intent = view.intent()?;
     Refusal::check_version(expected, intent.version)?;
     refuse_what_staff_decides(edit, principal)?;
+    if let Edit::Resume { from } = edit {
+        let pauses = intent.set.deviations().pauses.iter();
+        for ended in pauses.filter(|pause| pause.until.is_none_or(|until| *from < until)) {
+            let laid = |event: &Event| match event {
+                Event::Paused { pause } => pause.from == ended.from,
+                _ => false,
+            };
+            may_lift_laid(&view.records, &[intent.id], laid, principal)?;
+        }
+    }
     if let Edit::Amend { changes, .. } | Edit::Split { changes, .. } = edit
         && let Some(service) = changes.service
     {
@@ -150,14 +161,37 @@ pub fn undo(
     if named.id != intent.id {
         refuse_unless_split(view, named.id, last)?;
     }
-    if principal.role != Role::Admin
-        && let Some(change) = last
-        && change.cause.actor != Actor::Principal(principal).to_string()
-    {
-        return Err(Refusal::AnothersChange);
+    if let Some(change) = last {
+        may_lift(principal, is_own(change, principal))?;
     }
     let edited = intent::undo(intent, &view.records, &view.sessions, now)?;
     applied(view, edited, "series_change_undone", why, principal, now)
+}
+
+/// Refuses to lift what others laid: by the last record of it, or by the beginning of the segments, if they
+/// began so.
+pub(crate) fn may_lift_laid(
+    records: &[Record],
+    from_the_start: &[IntentId],
+    is_lifted: impl Fn(&Event) -> bool,
+    principal: Principal,
+) -> Result<(), Refusal> {
+    let mut laid = records.iter().filter(|record| is_lifted(&record.event));
+    let last = laid.next_back().or_else(|| {
+        let began = |record: &&Record| {
+            matches!(record.event, Event::Created(_)) && from_the_start.contains(&record.intent)
+        };
+        records.iter().find(began)
+    });
+    match last {
+        Some(record) => may_lift(principal, is_own(record, principal)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the principal did it.
+pub(crate) fn is_own(record: &Record, principal: Principal) -> bool {
+    record.cause.actor == Actor::Principal(principal).to_string()
 }
 
 /// A split can only be undone as the last change of what was split.
@@ -478,6 +512,9 @@ fn told(one: &Changed, now: DateTime<Utc>) -> Option<Notification> {
     let kind = match after.state {
         SessionState::Cancelled { .. } if was_on => NotificationKind::Cancelled,
         SessionState::Scheduled if !was_on => NotificationKind::Scheduled,
+        SessionState::Unfunded if before.state != SessionState::Unfunded => {
+            NotificationKind::Unfunded
+        }
         SessionState::Scheduled
             if (before.starts_at, before.therapist) != (after.starts_at, after.therapist) =>
         {

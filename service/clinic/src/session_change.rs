@@ -23,25 +23,29 @@ pub(crate) fn commit(
     let before = view.session()?;
     let mut session = session::evolve(before.clone(), event);
     session.next_due_at = due_at(&session, view.service()?, now);
-    let (kind, told) = match event {
-        Event::Funded => ("session_funded", Some(NotificationKind::Scheduled)),
-        Event::Unfunded => ("session_unfunded", None),
-        Event::CaseOpened { .. } => ("session_case_opened", None),
-        Event::Rescheduled { .. } => ("session_rescheduled", Some(NotificationKind::Rescheduled)),
-        // Each person gets one message about all their sessions, after all have moved.
-        Event::Resolved { .. } => ("session_resolved", None),
-        Event::Cancelled { .. } => ("session_cancelled", Some(NotificationKind::Cancelled)),
-        Event::CalledOff { .. } => ("session_called_off", Some(NotificationKind::Cancelled)),
-        Event::Reopened => ("session_reopened", None),
-        Event::Rebound { from, to } => {
-            let moved = from.starts_at != to.starts_at;
-            let told = moved.then_some(NotificationKind::Rescheduled);
-            ("session_rebound", told)
-        }
-        Event::Completed => ("session_completed", None),
-        Event::NoShow => ("session_no_show", None),
+    let moved = || {
+        let kind = NotificationKind::Rescheduled;
+        vec![Notification::to_client(kind, &session, now)]
     };
-    let told = told.map(|kind| Change::Notify(Notification::to_client(kind, &session, now)));
+    let of_state = || Notification::of_state(&session, now);
+    let (kind, told) = match event {
+        Event::Funded => ("session_funded", of_state()),
+        Event::Unfunded => ("session_unfunded", of_state()),
+        Event::CaseOpened { .. } => ("session_case_opened", of_state()),
+        Event::Rescheduled { .. } => ("session_rescheduled", moved()),
+        // Each person gets one message about all their sessions, after all have moved.
+        Event::Resolved { .. } => ("session_resolved", Vec::new()),
+        Event::Cancelled { .. } => ("session_cancelled", of_state()),
+        Event::CalledOff { .. } => ("session_called_off", of_state()),
+        Event::Reopened => ("session_reopened", of_state()),
+        Event::Rebound { from, to } if from.starts_at != to.starts_at => {
+            ("session_rebound", moved())
+        }
+        Event::Rebound { .. } => ("session_rebound", Vec::new()),
+        Event::Completed => ("session_completed", of_state()),
+        Event::NoShow => ("session_no_show", of_state()),
+    };
+    let told = told.into_iter().map(Change::Notify);
     let subject = Subject::Occurrence(session.intent, session.recurrence_id);
     let (id, version) = (session.id, session.version);
     let mut changes = vec![Change::Session(session)];
@@ -67,6 +71,34 @@ pub(crate) fn commit_of_somebody(
         .map(|journal| in_history(view, journal))
         .transpose()?;
     Ok(Commit { journal, changes })
+}
+
+/// The commit of a session that takes its time again, as it is then without a credit: it gets one if there is
+/// any, and its client is told.
+pub(crate) fn commit_of_return(
+    view: &View,
+    mut session: Session,
+    posting: Posting,
+    held: bool,
+    kind: &'static str,
+    now: DateTime<Utc>,
+) -> Result<Commit, Refusal> {
+    if held {
+        session = session::evolve(session, &Event::Funded);
+    }
+    session.next_due_at = due_at(&session, view.service()?, now);
+    let told = Notification::of_state(&session, now);
+    let subject = Subject::Occurrence(session.intent, session.recurrence_id);
+    let (id, version) = (session.id, session.version);
+    let mut changes = vec![Change::Session(session)];
+    changes.extend(told.into_iter().map(Change::Notify));
+    let funded = fund_waiting(view, posting, &[id], now, &mut changes)?;
+    let body = json!({ "session": id, "funded": funded });
+    let journal = Journal::new(subject, version, kind).with_body(body);
+    Ok(Commit {
+        journal: Some(in_history(view, journal)?),
+        changes,
+    })
 }
 
 /// A line about the session in view, which the history of its series has too.

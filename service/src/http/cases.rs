@@ -327,6 +327,7 @@ async fn touched<T>(
     let scope = Scope::Occurrence {
         address: Address::Occurrence(IntentId(intent), at),
         around: wanted.reach(now)?,
+        history: false,
     };
     let decide = Box::new(move |view: &View| touch(view, at, wanted, principal, None, now));
     command.send(app, &request, scope, decide).await.map(|_| ())

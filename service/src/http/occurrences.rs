@@ -199,7 +199,12 @@ pub(super) async fn change<T>(
     let (principal, expected, now) = (command.caller.0, command.expected, request.at);
     let (intent, at) = locate(app, &command.caller, address).await?;
     let around = wanted.reach(now)?;
-    let scope = Scope::Occurrence { address, around };
+    let scope = Scope::Occurrence {
+        address,
+        around,
+        // Who laid what is lifted.
+        history: wanted == Touch::Add,
+    };
     let decide = Box::new(move |view: &_| touch(view, at, wanted, principal, expected, now));
     let written = command.send(app, &request, scope, decide).await;
     let written = written.map_err(|instead| match address {

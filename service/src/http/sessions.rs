@@ -36,14 +36,28 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel))
 }
 
+/// The names of all states.
+const STATES: [&str; 7] = [
+    "scheduled",
+    "unfunded",
+    "case",
+    "completed",
+    "no_show",
+    "cancelled",
+    "missed",
+];
+
 /// Which sessions.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SessionParams {
-    /// live (scheduled or unfunded) or attendance_unknown (over, and nobody has said how they
-    /// went). Live, if not given.
+    /// live (scheduled or unfunded), attendance_unknown (over, and nobody has said how they went), or open
+    /// (unfunded, cases, missed, and attendance unknown). Live, if not given.
     which: Option<String>,
+    /// scheduled, unfunded, case, completed, no_show, cancelled or missed: those in this state, in place of
+    /// `which`.
+    state: Option<String>,
     /// The `next` of the page before.
     cursor: Option<Uuid>,
     /// At most so many items, 1 to 200. 50, if not given.
@@ -67,14 +81,23 @@ async fn list(
         }
     };
     let now = app.clock.now();
-    let which = match params.which.as_deref() {
-        None | Some("live") => Which::Live,
-        Some("attendance_unknown") => Which::AttendanceUnknown { now },
-        Some(other) => {
-            let detail = "live or attendance_unknown is expected";
-            let problem = Problem::unprocessable("invalid_value", "which", detail);
-            return Err(problem.with("value", other));
+    let invalid = |field, value: &str, detail| {
+        let problem = Problem::unprocessable("invalid_value", field, detail);
+        Err(problem.with("value", value))
+    };
+    let which = match (params.which.as_deref(), params.state.as_deref()) {
+        (None | Some("live"), None) => Which::Live,
+        (Some("attendance_unknown"), None) => Which::AttendanceUnknown { now },
+        (Some("open"), None) => Which::Open { now },
+        (Some(other), None) => {
+            let detail = "live, attendance_unknown or open is expected";
+            return invalid("which", other, detail);
         }
+        (Some(_), Some(state)) => return invalid("state", state, "give one of which and state"),
+        (None, Some(state)) => match STATES.into_iter().find(|name| *name == state) {
+            Some(name) => Which::In(name),
+            None => return invalid("state", state, "the name of a session's state is expected"),
+        },
     };
     let page = PageParams::new(params.cursor, params.limit).page()?;
     let sessions = app
@@ -102,15 +125,25 @@ async fn show(
     shown.map_err(|problem| problem.as_missing("session"))
 }
 
-/// It took place: the held credit is used.
-#[utoipa::path(post, path = "/sessions/{id}/complete", tag = "sessions", request_body = Nothing,
+/// Whether a session costs a credit.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Completion {
+    /// Whether it costs a credit. It does, if not given; only staff say that it does not.
+    charge: Option<bool>,
+}
+
+/// It took place: the held credit is used. If none is held, since there was none in time or nobody had planned
+/// it, one is taken.
+#[utoipa::path(post, path = "/sessions/{id}/complete", tag = "sessions", request_body = Completion,
     params(("id" = Uuid, Path)), responses((status = 200, body = OccurrenceBody)))]
 async fn complete(
     State(app): State<App>,
     Id(id): Id,
-    command: Command<Nothing>,
+    command: Command<Completion>,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
-    went(&app, &command, id, Outcome::Completed).await
+    let charged = command.body.charge.unwrap_or(true);
+    went(&app, &command, id, Outcome::Completed { charged }).await
 }
 
 /// The client did not come: the held credit goes by the service's policy.
@@ -189,15 +222,16 @@ async fn cancel(
     .await
 }
 
-async fn went(
+async fn went<T>(
     app: &App,
-    command: &Command<Nothing>,
+    command: &Command<T>,
     id: Uuid,
     outcome: Outcome,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let scope = Scope::Occurrence {
         address: Address::Session(SessionId(id)),
         around: None,
+        history: false,
     };
     on_session(app, command, id, scope, |view, principal, expected, now| {
         settle(view, outcome, principal, expected, now)

@@ -184,6 +184,7 @@ impl Change<'_> {
         let scope = Scope::Occurrence {
             address: Address::Session(session.id),
             around: Some(reach(session)?),
+            history: false,
         };
         let mut outcome = None;
         let decide = |view: &View| {
@@ -240,6 +241,7 @@ impl Change<'_> {
                 let scope = Scope::Occurrence {
                     address: Address::Occurrence(intent.id, LocalDateTime::MIN),
                     around: None,
+                    history: false,
                 };
                 let now = self.now;
                 let decide = |view: &View| plan_intent_again(view, now);
@@ -257,6 +259,7 @@ impl Change<'_> {
             let scope = Scope::Occurrence {
                 address: Address::Session(message.session),
                 around: None,
+                history: false,
             };
             told += 1;
             if let Written::Committed { rows: 1.., .. } = self

@@ -14,3 +14,6 @@ CREATE INDEX intent_pending_of_therapist ON intent (clinic_id, therapist_id)
     WHERE next_due_at IS NOT NULL OR kept;
 CREATE INDEX intent_pending_of_client ON intent (clinic_id, client_id)
     WHERE next_due_at IS NOT NULL OR kept;
+
+-- What waits for somebody.
+CREATE INDEX session_open ON session (clinic_id, id) WHERE state IN ('unfunded', 'case', 'missed');

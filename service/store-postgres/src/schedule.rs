@@ -213,6 +213,19 @@ pub(crate) async fn page(
                  AND state = 'scheduled' AND ends_at <= $5)
              SELECT * FROM unknown WHERE id > $3 ORDER BY id LIMIT $4"
         ),
+        Which::Open { .. } => format!(
+            "WITH open AS MATERIALIZED (
+               SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+                 AND state = 'scheduled' AND ends_at <= $5
+               UNION ALL
+               SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2
+                 AND state IN ('unfunded', 'case', 'missed'))
+             SELECT * FROM open WHERE id > $3 ORDER BY id LIMIT $4"
+        ),
+        Which::In(_) => format!(
+            "SELECT * FROM session WHERE clinic_id = $1 AND {column} = $2 AND id > $3 AND state = $5
+             ORDER BY id LIMIT $4"
+        ),
     };
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
@@ -221,7 +234,10 @@ pub(crate) async fn page(
         .bind(i64::from(page.limit.min(store::PAGE_MAX)));
     let query = match which {
         Which::Live => query.bind(true),
-        Which::ToCome { now } | Which::AttendanceUnknown { now } => query.bind(Instant(now)),
+        Which::ToCome { now } | Which::AttendanceUnknown { now } | Which::Open { now } => {
+            query.bind(Instant(now))
+        }
+        Which::In(name) => query.bind(name),
     };
     all(db, query, rows::session).await
 }

@@ -64,7 +64,9 @@ const AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How long a caller waits for a connection: writers queue for theirs.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many readers work beside the writer.
-pub const READERS: u32 = 4;
+const READERS: u32 = 4;
+/// How many connections there are: the readers' and the writer's.
+pub const CONNECTIONS: u32 = READERS + 1;
 
 /// A clinic on one SQLite file.
 #[derive(Debug, Clone)]

@@ -216,10 +216,16 @@ pub(crate) async fn page(
             "state = 'scheduled' AND ends_at <= ?3 AND +id > ?2",
             Some(micros(now)),
         ),
+        Which::Open { now } => (
+            "(state = 'scheduled' AND ends_at <= ?3 OR state IN ('unfunded', 'case', 'missed'))
+             AND +id > ?2",
+            Some(micros(now)),
+        ),
+        Which::In(_) => ("state = ?3 AND id > ?2", None),
     };
     let order = match which {
-        Which::Live | Which::ToCome { .. } => "id",
-        Which::AttendanceUnknown { .. } => "+id",
+        Which::Live | Which::ToCome { .. } | Which::In(_) => "id",
+        Which::AttendanceUnknown { .. } | Which::Open { .. } => "+id",
     };
     let sql = format!(
         "SELECT * FROM session WHERE clinic_id = ?1 AND {condition}
@@ -231,9 +237,10 @@ pub(crate) async fn page(
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
         .bind(page.after.unwrap_or(Uuid::nil()));
-    let query = match ended_by {
-        Some(now) => query.bind(now),
-        None => query.bind(true),
+    let query = match (which, ended_by) {
+        (Which::In(name), _) => query.bind(name),
+        (_, Some(now)) => query.bind(now),
+        (_, None) => query.bind(true),
     };
     let query = query
         .bind(therapist)

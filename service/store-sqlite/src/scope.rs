@@ -52,12 +52,19 @@ async fn of(
             in_the_way(db, clinic, &mut view, *therapist, *client, *window).await?;
             Ok(view)
         }
-        Scope::Occurrence { address, around } => {
+        Scope::Occurrence {
+            address,
+            around,
+            history,
+        } => {
             let (intent, session) = resolve(db, clinic, *address).await?;
             let Some(intent) = intent else {
                 return Ok(View::default());
             };
             let mut view = occurrence(db, clinic, intent, session).await?;
+            if let (true, Some(intent)) = (history, &view.intent) {
+                view.records = schedule::records(db, clinic, intent.series).await?;
+            }
             if let (Some(window), Some(intent)) = (around, &view.intent) {
                 let (therapist, client) = (intent.therapist, intent.client);
                 in_the_way(db, clinic, &mut view, therapist, client, *window).await?;

@@ -501,6 +501,14 @@ pub enum Which {
         /// As of when.
         now: DateTime<Utc>,
     },
+    /// Those that wait for somebody: unfunded, cases, missed, and over without anybody having said how they
+    /// went.
+    Open {
+        /// As of when.
+        now: DateTime<Utc>,
+    },
+    /// Those in the state of this name.
+    In(&'static str),
 }
 
 /// Whose calendar or bookings.

@@ -16,6 +16,7 @@ mod connections;
 mod crash;
 mod credits;
 mod database;
+mod dead_ends;
 mod erased;
 mod erasure;
 mod forged;

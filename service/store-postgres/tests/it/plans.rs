@@ -278,6 +278,7 @@ async fn write(store: &PostgresStore, round: u8) {
         let scope = Scope::Occurrence {
             address,
             around: Some(Window::new(now(), now() + TimeDelta::days(8)).unwrap()),
+            history: false,
         };
         let decide = |view: &View| {
             let intent = view.intent()?.clone();

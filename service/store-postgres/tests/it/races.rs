@@ -391,6 +391,7 @@ async fn an_occurrence_whose_parties_changed_meanwhile_is_locked_anew() {
         let scope = Scope::Occurrence {
             address: clinic::Address::Occurrence(intent_id(1), at),
             around: None,
+            history: false,
         };
         let decide = |view: &View| {
             assert_eq!(view.intent()?.client, client_id(1));

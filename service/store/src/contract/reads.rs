@@ -327,6 +327,7 @@ pub async fn a_clinic_sees_its_own(store: Arc<dyn Store>) {
     let scope = Scope::Occurrence {
         address: Address::Occurrence(intent.id, session.recurrence_id),
         around: None,
+        history: false,
     };
     let empty = |view: &View| {
         assert!(view.intent.is_none() && view.session.is_none());
@@ -419,6 +420,7 @@ pub async fn scopes_show_what_decisions_need(store: Arc<dyn Store>) {
     let seen = look(Scope::Occurrence {
         address: Address::Session(session.id),
         around: None,
+        history: false,
     })
     .await;
     assert_eq!(

@@ -103,6 +103,7 @@ pub async fn reasons_are_kept_and_shown_to_whoever_is_given_one(store: Arc<dyn S
         Scope::Occurrence {
             address: Address::Session(session.id),
             around: None,
+            history: false,
         },
         Scope::New { therapist: None },
     ];

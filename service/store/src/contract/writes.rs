@@ -30,6 +30,7 @@ pub async fn of_two_writes_on_one_version_one_is_refused(store: Arc<dyn Store>) 
                 let scope = Scope::Occurrence {
                     address: Address::Occurrence(id, "2026-03-02T18:00:00".parse().unwrap()),
                     around: None,
+                    history: false,
                 };
                 let decide = |view: &View| {
                     let intent = view.intent()?;

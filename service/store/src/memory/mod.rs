@@ -356,6 +356,14 @@ impl Store for MemoryStore {
                     Which::AttendanceUnknown { now } => {
                         session.state == SessionState::Scheduled && session.ends_at <= now
                     }
+                    Which::Open { now } => match session.state {
+                        SessionState::Scheduled => session.ends_at <= now,
+                        state => {
+                            matches!(state, SessionState::Unfunded | SessionState::Missed)
+                                || matches!(state, SessionState::Case { .. })
+                        }
+                    },
+                    Which::In(name) => session.state.name() == name,
                 }
         };
         Ok(tables::page(&self.tables().sessions, clinic, page, of))

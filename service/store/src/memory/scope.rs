@@ -38,11 +38,18 @@ fn of(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             in_the_way(tables, clinic, &mut view, *therapist, *client, *window);
             view
         }
-        Scope::Occurrence { address, around } => {
+        Scope::Occurrence {
+            address,
+            around,
+            history,
+        } => {
             let Some((intent, session)) = resolve(tables, clinic, *address) else {
                 return View::default();
             };
             let mut view = occurrence(tables, clinic, &intent, session);
+            if *history {
+                view.records = tables.history(clinic, intent.series);
+            }
             if let Some(window) = around {
                 let (therapist, client) = (intent.therapist, intent.client);
                 in_the_way(tables, clinic, &mut view, therapist, client, *window);

@@ -334,6 +334,7 @@ impl World {
         let scope = Scope::Occurrence {
             address: Address::Session(session.id),
             around: what.reach(self.now).unwrap(),
+            history: false,
         };
         let at = session.recurrence_id;
         self.write(scope, |view, now| {
@@ -394,7 +395,7 @@ impl World {
                 let to = session.starts_local.plus_seconds(hours * 3_600).unwrap();
                 self.touch(session, Touch::Reschedule(to), by(Role::Admin))
             }
-            Step::Complete { which } => self.settle(which, Outcome::Completed),
+            Step::Complete { which } => self.settle(which, Outcome::Completed { charged: true }),
             Step::NoShow { which } => self.settle(which, Outcome::NoShow),
         }
     }
@@ -407,6 +408,7 @@ impl World {
         let scope = Scope::Occurrence {
             address: Address::Session(session.id),
             around: None,
+            history: false,
         };
         self.write(scope, |view, now| {
             settle(view, outcome, by(Role::Admin), None, now)
