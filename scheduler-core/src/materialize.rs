@@ -13,8 +13,8 @@ use crate::set::{Occurrence, RecurrenceSet, SetError};
 use crate::zone::END_OF_ZONE_DATA;
 use crate::{LocalDateTime, Window};
 
-/// The longest stretch that is planned at once, so that years of outage are caught up in steps.
-const SPAN_MAX: TimeDelta = TimeDelta::days(366);
+/// The longest stretch that is planned at once, so that an outage is caught up in steps that hold nobody up.
+const SPAN_MAX: TimeDelta = TimeDelta::days(31);
 
 /// The furthest that a change of a zone's law moves an instant: across the date line, from the
 /// smallest offset to the largest.
@@ -29,7 +29,7 @@ pub struct Plan {
     pub event: Event,
 }
 
-/// Plans everything that starts at or before `now + horizon` and has no session, a year at most at
+/// Plans everything that starts at or before `now + horizon` and has no session, a month at most at
 /// once: what is left is due at once.
 ///
 /// `known` holds the recurrence-ids of the intent's sessions, at least from

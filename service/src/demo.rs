@@ -346,10 +346,18 @@ impl Filler<'_> {
                 carry_over: CarryOver::All,
                 late_days: LATE_DAYS,
             },
+            retired_at: None,
         };
         let new = plan.clone();
         let decide = Box::new(move |view: &_| registration::add_plan(view, new));
-        self.write(Scope::Plan { service }, decide).await?;
+        self.write(
+            Scope::Offer {
+                service: Some(service),
+                plan: None,
+            },
+            decide,
+        )
+        .await?;
         Ok(plan)
     }
 

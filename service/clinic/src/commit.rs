@@ -1,5 +1,6 @@
 //! What a decision wants stored, all of it or nothing.
 
+use chrono::{DateTime, Utc};
 use ledger_core::{Account, Entry, Key, ReasonCode};
 use scheduler_core::intent::{Event, Intent};
 use scheduler_core::session::Session;
@@ -45,6 +46,8 @@ pub enum Change {
     Indexes(PersonId, Vec<BlindIndex>),
     /// Whether a client must not be erased.
     LegalHold(ClientId, bool),
+    /// The therapist that a client is assigned to.
+    Assigned(ClientId, Option<TherapistId>),
     /// All tokens of a person are deleted.
     Revoke(PersonId),
     /// Another line of the journal: what the commit did to a series beside what its own line is about. It
@@ -63,8 +66,12 @@ pub enum Change {
     Client(Client),
     /// A new service.
     Service(Service),
+    /// A service whose terms changed.
+    ServiceTerms(Service),
     /// A new plan.
     Plan(Plan),
+    /// A plan that nobody can subscribe to any more.
+    Retired(PlanId, DateTime<Utc>),
     /// A new code of the clinic's own that says why something was done.
     Reason(Reason),
     /// What one client may have of the clinic, in place of what it was.

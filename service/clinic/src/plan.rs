@@ -38,6 +38,8 @@ pub struct Plan {
     pub price: Money,
     /// What becomes of credits that are left.
     pub left_over: LeftOver,
+    /// Since when nobody can subscribe to it any more. Who is subscribed stays so.
+    pub retired_at: Option<DateTime<Utc>>,
 }
 
 /// What becomes of the credits that a client has not used by the end of a month.

@@ -1,7 +1,9 @@
 //! Making therapists, clients, services and plans known.
 
+use chrono::{DateTime, Utc};
 use ledger_core::{CarryOver, Credits, Expiry, Money};
-use scheduler_core::ServiceId;
+use scheduler_core::{ServiceId, TherapistId};
+use serde_json::json;
 
 use crate::people::{NAME, NO_SHOW_AFTER_MINUTES, is_name};
 use crate::quota::DATES_A_WEEK_MAX;
@@ -90,6 +92,85 @@ pub struct NewService {
 /// # Errors
 /// [`Refusal::Invalid`] for a name, length, price or policy out of range.
 pub fn add_service(new: NewService) -> Decision {
+    let service = service(new)?;
+    registered(
+        Subject::Service(service.id),
+        "service_added",
+        vec![Change::Service(service)],
+    )
+}
+
+/// Changes the terms of a service: its name and price, what calling it off costs, when it can be booked. What is
+/// booked keeps its length and time; what happens from now on goes by the new terms. Its length is not changed:
+/// that is another service.
+///
+/// # Errors
+/// [`Refusal`] if there is no such service, or a value is out of range.
+pub fn change_service(view: &View, new: NewService) -> Decision {
+    let before = view.service()?;
+    if new.minutes != before.minutes {
+        return Err(Refusal::Invalid {
+            field: "minutes",
+            value: new.minutes.to_string(),
+            expected: "the length that it has: another length is another service",
+        });
+    }
+    let after = service(new)?;
+    if after == *before {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    let journal = Journal::new(Subject::Service(after.id), 1, "service_changed");
+    let body = json!({
+        "price": after.price,
+        "notice_minutes": after.notice_minutes,
+        "cancellation": after.cancellation,
+        "slots": after.slots,
+    });
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal.with_body(body)),
+        changes: vec![Change::ServiceTerms(after)],
+    }))
+}
+
+/// Assigns a client to a therapist, or to nobody. The therapist sees the client from then on, the former does not;
+/// the client books into the therapist's calendar. Bookings stay where they are.
+///
+/// # Errors
+/// [`Refusal`] if there is no such client or therapist, or the client is erased.
+pub fn assign(view: &View, to: Option<TherapistId>) -> Decision {
+    let client = view.client()?;
+    if client.person.is_none() {
+        return Err(Refusal::Erased);
+    }
+    if to.is_some() {
+        view.therapist()?;
+    }
+    if client.therapist == to {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    let journal = Journal::new(Subject::Client(client.id), 1, "client_assigned");
+    let body = json!({ "from": client.therapist, "to": to });
+    Ok(Idempotent::Applied(Commit {
+        journal: Some(journal.with_body(body)),
+        changes: vec![Change::Assigned(client.id, to)],
+    }))
+}
+
+/// Retires a plan: nobody can subscribe to it any more, and who is subscribed stays so.
+///
+/// # Errors
+/// [`Refusal::NotFound`] if there is no such plan.
+pub fn retire_plan(view: &View, now: DateTime<Utc>) -> Decision {
+    let plan = view.plan()?;
+    if plan.retired_at.is_some() {
+        return Ok(Idempotent::AlreadyApplied);
+    }
+    let changes = vec![Change::Retired(plan.id, now)];
+    registered(Subject::Plan(plan.id), "plan_retired", changes)
+}
+
+/// A service, if it can be one.
+fn service(new: NewService) -> Result<Service, Refusal> {
     let service = Service {
         id: new.id,
         name: new.name,
@@ -149,11 +230,7 @@ pub fn add_service(new: NewService) -> Decision {
             );
         }
     }
-    registered(
-        Subject::Service(service.id),
-        "service_added",
-        vec![Change::Service(service)],
-    )
+    Ok(service)
 }
 
 /// Adds a plan.

@@ -46,10 +46,19 @@ pub enum Scope {
         /// From when on something is still to come.
         now: DateTime<Utc>,
     },
-    /// A new plan: the service that it is of.
-    Plan {
-        /// What is named.
-        service: ServiceId,
+    /// Services and plans: those that are named.
+    Offer {
+        /// Which service.
+        service: Option<ServiceId>,
+        /// Which plan.
+        plan: Option<PlanId>,
+    },
+    /// A client who is to be assigned: who they are, and the therapist.
+    Assignment {
+        /// Who.
+        client: ClientId,
+        /// To whom.
+        therapist: Option<TherapistId>,
     },
     /// A booking to be made: its three parties, the client's account and quotas, and every intent and
     /// session of the therapist and of the client that can stand in its way in the window.
@@ -139,7 +148,8 @@ impl Scope {
             | Self::Registration { .. }
             | Self::Person { .. }
             | Self::Erasure { .. }
-            | Self::Plan { .. }
+            | Self::Offer { .. }
+            | Self::Assignment { .. }
             | Self::Account { .. }
             | Self::Subscription { .. }
             | Self::Month { .. }
@@ -159,7 +169,8 @@ impl Scope {
             Self::New { .. }
             | Self::Registration { .. }
             | Self::Erasure { .. }
-            | Self::Plan { .. }
+            | Self::Offer { .. }
+            | Self::Assignment { .. }
             | Self::Booking { .. }
             | Self::Occurrence { .. }
             | Self::Subscription { .. }

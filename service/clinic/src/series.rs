@@ -299,6 +299,7 @@ fn applied(
         Change::NewIntent(one) | Change::Intent(one) if one.id == subject => Some(one.version),
         _ => None,
     });
+    changes.extend(handed_over(view, &opened, &withdrawn, now)?);
     let ids: Vec<SessionId> = changed.iter().map(|one| one.after.id).collect();
     changes.extend(in_order(changed, now));
     let funded = fund_waiting(view, posting, &ids, now, &mut changes)?;
@@ -324,6 +325,31 @@ fn applied(
         journal: Some(journal.with_body(body)),
         changes,
     }))
+}
+
+/// A client whose last booking with their own therapist goes to another one goes along: the other therapist sees
+/// them from then on. Taking that back gives the client back.
+fn handed_over(
+    view: &View,
+    opened: &[Opened],
+    withdrawn: &[IntentId],
+    now: DateTime<Utc>,
+) -> Result<Option<Change>, Refusal> {
+    let (intent, client) = (view.intent()?, view.client()?);
+    let segments = view.segments.iter();
+    let mut taken_back = segments.filter(|one| withdrawn.contains(&one.id));
+    let (from, to) = match (opened.first(), taken_back.next()) {
+        (Some(opened), _) => (intent.therapist, opened.therapist),
+        (None, Some(taken_back)) => (taken_back.therapist, intent.therapist),
+        (None, None) => return Ok(None),
+    };
+    let is_other = |one: &Intent| {
+        let is_open = one.set.over_at().is_none_or(|over| over > now);
+        is_open && one.series != intent.series && (one.client, one.therapist) == (client.id, from)
+    };
+    let goes_along = from != to && client.therapist == Some(from);
+    let is_last = !view.intents.iter().any(is_other);
+    Ok((goes_along && is_last).then_some(Change::Assigned(client.id, Some(to))))
 }
 
 /// The sessions after an edit, and the credits that follow them.

@@ -58,7 +58,18 @@ pub fn subscribe(
     // Providers bill periods of whole seconds: no other invoice could prove one of its months.
     let whole = |at: DateTime<Utc>| DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at);
     let (from, now) = (whole(from), whole(now));
-    plan.map(|_| view.plan()).transpose()?;
+    if plan.is_some() {
+        let plan = view.plan()?;
+        let subscribed = view.subscription.as_ref();
+        let subscribed = subscribed.and_then(|known| known.month_at(now));
+        if plan.retired_at.is_some() && subscribed.is_none_or(|month| month.plan != plan.id) {
+            return Err(Refusal::Invalid {
+                field: "plan_id",
+                value: plan.id.to_string(),
+                expected: "a plan that is not retired",
+            });
+        }
+    }
     let before = view.subscription.as_ref();
     Refusal::check_version(expected, before.map_or(0, |before| before.version))?;
     let invalid = |expected| {

@@ -15,7 +15,8 @@ use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, TherapistId, 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::access::{Action, Principal, Resource, allow};
+use crate::access::{Action, Principal, Resource, Role, allow};
+use crate::series::staff_decides;
 use crate::working_times::{Blackout, WorkingTimes};
 use crate::{
     Change, Commit, Decision, Idempotent, Journal, Refusal, SlotRules, Subject, Therapist, View,
@@ -35,6 +36,10 @@ pub enum Times {
     Withdrawn(Uuid, bool),
     /// An occurrence takes place in spite of a blackout.
     Keep(Uuid, (IntentId, LocalDateTime)),
+    /// An occurrence takes place although it is outside the hours.
+    KeepOutside((IntentId, LocalDateTime)),
+    /// The therapist works no more from a date on, or goes on working. Staff say so.
+    Retire(Option<NaiveDate>),
 }
 
 /// Changes a therapist's working times. What is booked stays: what a blackout hits are its cases.
@@ -53,6 +58,12 @@ pub fn change_times(
     }
     let times = &therapist.times;
     Refusal::check_version(expected, times.version)?;
+    if let Times::Retire(date) = wanted
+        && principal.role != Role::Admin
+    {
+        let date = date.map(|date| date.to_string());
+        return Err(staff_decides("from", &date.unwrap_or_default()));
+    }
     let after = match wanted {
         Times::Hours(hours) => times.with_hours(hours.clone())?,
         Times::Date(date, hours) => times.with_date(*date, hours.clone())?,
@@ -64,6 +75,8 @@ pub fn change_times(
             let withdrawn = *withdrawn;
             changed_blackout(times, *id, |blackout| blackout.withdrawn = withdrawn)?
         }
+        Times::KeepOutside(address) => times.with_kept(*address)?,
+        Times::Retire(date) => times.retiring_on(*date)?,
         Times::Keep(id, address) => changed_blackout(times, *id, |blackout| {
             blackout.kept.insert(*address);
         })?,
@@ -108,6 +121,11 @@ fn told(therapist: TherapistId, wanted: &Times) -> (Subject, &'static str, Value
         Times::Blackout(id, what) => (blackout(id), "blackout_added", json!(what)),
         Times::Withdrawn(id, true) => (blackout(id), "blackout_withdrawn", Value::Null),
         Times::Withdrawn(id, false) => (blackout(id), "blackout_reinstated", Value::Null),
+        Times::KeepOutside((intent, at)) => {
+            let body = json!({ "intent": intent, "recurrence_id": at });
+            (own, "occurrence_kept", body)
+        }
+        Times::Retire(date) => (own, "therapist_retires", json!({ "from": date })),
         Times::Keep(id, (intent, at)) => {
             let body = json!({ "intent": intent, "recurrence_id": at });
             (blackout(id), "occurrence_kept", body)
@@ -115,28 +133,59 @@ fn told(therapist: TherapistId, wanted: &Times) -> (Subject, &'static str, Value
     }
 }
 
-/// The cases of a blackout: what of a calendar takes place in it, and nobody has said that it does
-/// all the same.
-pub fn cases<'a>(
-    blackout: &'a Blackout,
-    calendar: &'a [Item<'a>],
-) -> impl Iterator<Item = &'a Item<'a>> {
-    calendar.iter().filter(|item| {
-        let meets = item.start() < blackout.until && blackout.from < item.end();
-        let open = !blackout.withdrawn && !blackout.kept.contains(&item.address());
-        open && meets && item.is_busy()
-    })
+/// A time in which a therapist does not work.
+#[derive(Debug, Clone)]
+pub enum Absence {
+    /// Time off.
+    Blackout(Blackout),
+    /// Whatever is outside the hours of its date, or after a retirement, in a window.
+    OutsideHours(Window),
+}
+
+impl Absence {
+    /// All of it.
+    ///
+    /// # Errors
+    /// [`Refusal::Times`] if a blackout is none.
+    pub fn window(&self) -> Result<Window, Refusal> {
+        match self {
+            Self::Blackout(blackout) => Ok(blackout.window()?),
+            Self::OutsideHours(window) => Ok(*window),
+        }
+    }
+
+    /// The cases: what of a therapist's calendar takes place in it, and nobody has said that it does all the
+    /// same.
+    pub fn cases<'a>(
+        &'a self,
+        times: &'a WorkingTimes,
+        calendar: &'a [Item<'a>],
+    ) -> impl Iterator<Item = &'a Item<'a>> {
+        calendar.iter().filter(|item| {
+            let (start, end) = (item.start(), item.end());
+            let is_hit = match self {
+                Self::Blackout(blackout) => {
+                    let meets = start < blackout.until && blackout.from < end;
+                    meets && !blackout.withdrawn && !blackout.kept.contains(&item.address())
+                }
+                Self::OutsideHours(window) => {
+                    window.contains(start) && times.is_outside(item.address(), start, end)
+                }
+            };
+            is_hit && item.is_busy()
+        })
+    }
 }
 
 /// How far from a case's time another is looked for.
 const REACH: TimeDelta = TimeDelta::days(7);
 
-/// The part of the calendar that the cases of a blackout and their proposals need.
+/// The part of the calendar that the cases of an absence and their proposals need.
 ///
 /// # Errors
-/// [`Refusal::Times`] if the blackout is none.
-pub fn around(blackout: &Blackout) -> Result<Window, Refusal> {
-    let window = blackout.window()?;
+/// [`Refusal::Times`] if it is none.
+pub fn around(absence: &Absence) -> Result<Window, Refusal> {
+    let window = absence.window()?;
     // No appointment is longer than a day, no zone further than another.
     let reach = REACH + TimeDelta::days(2);
     let end = (window.end() + reach).min(END_OF_ZONE_DATA);
@@ -148,24 +197,26 @@ pub fn around(blackout: &Blackout) -> Result<Window, Refusal> {
 /// # Errors
 /// [`Refusal`] if the calendar cannot be computed there.
 pub fn clients_hit(
-    blackout: &Blackout,
+    absence: &Absence,
+    times: &WorkingTimes,
     intents: &[Intent],
     sessions: &[Session],
 ) -> Result<BTreeSet<ClientId>, Refusal> {
-    let items = calendar(intents, sessions, blackout.window()?)?;
-    Ok(cases(blackout, &items)
+    let items = calendar(intents, sessions, absence.window()?)?;
+    Ok(absence
+        .cases(times, &items)
         .map(|item| parts(item).client)
         .collect())
 }
 
-/// The cases of a blackout, each with the nearest time at which it could be instead: free in
+/// The cases of an absence, each with the nearest time at which it could be instead: free in
 /// `standing`, the calendar of everybody concerned, and beside what is proposed for the others.
 ///
 /// # Errors
 /// [`Refusal`] if the calendar cannot be computed there.
 pub fn proposals<'a>(
-    therapist: &Therapist,
-    blackout: &'a Blackout,
+    therapist: &'a Therapist,
+    absence: &'a Absence,
     items: &'a [Item<'a>],
     standing: &Calendar,
     rules: impl Fn(ServiceId) -> SlotRules,
@@ -174,7 +225,7 @@ pub fn proposals<'a>(
     let mut taken: Vec<Slot> = Vec::new();
     let mut open = Vec::new();
     let own = |item: &&Item<'_>| parts(item).therapist == therapist.id;
-    for item in cases(blackout, items).filter(own) {
+    for item in absence.cases(&therapist.times, items).filter(own) {
         let Parts { service, zone, .. } = parts(item);
         let start = item.start();
         let minutes = u32::try_from((item.end() - start).num_minutes()).unwrap_or(1);

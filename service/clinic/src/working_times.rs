@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use ledger_core::ReasonCode;
 use scheduler_core::availability::{
     Availability, AvailabilityError, DayHours, Hours, HoursError, WeeklyHours,
 };
+use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, LocalDateTime, Window, Zone};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,6 +18,8 @@ use uuid::Uuid;
 pub struct WorkingTimes {
     availability: Availability,
     blackouts: BTreeMap<Uuid, Blackout>,
+    kept: BTreeSet<(IntentId, LocalDateTime)>,
+    retires_on: Option<NaiveDate>,
     /// Raised by every change of them.
     pub version: u64,
 }
@@ -53,6 +56,12 @@ pub struct StoredTimes {
     dates: BTreeMap<NaiveDate, Vec<DayHours>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     blackouts: BTreeMap<Uuid, Blackout>,
+    /// Occurrences that take place although the therapist does not work then.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    kept: BTreeSet<(IntentId, LocalDateTime)>,
+    /// The first date on which the therapist works no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retires_on: Option<NaiveDate>,
 }
 
 /// Why working times cannot be.
@@ -81,6 +90,8 @@ impl WorkingTimes {
         Self {
             availability: Availability::new(hours),
             blackouts: BTreeMap::new(),
+            kept: BTreeSet::new(),
+            retires_on: None,
             version: 1,
         }
     }
@@ -92,6 +103,8 @@ impl WorkingTimes {
             hours,
             dates,
             blackouts,
+            kept,
+            retires_on,
         } = stored;
         let mut availability = Availability::new(WeeklyHours::new(zone, hours)?);
         for (date, hours) in dates {
@@ -101,9 +114,12 @@ impl WorkingTimes {
         for blackout in blackouts.values().filter(|blackout| !blackout.withdrawn) {
             away.push(blackout.window()?);
         }
+        away.extend(retires_on.and_then(|date| retired(zone, date)));
         Ok(Self {
             availability: availability.with_blackouts(away)?,
             blackouts,
+            kept,
+            retires_on,
             version,
         })
     }
@@ -115,6 +131,8 @@ impl WorkingTimes {
             hours: self.availability.weekly().hours().to_vec(),
             dates: self.availability.dated().clone(),
             blackouts: self.blackouts.clone(),
+            kept: self.kept.clone(),
+            retires_on: self.retires_on,
         }
     }
 
@@ -171,10 +189,50 @@ impl WorkingTimes {
         })
     }
 
+    /// The same, and an occurrence takes place although it is outside the hours.
+    ///
+    /// # Errors
+    /// [`TimesError`].
+    pub fn with_kept(&self, address: (IntentId, LocalDateTime)) -> Result<Self, TimesError> {
+        self.changed(|stored| {
+            stored.kept.insert(address);
+        })
+    }
+
+    /// The same of a therapist who works no more from a date on; who goes on working, if there is none.
+    ///
+    /// # Errors
+    /// [`TimesError`].
+    pub fn retiring_on(&self, date: Option<NaiveDate>) -> Result<Self, TimesError> {
+        self.changed(|stored| stored.retires_on = date)
+    }
+
+    /// The first date on which the therapist works no more.
+    #[must_use]
+    pub fn retires_on(&self) -> Option<NaiveDate> {
+        self.retires_on
+    }
+
+    /// Whether an appointment lies outside the hours of its date, or after the therapist has retired, and nobody
+    /// has said that it takes place all the same. Time off is another question.
+    #[must_use]
+    pub fn is_outside(
+        &self,
+        address: (IntentId, LocalDateTime),
+        start: DateTime<Utc>,
+        end: DateTime<Utc>,
+    ) -> bool {
+        let worked = self.availability.cover(start, end);
+        let retired = self.retires_on.and_then(|date| retired(self.zone(), date));
+        let is_after = retired.is_some_and(|retired| retired.start() < end);
+        (!worked || is_after) && !self.kept.contains(&address)
+    }
+
     /// Whether they are the same times, whatever their version.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         (&self.availability, &self.blackouts) == (&other.availability, &other.blackouts)
+            && (&self.kept, self.retires_on) == (&other.kept, other.retires_on)
     }
 
     fn changed(&self, change: impl FnOnce(&mut StoredTimes)) -> Result<Self, TimesError> {
@@ -182,6 +240,12 @@ impl WorkingTimes {
         change(&mut stored);
         Self::from_stored(self.zone(), stored, self.version + 1)
     }
+}
+
+/// The time from which on a therapist works no more.
+fn retired(zone: Zone, date: NaiveDate) -> Option<Window> {
+    let midnight = LocalDateTime::try_from(date.and_time(NaiveTime::MIN)).ok()?;
+    Window::new(zone.resolve(midnight).0, END_OF_ZONE_DATA).ok()
 }
 
 impl Blackout {

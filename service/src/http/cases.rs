@@ -1,20 +1,21 @@
-//! What time off hits: its cases, and what becomes of them.
+//! What time off, changed hours and a retirement hit: their cases, and what becomes of them.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clinic::occurrence::{Touch, touch};
-use clinic::time_off::{Times, around, change_times, clients_hit, could_have, proposals};
-use clinic::{Address, Blackout, ClinicId, Role, Scope, SlotRules, Therapist, View};
+use clinic::time_off::{Absence, Times, around, change_times, clients_hit, could_have, proposals};
+use clinic::{Address, ClinicId, Role, Scope, SlotRules, Therapist, View};
 use scheduler_core::calendar::{Calendar, calendar};
+use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{IntentId, ServiceId, TherapistId, Window};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Page, Whose};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use super::answer::List;
 use super::calendar::{OccurrenceBody, body as occurrence};
 use super::caller::{Caller, Command};
 use super::occurrences::reassigned;
-use super::params::{Blackouts, local};
+use super::params::{Blackouts, Id, Params, local};
 use super::preview::Instead;
 use super::problem::Problem;
 use super::slots::slot_rules;
@@ -35,9 +36,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(open_cases))
         .routes(routes!(resolve))
+        .routes(routes!(outside))
+        .routes(routes!(resolve_outside))
 }
 
-/// An occurrence that a blackout hits, and what can be done about it: it can be moved, given to
+/// An occurrence at a time at which its therapist does not work, and what can be done about it: it can be moved, given to
 /// another therapist, left out, or kept.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CaseBody {
@@ -115,9 +118,13 @@ async fn open_cases(
     let therapist = own(&app, &caller, id).await?;
     let blackout = therapist.times.blackouts().get(&blackout);
     let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
-    let hit = Hit::load(&app, &caller, &therapist, blackout).await?;
-    let cases = hit.cases(&therapist, blackout, app.clock.now())?;
-    Ok(Json(List::all(cases)))
+    listed(
+        &app,
+        &caller,
+        &therapist,
+        &Absence::Blackout(blackout.clone()),
+    )
+    .await
 }
 
 /// Decide about cases: each for itself, so that one that cannot be does not hold up the others. Sent
@@ -134,19 +141,143 @@ async fn resolve(
     let therapist = own(&app, caller, id).await?;
     let blackout = therapist.times.blackouts().get(&blackout_id);
     let blackout = blackout.ok_or_else(|| Problem::not_found("blackout"))?;
-    let hit = Hit::load(&app, caller, &therapist, blackout).await?;
-    let mut unknown: Vec<&ResolvedCase> = command.body.cases.iter().collect();
+    let absence = Absence::Blackout(blackout.clone());
+    let keep = Keep::In(blackout_id);
+    resolved(&app, &command, &command.body, &therapist, (&absence, keep)).await
+}
+
+/// The coming time that cases are looked for in.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Coming {
+    /// The first instant, RFC 3339, now or later. Now, if not given.
+    from: Option<DateTime<Utc>>,
+    /// The first instant after it, at most 366 days later. Eight weeks after `from`, if not given.
+    to: Option<DateTime<Utc>>,
+}
+
+/// The longest time that cases are looked for in.
+const COMING_MAX: TimeDelta = TimeDelta::days(366);
+/// And what is looked at if nobody says how far.
+const COMING: TimeDelta = TimeDelta::weeks(8);
+
+/// The coming time, from now on or from later.
+pub(super) fn coming(
+    app: &App,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+) -> Result<Window, Problem> {
+    let now = app.clock.now();
+    let from = from.unwrap_or(now).max(now);
+    let latest = from.checked_add_signed(COMING_MAX).unwrap_or(from);
+    let to = to.or(from.checked_add_signed(COMING)).unwrap_or(latest);
+    let invalid = |detail: String| Problem::unprocessable("invalid_window", "to", detail);
+    if to > latest {
+        return Err(invalid(
+            "cases are looked for in at most 366 days".to_owned(),
+        ));
+    }
+    Window::new(from, to.min(END_OF_ZONE_DATA)).map_err(|error| invalid(error.to_string()))
+}
+
+/// What of a therapist's appointments to come is outside their hours, after the hours of a week or of a date
+/// were changed, or after their retirement, and nobody has decided about, with proposals.
+#[utoipa::path(get, path = "/therapists/{id}/cases", tag = "time off",
+    params(("id" = Uuid, Path), Coming), responses((status = 200, body = List<CaseBody>)))]
+async fn outside(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Params(params): Params<Coming>,
+) -> Result<Json<List<CaseBody>>, Problem> {
+    let therapist = own(&app, &caller, id).await?;
+    let window = coming(&app, params.from, params.to)?;
+    listed(&app, &caller, &therapist, &Absence::OutsideHours(window)).await
+}
+
+/// What is to become of cases in the coming time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ComingResolutions {
+    /// The first instant, now or later. Now, if not given.
+    from: Option<DateTime<Utc>>,
+    /// The first instant after it, at most 366 days later. Eight weeks after `from`, if not given.
+    to: Option<DateTime<Utc>>,
+    /// What becomes of each case that is not named.
+    all: Option<Resolution>,
+    /// Those that are.
+    #[serde(default)]
+    cases: Vec<ResolvedCase>,
+}
+
+/// Decide about cases outside the hours, as about those of a time off.
+#[utoipa::path(post, path = "/therapists/{id}/cases/resolve", tag = "time off",
+    request_body = ComingResolutions, params(("id" = Uuid, Path)),
+    responses((status = 200, body = List<OutcomeBody>)))]
+async fn resolve_outside(
+    State(app): State<App>,
+    Id(id): Id,
+    mut command: Command<ComingResolutions>,
+) -> Result<Json<List<OutcomeBody>>, Problem> {
+    let therapist = own(&app, &command.caller, id).await?;
+    let window = coming(&app, command.body.from, command.body.to)?;
+    let wanted = Resolutions {
+        all: command.body.all,
+        cases: std::mem::take(&mut command.body.cases),
+    };
+    let absence = Absence::OutsideHours(window);
+    resolved(
+        &app,
+        &command,
+        &wanted,
+        &therapist,
+        (&absence, Keep::Outside),
+    )
+    .await
+}
+
+async fn listed(
+    app: &App,
+    caller: &Caller,
+    therapist: &Therapist,
+    absence: &Absence,
+) -> Result<Json<List<CaseBody>>, Problem> {
+    let hit = Hit::load(app, caller, therapist, absence).await?;
+    let cases = hit.cases(therapist, absence, app.clock.now())?;
+    Ok(Json(List::all(cases)))
+}
+
+/// Where it is noted that an occurrence takes place all the same.
+#[derive(Debug, Clone, Copy)]
+enum Keep {
+    /// With the time off.
+    In(Uuid),
+    /// With the working times.
+    Outside,
+}
+
+/// Does with each case what is wanted.
+async fn resolved<T>(
+    app: &App,
+    command: &Command<T>,
+    wanted: &Resolutions,
+    therapist: &Therapist,
+    (absence, keep): (&Absence, Keep),
+) -> Result<Json<List<OutcomeBody>>, Problem> {
+    let hit = Hit::load(app, &command.caller, therapist, absence).await?;
+    let mut unknown: Vec<&ResolvedCase> = wanted.cases.iter().collect();
     let mut items = Vec::new();
-    for case in hit.cases(&therapist, blackout, app.clock.now())? {
+    for case in hit.cases(therapist, absence, app.clock.now())? {
         let (intent, at) = case.occurrence.address();
         let at = at.to_owned();
         let is_named = |one: &&ResolvedCase| one.intent_id == intent && one.recurrence_id == at;
-        let named = command.body.cases.iter().find(is_named);
+        let named = wanted.cases.iter().find(is_named);
         unknown.retain(|one| !is_named(one));
-        let Some(wanted) = named.map(|one| one.resolution).or(command.body.all) else {
+        let Some(wanted) = named.map(|one| one.resolution).or(wanted.all) else {
             continue;
         };
-        let decided = decide(&app, &command, (id, blackout_id), &case, (wanted, named)).await;
+        let decided = decide(app, command, (therapist.id.0, keep), &case, (wanted, named)).await;
         let (problem, preview) = match decided {
             Ok(()) => (None, None),
             Err(Instead::Preview(difference)) => (None, Some(difference)),
@@ -172,10 +303,10 @@ async fn resolve(
 }
 
 /// Does with one case what is wanted.
-async fn decide(
+async fn decide<T>(
     app: &App,
-    command: &Command<Resolutions>,
-    (therapist, id): (Uuid, Uuid),
+    command: &Command<T>,
+    (therapist, keep): (Uuid, Keep),
     case: &CaseBody,
     (wanted, named): (Resolution, Option<&ResolvedCase>),
 ) -> Result<(), Instead> {
@@ -200,11 +331,11 @@ async fn decide(
             Ok(())
         }
         Resolution::Skip => touched(app, command, intent, at, Touch::Skip).await,
-        Resolution::Keep => kept(app, command, therapist, id, intent, at).await,
+        Resolution::Keep => kept(app, command, (therapist, keep), intent, at).await,
     }
 }
 
-/// What is around a blackout: the therapist's calendar, and those of the clients it hits.
+/// What is around an absence: the therapist's calendar, and those of the clients it hits.
 pub(super) struct Hit {
     rows: store::Calendar,
     services: BTreeMap<ServiceId, SlotRules>,
@@ -217,13 +348,14 @@ impl Hit {
         app: &App,
         caller: &Caller,
         therapist: &clinic::Therapist,
-        blackout: &Blackout,
+        absence: &Absence,
     ) -> Result<Self, Problem> {
         let clinic = caller.0.clinic;
-        let around = around(blackout)?;
+        let around = around(absence)?;
         let whose = Whose::Therapist(therapist.id);
         let mut rows = app.store.calendar(clinic, whose, around).await?;
-        for client in clients_hit(blackout, &rows.intents, &rows.sessions)? {
+        let hit = clients_hit(absence, &therapist.times, &rows.intents, &rows.sessions)?;
+        for client in hit {
             let own = app
                 .store
                 .calendar(clinic, Whose::Client(client), around)
@@ -286,16 +418,16 @@ impl Hit {
     pub(super) fn cases(
         &self,
         therapist: &clinic::Therapist,
-        blackout: &Blackout,
+        absence: &Absence,
         now: DateTime<Utc>,
     ) -> Result<Vec<CaseBody>, Problem> {
         let rows = &self.rows;
-        let window = blackout.window().map_err(clinic::Refusal::from)?;
+        let window = absence.window()?;
         let items = calendar(&rows.intents, &rows.sessions, window);
         let items = items.map_err(clinic::Refusal::from)?;
         let rules = |id: ServiceId| self.rules(id);
         let standing = Calendar::new(&rows.intents, &rows.sessions, |id| rules(id).buffers);
-        let proposed = compute(|| proposals(therapist, blackout, &items, &standing, rules, now))?;
+        let proposed = compute(|| proposals(therapist, absence, &items, &standing, rules, now))?;
         let mut shown = Vec::with_capacity(proposed.len());
         for (item, instead) in proposed {
             let mut therapists = Vec::new();
@@ -336,14 +468,17 @@ async fn touched<T>(
 async fn kept<T>(
     app: &App,
     command: &Command<T>,
-    therapist: Uuid,
-    blackout: Uuid,
+    (therapist, keep): (Uuid, Keep),
     intent: Uuid,
     at: &str,
 ) -> Result<(), Instead> {
     let at = local("recurrence_id", at)?;
     let request = command.part(app, &format!("{intent}/{at}"));
-    let wanted = Times::Keep(blackout, (IntentId(intent), at));
+    let address = (IntentId(intent), at);
+    let wanted = match keep {
+        Keep::In(blackout) => Times::Keep(blackout, address),
+        Keep::Outside => Times::KeepOutside(address),
+    };
     let scope = scope(therapist);
     let principal = command.caller.0;
     let decide = Box::new(move |view: &View| change_times(view, &wanted, principal, None));

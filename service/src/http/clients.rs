@@ -28,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(register, list))
         .routes(routes!(show))
         .routes(routes!(sessions))
+        .routes(routes!(assign))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -103,6 +104,39 @@ async fn register(
     let stored = people::client(&app, clinic, id).await?;
     let client = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&client)));
+    Ok(Done { written, answer })
+}
+
+/// Whom a client is assigned to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Assignment {
+    /// Null: nobody.
+    #[serde(deserialize_with = "Deserialize::deserialize")]
+    #[schema(required)]
+    therapist_id: Option<Uuid>,
+}
+
+/// Assign a client to another therapist, who sees them from then on; the former does not. Bookings stay where
+/// they are: `/intents/{id}/reassign` gives a series to another therapist, and the client along with the last.
+#[utoipa::path(post, path = "/clients/{id}/therapist", tag = "clients", request_body = Assignment,
+    params(("id" = Uuid, Path)), responses((status = 200, body = ClientBody)))]
+async fn assign(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<Assignment>,
+) -> Result<Done<Json<ClientBody>>, Instead> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "client")?;
+    let client = ClientId(id);
+    let therapist = command.body.therapist_id.map(TherapistId);
+    let scope = Scope::Assignment { client, therapist };
+    let decide = Box::new(move |view: &_| registration::assign(view, therapist));
+    let request = command.request(&app);
+    let written = command.send(&app, &request, scope, decide).await?;
+    let opened = people::client(&app, command.caller.0.clinic, client).await?;
+    let answer = Json(body(&opened.ok_or_else(Problem::internal)?));
     Ok(Done { written, answer })
 }
 

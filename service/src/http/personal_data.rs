@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::answer::Done;
 use super::caller::{Caller, Command};
 use super::clients::{self, ClientBody};
-use super::params::Id;
+use super::params::{self, Id};
 use super::preview::Instead;
 use super::problem::Problem;
 use super::therapists::{self, TherapistBody};
@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// How often a change begins anew because the person's key was exchanged meanwhile.
 const TRIES_MAX: u32 = 16;
 
-/// What is known of a person, all of it but a client's zone, which stays.
+/// What is known of a person, all of it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PersonBody {
@@ -40,6 +40,9 @@ struct PersonBody {
     name: String,
     /// Where they are written to.
     email: Option<String>,
+    /// The zone that a client sees times in. It stays, if not given; a therapist's is that of the working times.
+    #[schema(example = "America/New_York")]
+    zone: Option<String>,
 }
 
 /// Whom to look for.
@@ -147,7 +150,14 @@ async fn change(
         .may(Action::Administer, Resource::Clinic, "person")?;
     let (principal, expected) = (command.caller.0, command.expected);
     let (clinic, store) = (principal.clinic, app.store.as_ref());
-    let PersonBody { name, email } = &command.body;
+    let PersonBody { name, email, zone } = &command.body;
+    let wanted_zone = zone.as_deref().map(params::zone).transpose()?;
+    if let (Some(zone), PersonId::Therapist(_)) = (zone, id) {
+        let detail = "a therapist's zone is that of the working times";
+        return Err(
+            Problem::unprocessable("invalid_value", "zone", detail).with("value", zone.as_str())
+        );
+    }
     let person = Person::new(name.clone(), email.clone())?;
     let hashes = email_hashes(app, &command.caller, email.as_deref())?;
     let mut tries = 0;
@@ -170,7 +180,7 @@ async fn change(
             Err(VaultError::Unopenable { .. }) => None,
             opened => opened?.and_then(|person| person.zone()),
         };
-        let person = person.clone().in_zone(zone.or(clear_zone));
+        let person = person.clone().in_zone(wanted_zone.or(zone).or(clear_zone));
         let sealed = app.vault.seal_again(store, clinic, id, &person, version);
         let (sealed, indexes) = sealed.await?;
         let email = hashes.clone();

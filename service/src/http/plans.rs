@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use clinic::access::{Action, Resource};
 use clinic::plan::LATE_DAYS;
 use clinic::{LeftOver, Plan, PlanId, Scope, Subject, registration};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::answer::{Done, List};
 use super::caller::{Caller, Command};
+use super::occurrences::Nothing;
 use super::params::{Id, PageParams, Params};
 use super::preview::Instead;
 use super::problem::Problem;
@@ -26,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add, list))
         .routes(routes!(show))
+        .routes(routes!(retire))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -72,6 +75,8 @@ pub(super) struct PlanBody {
     rollover: CarryOverBody,
     carry_over: CarryOverBody,
     late_days: u32,
+    /// Since when nobody can subscribe to it any more.
+    retired_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
@@ -128,17 +133,47 @@ async fn add(
             carry_over: new.carry_over.into(),
             late_days: new.late_days,
         },
+        retired_at: None,
     };
     let decide = Box::new(|view: &_| registration::add_plan(view, plan));
     let id = |subject: &Subject| match subject {
         Subject::Plan(id) => Some(*id),
         _ => None,
     };
-    let scope = Scope::Plan { service };
+    let scope = Scope::Offer {
+        service: Some(service),
+        plan: None,
+    };
     let (written, id) = command.write(&app, &request, scope, decide, id).await?;
     let stored = app.store.plan(command.caller.0.clinic, id).await?;
     let plan = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&plan)));
+    Ok(Done { written, answer })
+}
+
+/// Retire a plan: nobody can subscribe to it any more. Who is subscribed stays so, until staff change it. Other
+/// terms are another plan.
+#[utoipa::path(post, path = "/plans/{id}/retire", tag = "plans", request_body = Nothing,
+    params(("id" = Uuid, Path)), responses((status = 200, body = PlanBody)))]
+async fn retire(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<Nothing>,
+) -> Result<Done<Json<PlanBody>>, Instead> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "plan")?;
+    let id = PlanId(id);
+    let scope = Scope::Offer {
+        service: None,
+        plan: Some(id),
+    };
+    let request = command.request(&app);
+    let now = request.at;
+    let decide = Box::new(move |view: &_| registration::retire_plan(view, now));
+    let written = command.send(&app, &request, scope, decide).await?;
+    let plan = app.store.plan(command.caller.0.clinic, id).await?;
+    let answer = Json(body(&plan.ok_or_else(Problem::internal)?));
     Ok(Done { written, answer })
 }
 
@@ -187,6 +222,7 @@ pub(super) fn body(plan: &Plan) -> PlanBody {
         rollover: plan.left_over.rollover.into(),
         carry_over: plan.left_over.carry_over.into(),
         late_days: plan.left_over.late_days,
+        retired_at: plan.retired_at,
     }
 }
 

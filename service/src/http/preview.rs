@@ -137,12 +137,17 @@ pub(super) async fn preview(
             Change::Person { id, .. } | Change::Erase(id) => record("person", &id.uuid()),
             Change::Feed(whose, _) => record("feed", &whose.id()),
             Change::Revoke(id) => record("token", &id.uuid()),
-            Change::LegalHold(client, _) => record("client", &client.0),
+            Change::LegalHold(client, _) | Change::Assigned(client, _) => {
+                record("client", &client.0);
+            }
             Change::Therapist(therapist) | Change::WorkingTimes(therapist) => {
                 record("therapist", &therapist.id.0);
             }
             Change::Client(client) => record("client", &client.id.0),
-            Change::Service(service) => record("service", &service.id.0),
+            Change::Service(service) | Change::ServiceTerms(service) => {
+                record("service", &service.id.0);
+            }
+            Change::Retired(plan, _) => record("plan", &plan.0),
             Change::Reason(reason) => record("reason", &reason.code),
             Change::Quotas(_) => record("quotas", &clinic),
             Change::Plan(plan) => record("plan", &plan.id.0),

@@ -28,7 +28,7 @@ use crate::{App, random};
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add, list))
-        .routes(routes!(show))
+        .routes(routes!(show, change))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -230,26 +230,7 @@ async fn add(
         .may(Action::Administer, Resource::Clinic, "page")?;
     command.makes_new()?;
     let request = command.request(&app);
-    let new = &command.body;
-    let cancellation = new.cancellation.as_ref().map(|given| Cancellation {
-        free_until_minutes: given.free_until_minutes,
-        late_cancel: given.late_cancel.into(),
-        no_show: given.no_show.into(),
-        waived_by: given.waived_by.into(),
-        grace_days: given.grace_days,
-        no_show_after_minutes: given
-            .no_show_after_minutes
-            .unwrap_or_else(|| patience(new.minutes)),
-    });
-    let service = NewService {
-        id: ServiceId(random::id(request.at)),
-        name: new.name.clone(),
-        minutes: new.minutes,
-        price: new.price.money("price")?,
-        notice_minutes: new.notice_minutes,
-        cancellation,
-        slots: new.slots.as_ref().map(SlotsBody::rules).transpose()?,
-    };
+    let service = wanted(&command.body, ServiceId(random::id(request.at)))?;
     let decide = Box::new(|_: &_| registration::add_service(service));
     let id = |subject: &Subject| match subject {
         Subject::Service(id) => Some(*id),
@@ -262,6 +243,55 @@ async fn add(
     let service = stored.ok_or_else(Problem::internal)?;
     let answer = (StatusCode::CREATED, Json(body(&service)));
     Ok(Done { written, answer })
+}
+
+/// Change the terms of a service: all of them but its length, which stays. What is booked keeps its time; what
+/// happens from now on goes by the new terms.
+#[utoipa::path(post, path = "/services/{id}", tag = "services", request_body = NewServiceBody,
+    params(("id" = Uuid, Path)), responses((status = 200, body = ServiceBody)))]
+async fn change(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<NewServiceBody>,
+) -> Result<Done<Json<ServiceBody>>, Instead> {
+    command
+        .caller
+        .may(Action::Administer, Resource::Clinic, "service")?;
+    let id = ServiceId(id);
+    let service = wanted(&command.body, id)?;
+    let scope = Scope::Offer {
+        service: Some(id),
+        plan: None,
+    };
+    let decide = Box::new(move |view: &_| registration::change_service(view, service));
+    let request = command.request(&app);
+    let written = command.send(&app, &request, scope, decide).await?;
+    let stored = app.store.service(command.caller.0.clinic, id).await?;
+    let answer = Json(body(&stored.ok_or_else(Problem::internal)?));
+    Ok(Done { written, answer })
+}
+
+/// The service that is described, under this id.
+fn wanted(new: &NewServiceBody, id: ServiceId) -> Result<NewService, Problem> {
+    let cancellation = new.cancellation.as_ref().map(|given| Cancellation {
+        free_until_minutes: given.free_until_minutes,
+        late_cancel: given.late_cancel.into(),
+        no_show: given.no_show.into(),
+        waived_by: given.waived_by.into(),
+        grace_days: given.grace_days,
+        no_show_after_minutes: given
+            .no_show_after_minutes
+            .unwrap_or_else(|| patience(new.minutes)),
+    });
+    Ok(NewService {
+        id,
+        name: new.name.clone(),
+        minutes: new.minutes,
+        price: new.price.money("price")?,
+        notice_minutes: new.notice_minutes,
+        cancellation,
+        slots: new.slots.as_ref().map(SlotsBody::rules).transpose()?,
+    })
 }
 
 /// The clinic's services.

@@ -64,6 +64,8 @@ pub(super) struct TherapistBody {
     hours: Vec<HoursBody>,
     /// Dates with other hours, or none.
     dates: BTreeMap<NaiveDate, Vec<DayHoursBody>>,
+    /// The first date on which they work no more.
+    retires_on: Option<NaiveDate>,
     /// Of the working times.
     version: u64,
 }
@@ -259,6 +261,7 @@ pub(super) fn body((therapist, person): &Opened<Therapist>) -> TherapistBody {
         zone: therapist.times.zone().to_string(),
         hours: hours.collect(),
         dates: dates.collect(),
+        retires_on: therapist.times.retires_on(),
         version: therapist.times.version,
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, NaiveDate, Utc};
 use clinic::access::{Action, Resource};
-use clinic::time_off::{Times, cases, change_times};
+use clinic::time_off::{Absence, Times, change_times};
 use clinic::{Blackout, PersonId, Scope, Subject, View};
 use scheduler_core::TherapistId;
 use scheduler_core::availability::DayHours;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::answer::{Done, List, Versioned};
 use super::caller::{Caller, Command};
-use super::cases::Hit;
+use super::cases::{Hit, coming};
 use super::occurrences::Nothing;
 use super::params::{Blackouts, Id, local, reason};
 use super::preview::Instead;
@@ -34,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(hours))
         .routes(routes!(date))
+        .routes(routes!(retire))
         .routes(routes!(add, list))
         .routes(routes!(withdraw))
         .routes(routes!(reinstate))
@@ -87,7 +88,8 @@ struct BlackoutBody {
     version: u64,
 }
 
-/// Set the hours of a normal week. What is booked stays.
+/// Set the hours of a normal week. What is booked outside them stays until somebody decides:
+/// `/therapists/{id}/cases` lists it, and `dry_run=true` shows it before.
 #[utoipa::path(post, path = "/therapists/{id}/hours", tag = "time off", request_body = NewHours,
     params(("id" = Uuid, Path)), responses((status = 200, body = TherapistBody)))]
 async fn hours(
@@ -99,7 +101,8 @@ async fn hours(
     change(&app, &command, id, wanted).await
 }
 
-/// Set the hours of one date, or make it a day off. What is booked stays.
+/// Set the hours of one date, or make it a day off. What is booked outside them stays until somebody decides,
+/// as for the hours of a week.
 #[utoipa::path(post, path = "/therapists/{id}/dates", tag = "time off", request_body = NewDate,
     params(("id" = Uuid, Path)), responses((status = 200, body = TherapistBody)))]
 async fn date(
@@ -120,6 +123,30 @@ async fn date(
     let given = command.body.hours.as_ref();
     let hours = given.map(|all| all.iter().map(day).collect::<Result<_, Problem>>());
     let wanted = Times::Date(command.body.date, hours.transpose()?);
+    change(&app, &command, id, wanted).await
+}
+
+/// From when on a therapist works no more.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Retirement {
+    /// The first date without them; null, and they go on working.
+    #[serde(deserialize_with = "Deserialize::deserialize")]
+    #[schema(required)]
+    from: Option<NaiveDate>,
+}
+
+/// Say that a therapist works no more from a date on. Nothing is booked with them then; what is booked stays
+/// until somebody decides: `/therapists/{id}/cases` lists it. Give each series to another with
+/// `/intents/{id}/reassign`, which gives them the client too. Only staff do that.
+#[utoipa::path(post, path = "/therapists/{id}/retire", tag = "time off", request_body = Retirement,
+    params(("id" = Uuid, Path)), responses((status = 200, body = TherapistBody)))]
+async fn retire(
+    State(app): State<App>,
+    Id(id): Id,
+    command: Command<Retirement>,
+) -> Result<Done<Versioned<TherapistBody>>, Instead> {
+    let wanted = Times::Retire(command.body.from);
     change(&app, &command, id, wanted).await
 }
 
@@ -153,8 +180,9 @@ async fn add(
                 times: tried.map_err(clinic::Refusal::from)?,
                 ..therapist
             };
-            let hit = Hit::load(&app, caller, &tried, &blackout).await?;
-            difference["cases"] = json!(hit.cases(&tried, &blackout, app.clock.now())?);
+            let absence = Absence::Blackout(blackout);
+            let hit = Hit::load(&app, caller, &tried, &absence).await?;
+            difference["cases"] = json!(hit.cases(&tried, &absence, app.clock.now())?);
             return Err(Instead::Preview(difference));
         }
         decided => decided?,
@@ -222,9 +250,28 @@ async fn change<T>(
     id: Uuid,
     wanted: Times,
 ) -> Result<Done<Versioned<TherapistBody>>, Instead> {
-    own(app, &command.caller, id).await?;
+    let therapist = own(app, &command.caller, id).await?;
     let request = command.request(app);
-    let written = decide(app, command, &request, id, wanted).await?;
+    let decided = decide(app, command, &request, id, wanted.clone()).await;
+    let written = match decided {
+        Err(Instead::Preview(mut difference)) => {
+            let times = match wanted {
+                Times::Hours(hours) => therapist.times.with_hours(hours),
+                Times::Date(date, hours) => therapist.times.with_date(date, hours),
+                Times::Retire(date) => therapist.times.retiring_on(date),
+                _ => Ok(therapist.times.clone()),
+            };
+            let tried = clinic::Therapist {
+                times: times.map_err(clinic::Refusal::from)?,
+                ..therapist
+            };
+            let absence = Absence::OutsideHours(coming(app, None, None)?);
+            let hit = Hit::load(app, &command.caller, &tried, &absence).await?;
+            difference["cases"] = json!(hit.cases(&tried, &absence, app.clock.now())?);
+            return Err(Instead::Preview(difference));
+        }
+        decided => decided?,
+    };
     let stored = people::therapist(app, command.caller.0.clinic, TherapistId(id)).await?;
     let therapist = stored.ok_or_else(|| Problem::not_found("therapist"))?;
     let answer = Versioned::ok(therapist.0.times.version, body(&therapist));
@@ -291,6 +338,7 @@ async fn shown(
     let hit = app.store.calendar(caller.0.clinic, whose, window).await?;
     let items = calendar(&hit.intents, &hit.sessions, window).map_err(clinic::Refusal::from)?;
     let version = therapist.times.version;
+    let absence = Absence::Blackout(blackout.clone());
     let body = BlackoutBody {
         id,
         therapist_id: therapist.id.0,
@@ -298,7 +346,7 @@ async fn shown(
         until: blackout.until,
         reason: blackout.reason.as_ref().map(ToString::to_string),
         withdrawn: blackout.withdrawn,
-        open_cases: cases(blackout, &items).count(),
+        open_cases: absence.cases(&therapist.times, &items).count(),
         version,
     };
     Ok(Versioned::ok(version, body))

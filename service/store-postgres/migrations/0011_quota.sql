@@ -17,3 +17,6 @@ CREATE INDEX intent_pending_of_client ON intent (clinic_id, client_id)
 
 -- What waits for somebody.
 CREATE INDEX session_open ON session (clinic_id, id) WHERE state IN ('unfunded', 'case', 'missed');
+
+-- Since when nobody can subscribe to a plan any more.
+ALTER TABLE plan ADD COLUMN retired_at TIMESTAMPTZ;

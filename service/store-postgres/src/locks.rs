@@ -304,10 +304,17 @@ pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties
             all
         }
         Scope::Person { id, .. } => vec![id.uuid()],
-        Scope::Erasure { client, .. } => vec![client.0],
-        Scope::Registration { .. } | Scope::New { .. } | Scope::Plan { .. } | Scope::Message(_) => {
-            Vec::new()
+        Scope::Assignment { client, therapist } => {
+            let therapist = therapist.map(|therapist| therapist.0);
+            therapist.into_iter().chain([client.0]).collect()
         }
+        // So that of two writers who change one the second sees the first's.
+        Scope::Offer { service, plan } => {
+            let service = service.map(|service| service.0);
+            service.into_iter().chain(plan.map(|plan| plan.0)).collect()
+        }
+        Scope::Erasure { client, .. } => vec![client.0],
+        Scope::Registration { .. } | Scope::New { .. } | Scope::Message(_) => Vec::new(),
     };
     let proof = match scope {
         Scope::Account { proof, .. } => proof.as_ref(),

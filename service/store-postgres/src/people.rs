@@ -375,6 +375,42 @@ pub(crate) async fn hold(
     execute_on_one(db, query).await
 }
 
+/// Assigns a client to a therapist.
+pub(crate) async fn assign(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    client: ClientId,
+    therapist: Option<TherapistId>,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE client SET therapist_id = $1 WHERE clinic_id = $2 AND id = $3";
+    let query = sqlx::query(sql)
+        .bind(therapist.map(|id| id.0))
+        .bind(clinic.0)
+        .bind(client.0);
+    execute_on_one(db, query).await
+}
+
+/// Changes the terms of a service.
+pub(crate) async fn update_service(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    service: &Service,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE service SET name = $1, price_minor = $2, currency = $3, notice_minutes = $4,
+         cancellation = $5, slots = $6 WHERE clinic_id = $7 AND id = $8",
+    )
+    .bind(&service.name)
+    .bind(service.price.minor)
+    .bind(service.price.currency.to_string())
+    .bind(i64::from(service.notice_minutes))
+    .bind(Document(json("cancellation", &service.cancellation)?))
+    .bind(Document(json("slots", &service.slots)?))
+    .bind(clinic.0)
+    .bind(service.id.0);
+    execute_on_one(db, query).await
+}
+
 /// Nothing is known of them any more, and nothing finds them.
 pub(crate) async fn erase(
     db: &mut PgConnection,

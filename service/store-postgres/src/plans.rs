@@ -1,5 +1,6 @@
 //! Plans, and who is subscribed to which.
 
+use chrono::{DateTime, Utc};
 use clinic::{ClinicId, Plan, PlanId, Subscription};
 use scheduler_core::ClientId;
 use sqlx::postgres::PgConnection;
@@ -7,7 +8,7 @@ use store::rows::{self, integer, terms_json};
 use store::{Page, StoreError};
 
 use crate::people::{many, one};
-use crate::rows::{Document, execute, execute_on_one};
+use crate::rows::{Document, Instant, execute, execute_on_one};
 
 pub(crate) async fn plan(
     db: &mut PgConnection,
@@ -54,6 +55,21 @@ pub(crate) async fn insert(
     .bind(plan.price.currency.to_string())
     .bind(Document(rows::json("left_over", &plan.left_over)?));
     execute(db, query).await
+}
+
+/// Nobody can subscribe to it any more.
+pub(crate) async fn retire(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    plan: PlanId,
+    at: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE plan SET retired_at = $1 WHERE clinic_id = $2 AND id = $3";
+    let query = sqlx::query(sql)
+        .bind(Instant(at))
+        .bind(clinic.0)
+        .bind(plan.0);
+    execute_on_one(db, query).await
 }
 
 pub(crate) async fn insert_subscription(

@@ -337,6 +337,42 @@ pub(crate) async fn hold(
     execute_on_one(db, query).await
 }
 
+/// Assigns a client to a therapist.
+pub(crate) async fn assign(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    client: ClientId,
+    therapist: Option<TherapistId>,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE client SET therapist_id = ? WHERE clinic_id = ? AND id = ?";
+    let query = sqlx::query(sql)
+        .bind(therapist.map(|id| id.0))
+        .bind(clinic.0)
+        .bind(client.0);
+    execute_on_one(db, query).await
+}
+
+/// Changes the terms of a service.
+pub(crate) async fn update_service(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    service: &Service,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query(
+        "UPDATE service SET name = ?, price_minor = ?, currency = ?, notice_minutes = ?,
+         cancellation = ?, slots = ? WHERE clinic_id = ? AND id = ?",
+    )
+    .bind(&service.name)
+    .bind(service.price.minor)
+    .bind(service.price.currency.to_string())
+    .bind(service.notice_minutes)
+    .bind(json("cancellation", &service.cancellation)?)
+    .bind(json("slots", &service.slots)?)
+    .bind(clinic.0)
+    .bind(service.id.0);
+    execute_on_one(db, query).await
+}
+
 /// Nothing is known of them any more, and nothing finds them.
 pub(crate) async fn erase(
     db: &mut SqliteConnection,

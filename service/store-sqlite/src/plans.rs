@@ -1,5 +1,6 @@
 //! Plans, and who is subscribed to which.
 
+use chrono::{DateTime, Utc};
 use clinic::{ClinicId, Plan, PlanId, Subscription};
 use scheduler_core::ClientId;
 use sqlx::sqlite::SqliteConnection;
@@ -7,7 +8,7 @@ use store::rows::{self, integer, terms_json};
 use store::{Page, StoreError};
 
 use crate::people::{many, one};
-use crate::rows::{execute, execute_on_one};
+use crate::rows::{execute, execute_on_one, micros};
 
 pub(crate) async fn plan(
     db: &mut SqliteConnection,
@@ -54,6 +55,21 @@ pub(crate) async fn insert(
     .bind(plan.price.currency.to_string())
     .bind(rows::json("left_over", &plan.left_over)?);
     execute(db, query).await
+}
+
+/// Nobody can subscribe to it any more.
+pub(crate) async fn retire(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    plan: PlanId,
+    at: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE plan SET retired_at = ? WHERE clinic_id = ? AND id = ?";
+    let query = sqlx::query(sql)
+        .bind(micros(at))
+        .bind(clinic.0)
+        .bind(plan.0);
+    execute_on_one(db, query).await
 }
 
 pub(crate) async fn insert_subscription(

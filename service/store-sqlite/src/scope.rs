@@ -120,8 +120,22 @@ async fn of(
             Ok(view)
         }
         Scope::Erasure { client, now } => erasure(db, clinic, *client, *now).await,
-        Scope::Plan { service } => Ok(View {
-            service: people::service(db, clinic, *service).await?,
+        Scope::Offer { service, plan } => {
+            let mut view = View::default();
+            if let Some(service) = service {
+                view.service = people::service(db, clinic, *service).await?;
+            }
+            if let Some(plan) = plan {
+                view.plan = plans::plan(db, clinic, *plan).await?;
+            }
+            Ok(view)
+        }
+        Scope::Assignment { client, therapist } => Ok(View {
+            client: people::client(db, clinic, *client).await?,
+            therapist: match therapist {
+                Some(id) => people::therapist(db, clinic, *id).await?,
+                None => None,
+            },
             ..View::default()
         }),
         Scope::Account {

@@ -116,6 +116,9 @@ async fn apply(
         Change::Person { id, person } => people::set_person(db, clinic, *id, person).await,
         Change::Indexes(id, indexes) => keys::set_indexes(db, clinic, *id, indexes).await,
         Change::LegalHold(client, held) => people::hold(db, clinic, *client, *held).await,
+        Change::Assigned(client, to) => people::assign(db, clinic, *client, *to).await,
+        Change::ServiceTerms(service) => people::update_service(db, clinic, service).await,
+        Change::Retired(plan, at) => plans::retire(db, clinic, *plan, *at).await,
         Change::Revoke(id) => people::revoke(db, clinic, *id).await,
         Change::Line(line) => {
             // The key of the request is the commit's own line's.

@@ -21,6 +21,7 @@ mod erased;
 mod erasure;
 mod forged;
 mod found;
+mod hand_over;
 mod hostile;
 mod idempotency;
 mod key_file;

@@ -66,16 +66,16 @@ async fn metrics_count_what_the_jobs_and_commands_do() {
     for line in [
         "standing_due{job=\"materialize\"} 1",
         "standing_claimed_total{job=\"materialize\"} 1",
-        "standing_claimed_total{job=\"dispatch\"} 1",
+        "standing_claimed_total{job=\"dispatch\"} 2",
         "standing_conflicts_total{job=\"fund\"} 0",
         "standing_retries_total{job=\"remind\"} 0",
         "standing_dead_letters_total 0",
         "standing_tick_duration_seconds_count{job=\"materialize\"} 1",
-        // Two sessions, a hold, an account, a notification, the intent, the journal.
-        "standing_rows_written_total{by=\"materialize\"} 7",
+        // Two sessions, a hold, an account, two notifications, the intent, the journal.
+        "standing_rows_written_total{by=\"materialize\"} 8",
         // An eager design has both dates already, and tops its year up by two: three rows each, and
         // nothing of the booking.
-        "standing_rows_eager_total{by=\"materialize\"} 10",
+        "standing_rows_eager_total{by=\"materialize\"} 11",
         "standing_http_answers_total{method=\"POST\",status=\"201\"} 5",
     ] {
         assert!(text.lines().any(|one| one == line), "no {line} in\n{text}");

@@ -129,6 +129,7 @@ pub async fn everything_comes_back_as_it_went(store: Arc<dyn Store>) {
             carry_over: CarryOver::All,
             late_days: 3,
         },
+        retired_at: None,
     };
     let mut subscription = Subscription {
         client: clinic.clients[0],

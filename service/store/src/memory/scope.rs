@@ -116,8 +116,14 @@ fn of(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             view.has_feed = tables.feeds.contains_key(&feed);
             view
         }
-        Scope::Plan { service } => View {
-            service: tables.services.get(&(clinic.0, service.0)).cloned(),
+        Scope::Offer { service, plan } => View {
+            service: service.and_then(|id| tables.services.get(&(clinic.0, id.0)).cloned()),
+            plan: plan.and_then(|id| tables.plans.get(&(clinic.0, id.0)).cloned()),
+            ..View::default()
+        },
+        Scope::Assignment { client, therapist } => View {
+            client: tables.clients.get(&(clinic.0, client.0)).cloned(),
+            therapist: therapist.and_then(|id| tables.therapists.get(&(clinic.0, id.0)).cloned()),
             ..View::default()
         },
         Scope::Account {

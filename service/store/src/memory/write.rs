@@ -121,6 +121,22 @@ impl Tables {
                 Ok(insert(&mut self.clients, clinic, client.id.0, client)?
                     + insert(&mut self.accounts, clinic, client.id.0, &account)?)
             }
+            Change::Assigned(client, therapist) => {
+                let key = (clinic.0, client.0);
+                let row = self.clients.get_mut(&key);
+                let row = row.ok_or_else(|| StoreError::corrupt("row", "no such client"))?;
+                row.therapist = *therapist;
+                Ok(1)
+            }
+            Change::ServiceTerms(service) => {
+                replace(&mut self.services, clinic, service.id.0, service)
+            }
+            Change::Retired(plan, at) => {
+                let row = self.plans.get_mut(&(clinic.0, plan.0));
+                let row = row.ok_or_else(|| StoreError::corrupt("row", "no such plan"))?;
+                row.retired_at = Some(*at);
+                Ok(1)
+            }
             Change::Service(service) => insert(&mut self.services, clinic, service.id.0, service),
             Change::Plan(plan) => insert(&mut self.plans, clinic, plan.id.0, plan),
             Change::Reason(reason) => {

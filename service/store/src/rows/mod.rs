@@ -400,6 +400,7 @@ pub fn plan(row: &impl Columns) -> Result<Plan, StoreError> {
         credits: Credits(number(row, "credits")?),
         price: price(row)?,
         left_over: row.json("left_over")?,
+        retired_at: row.instant("retired_at")?,
     })
 }
 

@@ -168,6 +168,7 @@ impl World {
                 carry_over: CarryOver::All,
                 late_days: 0,
             },
+            retired_at: None,
         };
         let always = (0..7).map(|day| Hours {
             weekday: chrono::Weekday::try_from(day).unwrap(),
