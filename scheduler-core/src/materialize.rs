@@ -14,7 +14,7 @@ use crate::zone::END_OF_ZONE_DATA;
 use crate::{LocalDateTime, Window};
 
 /// The longest stretch that is planned at once, so that an outage is caught up in steps that hold nobody up.
-const SPAN_MAX: TimeDelta = TimeDelta::days(31);
+const SPAN_MAX: TimeDelta = TimeDelta::days(92);
 
 /// The furthest that a change of a zone's law moves an instant: across the date line, from the
 /// smallest offset to the largest.
@@ -29,8 +29,8 @@ pub struct Plan {
     pub event: Event,
 }
 
-/// Plans everything that starts at or before `now + horizon` and has no session, a month at most at
-/// once: what is left is due at once.
+/// Plans everything that starts at or before `now + horizon` and has no session, from the first
+/// of them a quarter of a year at most at once: what is left is due at once.
 ///
 /// `known` holds the recurrence-ids of the intent's sessions, at least from
 /// [`Intent::sessions_known_from`] on.
@@ -43,8 +43,11 @@ pub fn plan(
     now: DateTime<Utc>,
     horizon: TimeDelta,
 ) -> Result<Plan, SetError> {
+    let unplanned = |occurrence: &Occurrence| !known.contains(&occurrence.recurrence_id);
+    let first = intent.set.first_from(intent.done_through, unplanned);
+    let step = first.map_or(END_OF_ZONE_DATA, |first| first.start + SPAN_MAX);
     let through = (now + horizon + TimeDelta::microseconds(1))
-        .min(intent.done_through + SPAN_MAX)
+        .min(step)
         .min(END_OF_ZONE_DATA);
     let sessions = match Window::new(intent.done_through, through) {
         Ok(window) => plan_window(&intent.set, known, window)?,

@@ -170,3 +170,19 @@ fn the_session_of_an_occurrence_has_one_id_for_ever() {
     // As Python's uuid.uuid5(uuid.UUID(int=7), "2026-03-02T18:00:00") has it.
     assert_eq!(id.to_string(), "53f6b54f-0547-5870-b07d-f8effef5a5e0");
 }
+
+/// However far apart dates are, the step that is planned begins at the first of them.
+#[test]
+fn a_rare_date_is_made_when_it_is_due() {
+    let start = "2026-03-02T18:00:00".parse().unwrap();
+    let set = RecurrenceSet::new(start, "Europe/London".parse().unwrap(), 50).unwrap();
+    let set = set.with_rule("FREQ=YEARLY;INTERVAL=5".parse().unwrap());
+    let mut now = "2026-03-01T00:00:00Z".parse().unwrap();
+    let (mut ticking, mut known) = (intent(set, now), BTreeSet::new());
+    for _ in 0..10 {
+        let (after, made) = tick(ticking, &mut known, now);
+        assert_eq!(made.len(), 1);
+        now = next_due_at(&after, &known, HORIZON).unwrap();
+        ticking = after;
+    }
+}

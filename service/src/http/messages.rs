@@ -79,6 +79,11 @@ async fn list(
         Problem::unprocessable("invalid_value", "state", detail).with("value", state)
     })?;
     let (after, limit) = (params.cursor.unwrap_or(0), limit(params.limit)?);
+    if i64::try_from(after).is_err() {
+        let detail = "a cursor is the `next` of the page before";
+        let problem = Problem::unprocessable("invalid_value", "cursor", detail);
+        return Err(problem.with("value", after));
+    }
     let messages = app
         .store
         .messages(caller.0.clinic, state, after, limit)

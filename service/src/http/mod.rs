@@ -8,6 +8,7 @@ mod cases;
 mod clashes;
 mod clients;
 mod credits;
+mod description;
 mod feeds;
 pub mod health;
 mod imports;
@@ -41,28 +42,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
 use tracing::Instrument;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{App, random};
 pub use problem::Problem;
 
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "Standing",
-        description = "Standing appointments: one row of intent, sessions just in time, credits on a ledger.\n\nEvery POST takes an `Idempotency-Key`: the same key with the same request is done once and answered again. Bodies carry a `version`, which is also the `ETag`; `If-Match` refuses a command on any other version with 412. `?dry_run=true` on a command answers with the difference it would make, and stores nothing. What is not yours is not found."
-    ),
-    security(("token" = [])),
-    components(schemas(problem::ProblemBody)),
-)]
-struct Description;
-
 /// The whole API as a router.
 pub fn router(app: App) -> Router {
-    let (routes, mut description) =
-        OpenApiRouter::with_openapi(<Description as utoipa::OpenApi>::openapi())
+    let (routes, described) =
+        OpenApiRouter::with_openapi(<description::Description as utoipa::OpenApi>::openapi())
             .nest(
                 "/api/v1",
                 OpenApiRouter::new()
@@ -91,13 +79,8 @@ pub fn router(app: App) -> Router {
                     .merge(imports::routes()),
             )
             .split_for_parts();
-    complete(&mut description);
-    if let Some(components) = description.components.as_mut() {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    }
     // Written once: a handler is copied for each request.
-    let description = description.to_json().map(Bytes::from);
+    let description = description::complete(described).map(Bytes::from);
     let description = description.expect("what utoipa has built is JSON");
     let json = [(header::CONTENT_TYPE, "application/json")];
     routes
@@ -125,30 +108,6 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn(well_formed::check))
         .layer(middleware::from_fn_with_state(app.clone(), log))
         .with_state(app)
-}
-
-/// Every operation may answer with a problem, so the description says it once for all; and each
-/// has a name of its own.
-fn complete(description: &mut OpenApi) {
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("ProblemBody")))
-        .build();
-    let problem = ResponseBuilder::new()
-        .description(
-            "Not what was asked for: RFC 9457, with a stable `code`, the field and the values",
-        )
-        .content("application/problem+json", content)
-        .build();
-    for path in description.paths.paths.values_mut() {
-        for operation in [&mut path.get, &mut path.post].into_iter().flatten() {
-            let responses = &mut operation.responses.responses;
-            responses.insert("default".to_owned(), problem.clone().into());
-            // Handlers of two resources may have one name, operations may not.
-            let tag = operation.tags.iter().flatten().next().cloned();
-            let id = operation.operation_id.take();
-            operation.operation_id = tag.zip(id).map(|(tag, id)| format!("{tag}_{id}"));
-        }
-    }
 }
 
 /// The longest request id that is taken over from whoever asks.

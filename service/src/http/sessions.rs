@@ -37,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// The names of all states.
-const STATES: [&str; 7] = [
+pub(super) const STATES: [&str; 7] = [
     "scheduled",
     "unfunded",
     "case",

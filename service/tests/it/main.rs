@@ -17,6 +17,7 @@ mod crash;
 mod credits;
 mod database;
 mod dead_ends;
+mod description;
 mod erased;
 mod erasure;
 mod forged;
