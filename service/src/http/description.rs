@@ -138,7 +138,9 @@ fn of_operation(path: &str, operation: &mut Map<String, Value>) {
             ("/api/v1/messages", "cursor") => Some(json!({ "minimum": 0, "maximum": i64::MAX })),
             ("/api/v1/sessions", "state") => Some(json!({ "enum": super::sessions::STATES })),
             ("/api/v1/sessions", "which") => {
-                Some(json!({ "enum": ["live", "attendance_unknown", "open"] }))
+                let lists = ["live", "attendance_unknown", "open"];
+                let all: Vec<&str> = lists.into_iter().chain(super::sessions::STATES).collect();
+                Some(json!({ "enum": all }))
             }
             _ => None,
         };

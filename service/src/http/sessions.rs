@@ -9,7 +9,8 @@ use clinic::settlement::{self, Outcome, settle};
 use clinic::{Address, Decision, Principal, Role, Scope, View};
 use scheduler_core::SessionId;
 use scheduler_core::calendar::Item;
-use serde::Deserialize;
+use scheduler_core::session::{CaseReason, SessionState};
+use serde::{Deserialize, Serialize};
 use store::{Which, Whose};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -28,6 +29,7 @@ use crate::App;
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(cases))
         .routes(routes!(show))
         .routes(routes!(complete))
         .routes(routes!(no_show))
@@ -53,7 +55,7 @@ pub(super) const STATES: [&str; 7] = [
 #[into_params(parameter_in = Query)]
 struct SessionParams {
     /// live (scheduled or unfunded), attendance_unknown (over, and nobody has said how they went), or open
-    /// (unfunded, cases, missed, and attendance unknown). Live, if not given.
+    /// (unfunded, cases, missed, and attendance unknown), or a state, as in `state`. Live, if not given.
     which: Option<String>,
     /// scheduled, unfunded, case, completed, no_show, cancelled or missed: those in this state, in place of
     /// `which`.
@@ -72,14 +74,7 @@ async fn list(
     caller: Caller,
     Params(params): Params<SessionParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
-    let whose = match caller.0.role {
-        Role::Therapist(id) => Whose::Therapist(id),
-        Role::Client(id) => Whose::Client(id),
-        Role::Admin | Role::Operator => {
-            caller.may(Action::Read, Resource::Clinic, "page")?;
-            Whose::Clinic
-        }
-    };
+    let whose = own(&caller)?;
     let now = app.clock.now();
     let invalid = |field, value: &str, detail| {
         let problem = Problem::unprocessable("invalid_value", field, detail);
@@ -89,10 +84,13 @@ async fn list(
         (None | Some("live"), None) => Which::Live,
         (Some("attendance_unknown"), None) => Which::AttendanceUnknown { now },
         (Some("open"), None) => Which::Open { now },
-        (Some(other), None) => {
-            let detail = "live, attendance_unknown or open is expected";
-            return invalid("which", other, detail);
-        }
+        (Some(other), None) => match STATES.into_iter().find(|name| *name == other) {
+            Some(name) => Which::In(name),
+            None => {
+                let detail = "live, attendance_unknown, open or the name of a state is expected";
+                return invalid("which", other, detail);
+            }
+        },
         (Some(_), Some(state)) => return invalid("state", state, "give one of which and state"),
         (None, Some(state)) => match STATES.into_iter().find(|name| *name == state) {
             Some(name) => Which::In(name),
@@ -106,6 +104,62 @@ async fn list(
         .await?;
     let next = sessions.last().map(|session| session.id.to_string());
     let items = sessions.iter().map(|one| body(&Item::Session(one)));
+    Ok(Json(List::page(items.collect(), page.limit, |_| {
+        next.clone().unwrap_or_default()
+    })))
+}
+
+/// Whose sessions a caller sees in lists.
+fn own(caller: &Caller) -> Result<Whose, Problem> {
+    Ok(match caller.0.role {
+        Role::Therapist(id) => Whose::Therapist(id),
+        Role::Client(id) => Whose::Client(id),
+        Role::Admin | Role::Operator => {
+            caller.may(Action::Read, Resource::Clinic, "page")?;
+            Whose::Clinic
+        }
+    })
+}
+
+/// A session that waits for somebody.
+#[derive(Debug, Serialize, ToSchema)]
+struct OpenCaseBody {
+    /// What it waits for: `unfunded`, a credit; `no_credit` and `overlap`, a person who decides about a case;
+    /// `missed` and `attendance_unknown`, somebody who says how it went.
+    #[schema(example = "no_credit")]
+    kind: &'static str,
+    occurrence: OccurrenceBody,
+}
+
+/// Everything that waits for somebody: all of the clinic for its staff, one's own for others. What is outside a
+/// therapist's hours is in `/therapists/{id}/cases`, what a time off hits with that.
+#[utoipa::path(get, path = "/cases", tag = "sessions", params(PageParams),
+    responses((status = 200, body = List<OpenCaseBody>)))]
+async fn cases(
+    State(app): State<App>,
+    caller: Caller,
+    Params(params): Params<PageParams>,
+) -> Result<Json<List<OpenCaseBody>>, Problem> {
+    let (whose, page) = (own(&caller)?, params.page()?);
+    let which = Which::Open {
+        now: app.clock.now(),
+    };
+    let found = app.store.sessions(caller.0.clinic, whose, which, page);
+    let sessions = found.await?;
+    let next = sessions.last().map(|session| session.id.to_string());
+    let items = sessions.iter().map(|session| OpenCaseBody {
+        kind: match session.state {
+            SessionState::Case {
+                reason: CaseReason::Unfunded,
+            } => "no_credit",
+            SessionState::Case {
+                reason: CaseReason::Overlap,
+            } => "overlap",
+            SessionState::Scheduled => "attendance_unknown",
+            state => state.name(),
+        },
+        occurrence: body(&Item::Session(session)),
+    });
     Ok(Json(List::page(items.collect(), page.limit, |_| {
         next.clone().unwrap_or_default()
     })))

@@ -61,6 +61,15 @@ async fn lists(clinic: &Clinic, session: &Value) -> Vec<&'static str> {
             found.push(list);
         }
     }
+    let cases = clinic.get("/cases").await;
+    let mut cases = cases["items"].as_array().unwrap().iter();
+    let of = |case: &&Value| case["occurrence"]["session_id"] == session["session_id"];
+    let kind = cases.find(of).map(|case| case["kind"].as_str().unwrap());
+    found.extend(
+        ["unfunded", "no_credit", "missed", "attendance_unknown"]
+            .into_iter()
+            .find(|one| kind == Some(one)),
+    );
     found
 }
 
@@ -170,13 +179,13 @@ async fn every_state_has_a_list_messages_and_ways_out() {
         ),
         (
             "unfunded",
-            vec!["which=live", "which=open", "state=unfunded"],
+            vec!["which=live", "which=open", "state=unfunded", "unfunded"],
             vec!["session_unfunded to client"],
             vec!["reschedule", "cancel"],
         ),
         (
             "case",
-            vec!["which=open", "state=case"],
+            vec!["which=open", "state=case", "no_credit"],
             vec![
                 "session_unfunded to client",
                 "session_case to client",
@@ -186,7 +195,7 @@ async fn every_state_has_a_list_messages_and_ways_out() {
         ),
         (
             "missed",
-            vec!["which=open", "state=missed"],
+            vec!["which=open", "state=missed", "missed"],
             vec!["attendance_unknown to therapist"],
             vec!["complete", "no-show"],
         ),

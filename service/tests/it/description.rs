@@ -45,7 +45,7 @@ async fn every_command_declares_its_headers_and_what_trying_it_answers() {
         .flat_map(|operations| operations.as_object().unwrap().values())
         .map(|operation| &operation["operationId"])
         .collect();
-    let each: std::collections::BTreeSet<String> = ids.iter().map(|id| id.to_string()).collect();
+    let each: std::collections::BTreeSet<String> = ids.iter().map(ToString::to_string).collect();
     assert_eq!(
         each.len(),
         ids.len(),
