@@ -487,6 +487,17 @@ impl RecurrenceSet {
         additions.chain(moved)
     }
 
+    /// The first instant of everything that it means: no earlier one is in any of its occurrences. `None` if it
+    /// means nothing before the end of the zone data.
+    #[must_use]
+    pub fn begins_at(&self) -> Option<DateTime<Utc>> {
+        let compiled = self.compile();
+        let first = compiled.sequence().next(i64::MIN / 2);
+        let first = first.map(|first| first.start());
+        let moved = self.overridden().map(|moved| moved.start);
+        moved.chain(first).min()
+    }
+
     /// The first instant after everything that it means: no later one is in any of its occurrences. `None` if
     /// it goes on past the end of the zone data.
     #[must_use]

@@ -1,10 +1,10 @@
 //! Who is served next when more is asked for than can be done at once.
 //!
 //! As many requests are worked on at once as there are places, as many as the database works on beside each
-//! other. The others wait, and the next place goes to the caller whose requests have taken the least time of
-//! late. A quarter of the places is kept for callers who have used little: whoever asks rarely does not wait for
-//! those who ask all the time. The queue is bounded, and so is what a client or a therapist may use of the
-//! service in the long run.
+//! other. The others wait, and the next place goes to the caller whose requests have computed least of late. A
+//! quarter of the places is kept for callers who have used little; while such callers ask, those who have used
+//! much keep half of the processors busy at most. So whoever asks rarely does not wait for those who ask all the
+//! time. The queue is bounded, and so is what a client or a therapist may use of the service in the long run.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -17,11 +17,13 @@
 //! let admission = Arc::new(Admission::new(4));
 //! let caller = Caller { id: Uuid::nil(), is_limited: true };
 //! let place = admission.enter(caller).await.unwrap();
-//! drop(place); // the work is done, the next in the queue begins
+//! place.run(async { /* the request */ }).await; // then the next in the queue begins
 //! # }
 //! ```
 
 use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,14 +36,16 @@ const WAITING_MAX: usize = 4_096;
 const OF_CALLER_MAX: usize = 64;
 /// How long a request waits at most.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What a limited caller may use of one place in the long run: this part of its time.
+/// What a limited caller may compute in the long run: this part of one processor's time.
 const SHARE: u32 = 16;
 /// Who has used less has used little.
 const LITTLE: Duration = Duration::from_millis(250);
-/// What a limited caller may use at once, after a while of rest.
+/// What a limited caller may compute at once, after a while of rest.
 const BURST: Duration = Duration::from_secs(10);
-/// What a request costs beside the time that it takes.
+/// What a request costs beside the time that it computes.
 const REQUEST: Duration = Duration::from_micros(500);
+/// How long those who have used much make way after somebody who has used little has asked.
+const MAKES_WAY: Duration = Duration::from_secs(1);
 /// How many callers are known before those at rest are forgotten.
 const CALLERS_KEPT: usize = 1_024;
 
@@ -77,14 +81,28 @@ pub enum Refused {
 pub struct Place {
     admission: Arc<Admission>,
     caller: Uuid,
-    began: Instant,
+    /// Whether the caller had used much.
+    is_much: bool,
+    /// What it has computed, in microseconds.
+    computed: Arc<AtomicU64>,
+}
+
+tokio::task_local! {
+    /// What the request that is worked on has computed, in microseconds.
+    static COMPUTED: Arc<AtomicU64>;
 }
 
 #[derive(Debug)]
 struct State {
     free: usize,
-    /// How many places are kept for those who have used little.
-    kept: usize,
+    /// How many places there are for those who have used much.
+    for_much: usize,
+    /// And how many while others ask.
+    beside_others: usize,
+    /// How many of them they have.
+    much: usize,
+    /// When somebody who had used little last asked.
+    others: Option<Instant>,
     callers: HashMap<Uuid, Usage>,
     waiting: Vec<Waiting>,
     /// The number of the next request that waits.
@@ -120,9 +138,13 @@ impl Admission {
     #[must_use]
     pub fn new(places: usize) -> Self {
         let free = places.max(1);
+        let processors = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         Self(Mutex::new(State {
             free,
-            kept: if free > 1 { free.div_ceil(4) } else { 0 },
+            for_much: (free - free / 4).max(1),
+            beside_others: processors.get().div_ceil(2).min(free),
+            much: 0,
+            others: None,
             callers: HashMap::new(),
             waiting: Vec::new(),
             next: 0,
@@ -142,9 +164,8 @@ impl Admission {
             let now = Instant::now();
             let mut state = self.state();
             state.admit(caller, now)?;
-            if state.has_place(caller.id) {
-                state.free -= 1;
-                return Ok(self.place(caller.id, now));
+            if let Some(is_much) = state.take_place(caller.id, now) {
+                return Ok(self.place(caller.id, is_much));
             }
             if state.waiting.len() >= WAITING_MAX {
                 state.leave(caller.id);
@@ -176,11 +197,12 @@ impl Admission {
         }
     }
 
-    fn place(self: &Arc<Self>, caller: Uuid, began: Instant) -> Place {
+    fn place(self: &Arc<Self>, caller: Uuid, is_much: bool) -> Place {
         Place {
             admission: self.clone(),
             caller,
-            began,
+            is_much,
+            computed: Arc::default(),
         }
     }
 }
@@ -212,17 +234,22 @@ impl Drop for Place {
         let mut state = self.admission.state();
         if let Some(usage) = state.callers.get_mut(&self.caller) {
             usage.wear_off(now);
-            usage.used += now.saturating_duration_since(self.began) + REQUEST;
+            let computed = self.computed.load(Ordering::Relaxed);
+            usage.used += Duration::from_micros(computed) + REQUEST;
         }
         state.leave(self.caller);
         state.free += 1;
-        let Some(next) = state.take_next(now) else {
-            return;
-        };
+        state.much -= usize::from(self.is_much);
+        let mut given = Vec::new();
+        while let Some((next, is_much)) = state.take_next(now) {
+            given.push((next, is_much));
+        }
         drop(state);
-        let place = self.admission.place(next.caller, now);
-        // If nobody waits for it any more, it comes back and is dropped: the one after gets it.
-        let _gone = next.place.send(place);
+        for (next, is_much) in given {
+            let place = self.admission.place(next.caller, is_much);
+            // If nobody waits for it any more, it comes back and is dropped: the one after gets it.
+            let _gone = next.place.send(place);
+        }
     }
 }
 
@@ -256,11 +283,26 @@ impl State {
         Ok(())
     }
 
-    /// Whether a caller has a place at once.
-    fn has_place(&self, caller: Uuid) -> bool {
+    /// Takes a place for a caller, if there is one at once, and says whether they have used much.
+    fn take_place(&mut self, caller: Uuid, now: Instant) -> Option<bool> {
         let used = self.callers.get(&caller).map(|usage| usage.used);
-        let is_little = used.is_none_or(|used| used < LITTLE);
-        self.free > if is_little { 0 } else { self.kept }
+        let is_much = used.is_some_and(|used| used >= LITTLE);
+        if is_much {
+            let beside = self.others.is_some_and(|at| now < at + MAKES_WAY);
+            let most = if beside {
+                self.beside_others
+            } else {
+                self.for_much
+            };
+            if self.much >= most.min(self.for_much) {
+                return None;
+            }
+        } else {
+            self.others = Some(now);
+        }
+        self.free = self.free.checked_sub(1)?;
+        self.much += usize::from(is_much);
+        Some(is_much)
     }
 
     fn leave(&mut self, caller: Uuid) {
@@ -270,7 +312,7 @@ impl State {
     }
 
     /// Of those who wait, the first of the caller who has used least.
-    fn take_next(&mut self, now: Instant) -> Option<Waiting> {
+    fn take_next(&mut self, now: Instant) -> Option<(Waiting, bool)> {
         for one in &self.waiting {
             if let Some(usage) = self.callers.get_mut(&one.caller) {
                 usage.wear_off(now);
@@ -284,17 +326,45 @@ impl State {
         };
         let waiting = self.waiting.iter().enumerate();
         let next = waiting.min_by_key(|(_, one)| (used(&one.caller), one.number));
-        let (index, one) = next?;
-        if !self.has_place(one.caller) {
-            return None;
-        }
-        self.free -= 1;
-        Some(self.waiting.swap_remove(index))
+        let (index, caller) = next.map(|(index, one)| (index, one.caller))?;
+        let is_much = self.take_place(caller, now)?;
+        Some((self.waiting.swap_remove(index), is_much))
     }
 }
 
-/// Does what takes long without holding up the other work of this thread.
+impl Place {
+    /// Works on the request, and lets the place go.
+    pub async fn run<F: Future>(self, request: F) -> F::Output {
+        COMPUTED.scope(self.computed.clone(), request).await
+    }
+}
+
+/// Does what takes long without holding up the other work of this thread, and counts it.
 pub fn compute<T>(work: impl FnOnce() -> T) -> T {
+    let before = thread_time();
+    let done = aside(work);
+    let micros = thread_time().saturating_sub(before).as_micros();
+    let _of_nobody = COMPUTED.try_with(|computed| {
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+        computed.fetch_add(micros, Ordering::Relaxed)
+    });
+    done
+}
+
+/// How long this thread has been on a processor.
+#[cfg(unix)]
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn thread_time() -> Duration {
+    static BEGAN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    BEGAN.elapsed()
+}
+
+fn aside<T>(work: impl FnOnce() -> T) -> T {
     let runtime = tokio::runtime::Handle::try_current();
     let has_others = runtime.is_ok_and(|runtime| {
         runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
@@ -313,6 +383,11 @@ mod tests {
     fn caller(number: u128, is_limited: bool) -> Caller {
         let id = Uuid::from_u128(number);
         Caller { id, is_limited }
+    }
+
+    fn busy_for(time: Duration) {
+        let until = thread_time() + time;
+        while thread_time() < until {}
     }
 
     async fn waiting(admission: &Arc<Admission>, count: usize) {
@@ -334,13 +409,13 @@ mod tests {
             tasks.push(tokio::spawn(async move {
                 let place = admission.enter(caller(number, false)).await.unwrap();
                 order.lock().unwrap().push(number);
-                tokio::time::sleep(Duration::from_millis(2)).await;
-                drop(place);
+                let spent = async || compute(|| busy_for(Duration::from_millis(2)));
+                place.run(spent()).await;
             }));
             waiting(&other, count + 1).await;
         }
-        std::thread::sleep(Duration::from_millis(5));
-        drop(first);
+        let spent = async || compute(|| busy_for(Duration::from_millis(5)));
+        first.run(spent()).await;
         for task in tasks {
             task.await.unwrap();
         }
@@ -349,12 +424,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_kept_for_who_has_used_little() {
+    async fn places_are_kept_for_who_has_used_little() {
         let admission = Arc::new(Admission::new(4));
         let busy = caller(1, false);
         drop(admission.enter(busy).await.unwrap());
-        let used = Duration::from_secs(5);
-        admission.state().callers.get_mut(&busy.id).unwrap().used = used;
+        {
+            let mut state = admission.state();
+            state.callers.get_mut(&busy.id).unwrap().used = Duration::from_secs(5);
+            (state.others, state.beside_others) = (None, 1);
+        }
         let mut places = Vec::new();
         for _ in 0..3 {
             places.push(admission.enter(busy).await.unwrap());
@@ -363,7 +441,11 @@ mod tests {
         assert!(poll(&mut waits).is_none());
         let kept = admission.enter(caller(2, false)).await.unwrap();
         drop(kept);
-        assert!(poll(&mut waits).is_none());
+        // While others ask, there is one for those who have used much.
+        for _ in 0..2 {
+            drop(places.pop());
+            assert!(poll(&mut waits).is_none());
+        }
         drop(places.pop());
         assert!(poll(&mut waits).is_some());
     }

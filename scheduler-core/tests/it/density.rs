@@ -70,6 +70,10 @@ proptest! {
         let last = set.overlapping(all).unwrap().into_iter().map(|one| one.end).max();
         prop_assert!(last.is_none_or(|last| last <= over));
         prop_assert_eq!(weekly.set().over_at(), None);
+        if let Some(begins) = set.begins_at() {
+            let before = Window::new("2010-01-01T00:00:00Z".parse().unwrap(), begins).unwrap();
+            prop_assert_eq!(set.overlapping(before).unwrap(), vec![]);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     match app.admission.enter(caller.asks()).await {
-        Ok(_place) => next.run(request).await,
+        Ok(place) => place.run(next.run(request)).await,
         Err(refused) => Problem::from(refused).into_response(),
     }
 }

@@ -16,18 +16,23 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 pub(super) struct Description;
 
 /// A wall time.
-const LOCAL: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$";
+const LOCAL: &str =
+    "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$";
 /// The code of a reason.
 const CODE: &str = "^[a-z][a-z0-9_]{0,63}$";
 /// A time of day; 24:00 is its end.
 const TIME: &str = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
+
+/// The place after which a page of a calendar begins.
+const PLACE: &str = "^-?[0-9]{1,18}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$";
+/// The last parts of commands that bring or move credits, and so need an `Idempotency-Key`.
+const NAMED: [&str; 5] = ["credits", "months", "adjustments", "reversals", "transfers"];
 
 /// What texts and numbers of a name can be, wherever they are.
 fn of_name(name: &str) -> Option<Value> {
     Some(match name {
         "starts_local" | "from_local" | "until_local" | "ends_local" | "recurrence_id"
         | "instead" | "additions" | "exclusions" | "missed" => json!({ "pattern": LOCAL }),
-        "from" | "to" => json!({ "pattern": TIME }),
         "zone" => json!({ "minLength": 1, "maxLength": 64 }),
         "name" => json!({ "minLength": 1, "maxLength": 200 }),
         "reason" => json!({ "pattern": CODE }),
@@ -46,6 +51,18 @@ pub(super) fn complete(mut description: OpenApi) -> serde_json::Result<String> {
     }
     let mut all = serde_json::to_value(description)?;
     constrain(&mut all);
+    for (schema, property, more) in [
+        ("HoursBody", "from", json!({ "pattern": TIME })),
+        ("HoursBody", "to", json!({ "pattern": TIME })),
+        ("DayHoursBody", "from", json!({ "pattern": TIME })),
+        ("DayHoursBody", "to", json!({ "pattern": TIME })),
+        ("NewReason", "code", json!({ "pattern": CODE })),
+    ] {
+        narrow(
+            &mut all["components"]["schemas"][schema]["properties"][property],
+            &more,
+        );
+    }
     all["components"]["schemas"]["Preview"] = preview();
     if let Some(paths) = all["paths"].as_object_mut() {
         for (path, operations) in paths.iter_mut() {
@@ -53,7 +70,7 @@ pub(super) fn complete(mut description: OpenApi) -> serde_json::Result<String> {
                 if let Some(operation) = operation.as_object_mut() {
                     of_operation(path, operation);
                     if method == "post" {
-                        of_command(operation);
+                        of_command(path, operation);
                     }
                 }
             }
@@ -131,7 +148,15 @@ fn of_operation(path: &str, operation: &mut Map<String, Value>) {
     for parameter in parameters.into_iter().flatten() {
         let more = match (path, parameter["name"].as_str().unwrap_or_default()) {
             (_, "recurrence_id") => of_name("recurrence_id"),
-            (_, "limit") => Some(json!({ "minimum": 1 })),
+            (path, "limit") => {
+                let is_calendar = path.ends_with("}/sessions") || path.ends_with("/occurrences");
+                let most = if is_calendar { 2_000 } else { 200 };
+                Some(json!({ "minimum": 1, "maximum": most }))
+            }
+            (path, "cursor") if path.ends_with("}/sessions") || path.ends_with("/occurrences") => {
+                Some(json!({ "pattern": PLACE }))
+            }
+            (_, "dates") => Some(json!({ "minimum": 1, "maximum": 104 })),
             ("/api/v1/messages", "state") => {
                 Some(json!({ "enum": ["pending", "sent", "void", "dead"] }))
             }
@@ -151,20 +176,22 @@ fn of_operation(path: &str, operation: &mut Map<String, Value>) {
 }
 
 /// Every command can name itself, ask for a version, and be tried.
-fn of_command(operation: &mut Map<String, Value>) {
+fn of_command(path: &str, operation: &mut Map<String, Value>) {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let names_itself = NAMED.contains(&last);
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {
         parameters.extend([
             json!({
-                "name": "Idempotency-Key", "in": "header", "required": false,
+                "name": "Idempotency-Key", "in": "header", "required": names_itself,
                 "description": "The request's own name: sent again under it, the request is done once and \
                     answered again. What brings or moves credits needs one.",
-                "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$" },
+                "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$" },
             }),
             json!({
                 "name": "If-Match", "in": "header", "required": false,
                 "description": "The version that the command is meant for: 412 on any other.",
-                "schema": { "type": "string", "pattern": "^(\\*|\"[0-9]{1,18}\")$" },
+                "schema": { "type": "string", "pattern": "^(\\*|\"?[0-9]{1,18}\"?)$" },
             }),
             json!({
                 "name": "dry_run", "in": "query", "required": false,
@@ -182,7 +209,7 @@ fn of_command(operation: &mut Map<String, Value>) {
             "content": { "application/json": { "schema": preview } },
         });
     } else {
-        let either = json!({ "oneOf": [given, preview] });
+        let either = json!({ "anyOf": [given, preview] });
         answers["200"]["content"]["application/json"]["schema"] = either;
     }
 }

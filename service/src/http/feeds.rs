@@ -166,12 +166,16 @@ fn scope(whose: Recipient) -> Scope {
 
 /// Somebody's calendar, by the secret in its address.
 async fn feed(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
-    let unknown = || Problem::not_found("feed");
     let caller = admission::Caller {
         id: Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()),
         is_limited: true,
     };
-    let _place = app.admission.enter(caller).await?;
+    let place = app.admission.enter(caller).await?;
+    place.run(read(&app, &name)).await
+}
+
+async fn read(app: &App, name: &str) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found("feed");
     let secret = name.strip_suffix(".ics").ok_or_else(unknown)?;
     let found = app.vault.feed(app.store.as_ref(), secret).await?;
     let (clinic, whose) = found.ok_or_else(unknown)?;
@@ -180,15 +184,11 @@ async fn feed(State(app): State<App>, Path(name): Path<String>) -> Result<Respon
         Recipient::Therapist(id) => Whose::Therapist(id),
     };
     let since = app.clock.now() - PAST;
-    let recent = Window::new(since, END_OF_ZONE_DATA).map_err(|_| Problem::internal())?;
-    let mut recent = app.store.calendar(clinic, whose, recent).await?.intents;
+    let rows = app.store.unfinished(clinic, whose, since).await?;
+    let mut recent = rows.intents;
     recent.retain(|intent| intent.set.first_from(since, |_| true).is_some());
-    let mut sessions = Vec::new();
-    for intent in &recent {
-        let whose = Whose::Intent(intent.id);
-        sessions.extend(app.store.calendar(clinic, whose, always()?).await?.sessions);
-    }
-    admission::compute(|| calendar(&app, &recent, &sessions))
+    let sessions = rows.sessions;
+    admission::compute(|| calendar(app, &recent, &sessions))
 }
 
 /// Segments as one VCALENDAR; `sessions` are those of their whole series.

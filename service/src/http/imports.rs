@@ -153,8 +153,8 @@ async fn import(
         .map(|(name, iana)| Ok((name.clone(), zone(iana)?)));
     let meant: BTreeMap<String, Zone> = meant.collect::<Result<_, Problem>>()?;
     let place = app.admission.enter(command.caller.asks()).await?;
-    let file = compute(|| read(&body.ics, given, &meant, app.clock.now()))?;
-    drop(place);
+    let read = async { compute(|| read(&body.ics, given, &meant, app.clock.now())) };
+    let file = place.run(read).await?;
     let mut imported = Imported {
         summary: summary(&file.problems),
         bookings: Vec::new(),
@@ -202,7 +202,7 @@ fn bookings(
         let next = wanted.next()?;
         let made = if began.elapsed() < PATIENCE {
             match app.admission.enter(command.caller.asks()).await {
-                Ok(_place) => book(&app, &command, &next).await,
+                Ok(place) => place.run(book(&app, &command, &next)).await,
                 Err(refused) => Err(Problem::from(refused).into()),
             }
         } else {

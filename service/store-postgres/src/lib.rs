@@ -561,6 +561,15 @@ impl Store for PostgresStore {
         read!(self, db => schedule::calendar(db, clinic, whose, window))
     }
 
+    async fn unfinished(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        since: DateTime<Utc>,
+    ) -> Result<Calendar, StoreError> {
+        read!(self, db => schedule::unfinished(db, clinic, whose, since))
+    }
+
     async fn accounts(&self) -> Result<Vec<(ClinicId, ClientId)>, StoreError> {
         read!(self, db => ledger::accounts(db))
     }

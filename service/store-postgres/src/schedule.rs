@@ -5,6 +5,7 @@ use clinic::ClinicId;
 use scheduler_core::calendar::near;
 use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
+use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
 use sqlx::postgres::PgConnection;
 use store::{Calendar, Page, StoreError, Which, Whose, history, rows};
@@ -263,13 +264,20 @@ async fn not_over(
 ) -> Result<Vec<Intent>, StoreError> {
     let (column, whom) = column(clinic, whose, "id");
     let sql = format!(
-        "SELECT * FROM intent WHERE clinic_id = $1 AND {column} = $2 AND over_at > $3 ORDER BY id"
+        "SELECT * FROM intent WHERE clinic_id = $1 AND {column} = $2 AND over_at > $3
+           AND begins_at < $4 ORDER BY id"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
         .bind(whom)
-        .bind(over_before(window));
+        .bind(over_before(window))
+        .bind(begun_after(window));
     all(db, query, rows::intent).await
+}
+
+/// What begins then or later has nothing to do with a window.
+fn begun_after(window: Window) -> Instant {
+    Instant(window.end() + rows::OVER_BEFORE)
 }
 
 /// What was over by then has nothing to do with a window.
@@ -277,11 +285,12 @@ fn over_before(window: Window) -> Instant {
     Instant(window.start() - rows::OVER_BEFORE)
 }
 
-/// Computes when intents are over that an earlier version has written.
+/// Computes when intents begin and are over that an earlier version has written.
 pub(crate) async fn fill_over_at(db: &mut PgConnection) -> Result<(), StoreError> {
     let (mut clinic, mut after) = (Uuid::nil(), Uuid::nil());
     loop {
-        let sql = "SELECT * FROM intent WHERE over_at = 'infinity' AND (clinic_id, id) > ($1, $2)
+        let sql =
+            "SELECT * FROM intent WHERE begins_at = '-infinity' AND (clinic_id, id) > ($1, $2)
                    ORDER BY clinic_id, id LIMIT $3";
         let query = sqlx::query(sql).bind(clinic).bind(after);
         let query = query.bind(i64::from(store::PAGE_MAX));
@@ -292,14 +301,39 @@ pub(crate) async fn fill_over_at(db: &mut PgConnection) -> Result<(), StoreError
         };
         (clinic, after) = (*last, intent.id.0);
         for (clinic, intent) in &found {
-            let Some(over) = intent.set.over_at() else {
-                continue;
-            };
-            let sql = "UPDATE intent SET over_at = $1 WHERE clinic_id = $2 AND id = $3";
-            let query = sqlx::query(sql).bind(Instant(over)).bind(*clinic);
+            let sql = "UPDATE intent SET over_at = coalesce($1, 'infinity'),
+                         begins_at = coalesce($2, 'infinity') WHERE clinic_id = $3 AND id = $4";
+            let query = sqlx::query(sql)
+                .bind(intent.set.over_at().map(Instant))
+                .bind(intent.set.begins_at().map(Instant))
+                .bind(*clinic);
             execute_on_one(db, query.bind(intent.id.0)).await?;
         }
     }
+}
+
+/// The intents that are not over by an instant, with all sessions of them.
+pub(crate) async fn unfinished(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    since: DateTime<Utc>,
+) -> Result<Calendar, StoreError> {
+    let window = Window::new(since, END_OF_ZONE_DATA);
+    let window = window.map_err(|error| StoreError::corrupt("window", error))?;
+    let intents = not_over(db, clinic, whose, window).await?;
+    let (column, whom) = column(clinic, whose, "id");
+    let sql = format!(
+        "SELECT session.* FROM intent JOIN session
+           ON session.clinic_id = intent.clinic_id AND session.intent_id = intent.id
+         WHERE intent.clinic_id = $1 AND intent.{column} = $2 AND over_at > $3"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(whom)
+        .bind(over_before(window));
+    let sessions = all(db, query, rows::session).await?;
+    Ok(Calendar { intents, sessions })
 }
 
 /// The sessions that overlap the window, and those whose recurrence-id is near it, wherever they
@@ -328,7 +362,9 @@ pub(crate) async fn sessions_in(
         .bind(whom);
     let query = in_window(query, window);
     let query = match whose {
-        Whose::Therapist(_) | Whose::Client(_) => query.bind(over_before(window)),
+        Whose::Therapist(_) | Whose::Client(_) => {
+            query.bind(over_before(window)).bind(begun_after(window))
+        }
         Whose::Clinic | Whose::Intent(_) => query,
     };
     all(db, query, rows::session).await
@@ -344,13 +380,15 @@ pub(crate) async fn sessions_in_way(
     window: Window,
 ) -> Result<Vec<Session>, StoreError> {
     let therapists = overlapping_or_near("therapist_id", "$2");
-    let clients = overlapping_or_near("client_id", "$9");
+    let clients = overlapping_or_near("client_id", "$10");
     let sql = format!("{therapists} UNION ALL ({clients})");
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
         .bind(therapist.0);
-    let query = in_window(query, window).bind(over_before(window));
-    let query = query.bind(client.0);
+    let query = in_window(query, window)
+        .bind(over_before(window))
+        .bind(begun_after(window))
+        .bind(client.0);
     all(db, query, rows::session).await
 }
 
@@ -362,7 +400,7 @@ fn overlapping_or_near(column: &str, whom: &str) -> String {
          UNION ALL
          SELECT * FROM session WHERE clinic_id = $1 AND recurrence_id BETWEEN $6 AND $7
            AND intent_id IN (SELECT id FROM intent WHERE clinic_id = $1 AND {column} = {whom}
-                             AND over_at > $8)
+                             AND over_at > $8 AND begins_at < $9)
            AND NOT ({column} = {whom} AND starts_at > $3 AND starts_at < $4 AND ends_at > $5)"
     )
 }

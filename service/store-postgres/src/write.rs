@@ -269,9 +269,9 @@ async fn insert_intent(
     let query = sqlx::query(
         "INSERT INTO intent (clinic_id, id, series_id, continues_id, state, continued_by,
          therapist_id, client_id, service_id, zone, starts_local, minutes, gap, rule, deviations,
-         kept, done_through, next_due_at, version, over_at)
+         kept, done_through, next_due_at, version, over_at, begins_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-         $19, coalesce($20, 'infinity'))",
+         $19, coalesce($20, 'infinity'), coalesce($21, 'infinity'))",
     )
     .bind(clinic.0)
     .bind(intent.id.0)
@@ -292,7 +292,8 @@ async fn insert_intent(
     .bind(Instant(intent.done_through))
     .bind(intent.next_due_at.map(Instant))
     .bind(integer(intent.version))
-    .bind(set.over_at().map(Instant));
+    .bind(set.over_at().map(Instant))
+    .bind(set.begins_at().map(Instant));
     execute(db, query).await
 }
 
@@ -304,7 +305,8 @@ async fn update_intent(
     let query = sqlx::query(
         "UPDATE intent SET state = $1, continued_by = $2, deviations = $3, kept = $4,
          done_through = $5, next_due_at = $6, version = $7,
-         over_at = coalesce($10, 'infinity') WHERE clinic_id = $8 AND id = $9",
+         over_at = coalesce($10, 'infinity'), begins_at = coalesce($11, 'infinity')
+         WHERE clinic_id = $8 AND id = $9",
     )
     .bind(intent.state.name())
     .bind(rows::continued_by(intent))
@@ -315,7 +317,8 @@ async fn update_intent(
     .bind(integer(intent.version))
     .bind(clinic.0)
     .bind(intent.id.0)
-    .bind(intent.set.over_at().map(Instant));
+    .bind(intent.set.over_at().map(Instant))
+    .bind(intent.set.begins_at().map(Instant));
     execute_on_one(db, query).await
 }
 

@@ -8,8 +8,11 @@ CREATE TABLE quotas (
 -- The largest number, for one that goes on for ever; and for those of an earlier version until `migrate` has
 -- computed it.
 ALTER TABLE intent ADD COLUMN over_at INTEGER NOT NULL DEFAULT 9223372036854775807;
-CREATE INDEX intent_over_of_therapist ON intent (clinic_id, therapist_id, over_at);
-CREATE INDEX intent_over_of_client ON intent (clinic_id, client_id, over_at);
+-- The first instant of it: a calendar reads those that have begun by its end. The smallest number, until it is
+-- computed.
+ALTER TABLE intent ADD COLUMN begins_at INTEGER NOT NULL DEFAULT -9223372036854775808;
+CREATE INDEX intent_over_of_therapist ON intent (clinic_id, therapist_id, over_at, begins_at);
+CREATE INDEX intent_over_of_client ON intent (clinic_id, client_id, over_at, begins_at);
 -- Those that a booking compares itself with.
 CREATE INDEX intent_pending_of_therapist ON intent (clinic_id, therapist_id)
     WHERE next_due_at IS NOT NULL OR kept;

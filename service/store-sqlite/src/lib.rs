@@ -533,6 +533,15 @@ impl Store for SqliteStore {
         schedule::calendar(&mut *self.reader().await?, clinic, whose, window).await
     }
 
+    async fn unfinished(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        since: DateTime<Utc>,
+    ) -> Result<Calendar, StoreError> {
+        schedule::unfinished(&mut *self.reader().await?, clinic, whose, since).await
+    }
+
     async fn accounts(&self) -> Result<Vec<(ClinicId, ClientId)>, StoreError> {
         ledger::accounts(&mut *self.reader().await?).await
     }

@@ -1,9 +1,11 @@
 //! Intents, sessions, and calendars of both.
 
+use chrono::{DateTime, Utc};
 use clinic::ClinicId;
 use scheduler_core::calendar::near;
 use scheduler_core::intent::{Intent, Record};
 use scheduler_core::session::Session;
+use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
 use sqlx::sqlite::SqliteConnection;
 use store::{Calendar, Page, StoreError, Which, Whose, history, rows};
@@ -257,19 +259,16 @@ async fn not_over(
     whose: Whose,
     window: Window,
 ) -> Result<Vec<Intent>, StoreError> {
-    let (column, whom) = match whose {
-        Whose::Clinic => ("clinic_id", clinic.0),
-        Whose::Therapist(id) => ("therapist_id", id.0),
-        Whose::Client(id) => ("client_id", id.0),
-        Whose::Intent(id) => ("id", id.0),
-    };
+    let (column, whom) = column(clinic, whose);
     let sql = format!(
-        "SELECT * FROM intent WHERE clinic_id = ? AND {column} = ? AND over_at > ? ORDER BY id"
+        "SELECT * FROM intent WHERE clinic_id = ? AND {column} = ? AND over_at > ?
+           AND begins_at < ? ORDER BY id"
     );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(clinic.0)
         .bind(whom)
-        .bind(over_before(window));
+        .bind(over_before(window))
+        .bind(begun_after(window));
     all(db, query, rows::intent).await
 }
 
@@ -278,27 +277,38 @@ pub(crate) fn over_at(intent: &Intent) -> i64 {
     intent.set.over_at().map_or(i64::MAX, micros)
 }
 
+/// When an intent begins, as it is stored: after all time, if it means nothing.
+pub(crate) fn begins_at(intent: &Intent) -> i64 {
+    intent.set.begins_at().map_or(i64::MAX, micros)
+}
+
+/// What begins then or later has nothing to do with a window.
+fn begun_after(window: Window) -> i64 {
+    micros(window.end() + rows::OVER_BEFORE)
+}
+
 /// What was over by then has nothing to do with a window.
 fn over_before(window: Window) -> i64 {
     micros(window.start() - rows::OVER_BEFORE)
 }
 
-/// Computes when intents are over that an earlier version has written.
+/// Computes when intents begin and are over that an earlier version has written.
 pub(crate) async fn fill_over_at(db: &mut SqliteConnection) -> Result<(), StoreError> {
     let (mut clinic, mut after) = (Uuid::nil(), Uuid::nil());
     loop {
-        let sql = "SELECT * FROM intent WHERE over_at = ? AND (clinic_id, id) > (?, ?)
+        let sql = "SELECT * FROM intent WHERE begins_at = ? AND (clinic_id, id) > (?, ?)
                    ORDER BY clinic_id, id LIMIT ?";
-        let query = sqlx::query(sql).bind(i64::MAX).bind(clinic).bind(after);
+        let query = sqlx::query(sql).bind(i64::MIN).bind(clinic).bind(after);
         let of = |row: &_| Ok((rows::id(row, "clinic_id")?, rows::intent(row)?));
         let found = all(db, query.bind(store::PAGE_MAX), of).await?;
         let Some((last, intent)) = found.last() else {
             return Ok(());
         };
         (clinic, after) = (*last, intent.id.0);
-        for (clinic, intent) in found.iter().filter(|(_, one)| over_at(one) < i64::MAX) {
-            let sql = "UPDATE intent SET over_at = ? WHERE clinic_id = ? AND id = ?";
+        for (clinic, intent) in &found {
+            let sql = "UPDATE intent SET over_at = ?, begins_at = ? WHERE clinic_id = ? AND id = ?";
             let query = sqlx::query(sql).bind(over_at(intent));
+            let query = query.bind(begins_at(intent));
             execute_on_one(db, query.bind(clinic).bind(intent.id.0)).await?;
         }
     }
@@ -314,6 +324,40 @@ pub(crate) async fn calendar(
     let intents = not_over(db, clinic, whose, window).await?;
     let sessions = sessions_in(db, clinic, whose, window).await?;
     Ok(Calendar { intents, sessions })
+}
+
+/// The intents that are not over by an instant, with all sessions of them.
+pub(crate) async fn unfinished(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+    whose: Whose,
+    since: DateTime<Utc>,
+) -> Result<Calendar, StoreError> {
+    let window = Window::new(since, END_OF_ZONE_DATA);
+    let window = window.map_err(|error| StoreError::corrupt("window", error))?;
+    let intents = not_over(db, clinic, whose, window).await?;
+    let (column, whom) = column(clinic, whose);
+    let sql = format!(
+        "SELECT session.* FROM intent JOIN session
+           ON session.clinic_id = intent.clinic_id AND session.intent_id = intent.id
+         WHERE intent.clinic_id = ? AND intent.{column} = ? AND over_at > ?"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(clinic.0)
+        .bind(whom)
+        .bind(over_before(window));
+    let sessions = all(db, query, rows::session).await?;
+    Ok(Calendar { intents, sessions })
+}
+
+/// The column that says whose an intent is, and by what it is compared.
+fn column(clinic: ClinicId, whose: Whose) -> (&'static str, Uuid) {
+    match whose {
+        Whose::Clinic => ("clinic_id", clinic.0),
+        Whose::Therapist(id) => ("therapist_id", id.0),
+        Whose::Client(id) => ("client_id", id.0),
+        Whose::Intent(id) => ("id", id.0),
+    }
 }
 
 /// The sessions that overlap the window, and those whose recurrence-id is near it, wherever they
@@ -337,7 +381,8 @@ pub(crate) async fn sessions_in(
              UNION
              SELECT * FROM session WHERE clinic_id = ?1 AND recurrence_id BETWEEN ?6 AND ?7
                AND intent_id IN (SELECT id FROM intent
-                                 WHERE clinic_id = ?1 AND therapist_id = ?2 AND over_at > ?8)",
+                                 WHERE clinic_id = ?1 AND therapist_id = ?2 AND over_at > ?8
+                                   AND begins_at < ?9)",
             Some(id.0),
         ),
         Whose::Client(id) => (
@@ -346,7 +391,8 @@ pub(crate) async fn sessions_in(
              UNION
              SELECT * FROM session WHERE clinic_id = ?1 AND recurrence_id BETWEEN ?6 AND ?7
                AND intent_id IN (SELECT id FROM intent
-                                 WHERE clinic_id = ?1 AND client_id = ?2 AND over_at > ?8)",
+                                 WHERE clinic_id = ?1 AND client_id = ?2 AND over_at > ?8
+                                   AND begins_at < ?9)",
             Some(id.0),
         ),
         Whose::Intent(id) => (
@@ -369,7 +415,9 @@ pub(crate) async fn sessions_in(
         .bind(from.seconds())
         .bind(to.seconds());
     let query = match whose {
-        Whose::Therapist(_) | Whose::Client(_) => query.bind(over_before(window)),
+        Whose::Therapist(_) | Whose::Client(_) => {
+            query.bind(over_before(window)).bind(begun_after(window))
+        }
         Whose::Clinic | Whose::Intent(_) => query,
     };
     all(db, query, rows::session).await

@@ -182,8 +182,8 @@ async fn insert_intent(
     let query = sqlx::query(
         "INSERT INTO intent (clinic_id, id, series_id, continues_id, state, continued_by,
          therapist_id, client_id, service_id, zone, starts_local, minutes, gap, rule, deviations,
-         kept, done_through, next_due_at, version, over_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         kept, done_through, next_due_at, version, over_at, begins_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(clinic.0)
     .bind(intent.id.0)
@@ -204,7 +204,8 @@ async fn insert_intent(
     .bind(micros(intent.done_through))
     .bind(intent.next_due_at.map(micros))
     .bind(integer(intent.version))
-    .bind(schedule::over_at(intent));
+    .bind(schedule::over_at(intent))
+    .bind(schedule::begins_at(intent));
     execute(db, query).await
 }
 
@@ -215,7 +216,8 @@ async fn update_intent(
 ) -> Result<u64, StoreError> {
     let query = sqlx::query(
         "UPDATE intent SET state = ?, continued_by = ?, deviations = ?, kept = ?, done_through = ?,
-         next_due_at = ?, version = ?, over_at = ? WHERE clinic_id = ? AND id = ?",
+         next_due_at = ?, version = ?, over_at = ?, begins_at = ?
+         WHERE clinic_id = ? AND id = ?",
     )
     .bind(intent.state.name())
     .bind(rows::continued_by(intent))
@@ -225,6 +227,7 @@ async fn update_intent(
     .bind(intent.next_due_at.map(micros))
     .bind(integer(intent.version))
     .bind(schedule::over_at(intent))
+    .bind(schedule::begins_at(intent))
     .bind(clinic.0)
     .bind(intent.id.0);
     execute_on_one(db, query).await

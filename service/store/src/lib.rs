@@ -211,6 +211,14 @@ pub trait Store: Send + Sync {
         whose: Whose,
         window: Window,
     ) -> Result<Calendar, StoreError>;
+    /// The intents of somebody that are not over by an instant, or were so shortly before, with all sessions of
+    /// them.
+    async fn unfinished(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        since: DateTime<Utc>,
+    ) -> Result<Calendar, StoreError>;
 
     /// Every account of every clinic: those that there are, those that clients should have, and those
     /// that only have entries.

@@ -47,7 +47,8 @@ pub async fn quotas_are_kept_and_shown_to_whoever_books(store: Arc<dyn Store>) {
     }
 }
 
-/// It reads what is not over before its window, also once a date was moved, and whatever is for ever.
+/// It reads what has begun by the end of its window and is not over before it, also once a date was moved. A feed
+/// reads what is not over, with all of its sessions.
 pub async fn a_calendar_leaves_out_what_is_over(store: Arc<dyn Store>) {
     let clinic = Fixture::open(store.clone()).await;
     let (for_ever, mut once, mut ends) = (clinic.intent(1), clinic.intent(2), clinic.intent(3));
@@ -74,6 +75,7 @@ pub async fn a_calendar_leaves_out_what_is_over(store: Arc<dyn Store>) {
         (ids, found.sessions.len())
     };
     for whose in everybody {
+        assert_eq!(read(whose, -60).await, (vec![], 0));
         assert_eq!(
             read(whose, 0).await,
             (vec![for_ever.id, once.id, ends.id], 1)
@@ -81,6 +83,16 @@ pub async fn a_calendar_leaves_out_what_is_over(store: Arc<dyn Store>) {
         assert_eq!(read(whose, 40).await, (vec![for_ever.id, ends.id], 0));
         assert_eq!(read(whose, 100).await, (vec![for_ever.id], 0));
     }
+    let whose = Whose::Therapist(clinic.therapists[0]);
+    let unfinished = async |days: i64| {
+        let since = now() + TimeDelta::days(days);
+        let found = store.unfinished(of, whose, since).await.unwrap();
+        let ids: Vec<_> = found.intents.iter().map(|intent| intent.id).collect();
+        (ids, found.sessions.len())
+    };
+    let all = vec![for_ever.id, once.id, ends.id];
+    assert_eq!(unfinished(-60).await, (all, 1));
+    assert_eq!(unfinished(40).await, (vec![for_ever.id, ends.id], 0));
     let deviations = scheduler_core::set::Deviations {
         additions: ["2026-06-20T18:00:00".parse().unwrap()].into(),
         ..ends.set.deviations().clone()

@@ -389,10 +389,11 @@ impl Store for MemoryStore {
     ) -> Result<Calendar, StoreError> {
         let tables = self.tables();
         let intents = tables.intents_of(clinic);
-        let since = window.start() - OVER_BEFORE;
+        let (since, until) = (window.start() - OVER_BEFORE, window.end() + OVER_BEFORE);
         let intents = intents.filter(|intent| {
             let is_over = intent.set.over_at().is_some_and(|over| over <= since);
-            is_intent_of(intent, whose) && !is_over
+            let has_begun = intent.set.begins_at().is_some_and(|begins| begins < until);
+            is_intent_of(intent, whose) && !is_over && has_begun
         });
         let (from, to) = near(window);
         let sessions = tables.sessions_of(clinic).filter(|session| {
@@ -404,6 +405,24 @@ impl Store for MemoryStore {
             intents: intents.cloned().collect(),
             sessions: sessions.cloned().collect(),
         })
+    }
+
+    async fn unfinished(
+        &self,
+        clinic: ClinicId,
+        whose: Whose,
+        since: DateTime<Utc>,
+    ) -> Result<Calendar, StoreError> {
+        let tables = self.tables();
+        let since = since - OVER_BEFORE;
+        let intents = tables.intents_of(clinic).filter(|intent| {
+            let is_over = intent.set.over_at().is_some_and(|over| over <= since);
+            is_intent_of(intent, whose) && !is_over && intent.set.begins_at().is_some()
+        });
+        let intents: Vec<Intent> = intents.cloned().collect();
+        let is_of = |session: &&Session| intents.iter().any(|one| one.id == session.intent);
+        let sessions = tables.sessions_of(clinic).filter(is_of).cloned().collect();
+        Ok(Calendar { intents, sessions })
     }
 
     async fn accounts(&self) -> Result<Vec<(ClinicId, ClientId)>, StoreError> {
