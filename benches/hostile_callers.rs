@@ -265,13 +265,13 @@ fn attack(
     let calendar = format!("/clients/{own}/sessions?to=2099-01-01T00:00:00Z");
     let mut next = number;
     while !stop.load(Ordering::Relaxed) {
-        let (status, _) = match next % 6 {
-            0 => caller.send("POST", "/intents", Some(&seconds))?,
-            1 => caller.send("POST", "/intents?dry_run=true", Some(&daily))?,
-            2 => caller.send("GET", &slots, None)?,
-            3 => caller.send("GET", &standing, None)?,
-            4 => caller.send("POST", "/imports?dry_run=true", Some(&import))?,
-            _ => caller.send("GET", &calendar, None)?,
+        let status = match next % 6 {
+            0 => caller.ask("POST", "/intents", Some(&seconds))?,
+            1 => caller.ask("POST", "/intents?dry_run=true", Some(&daily))?,
+            2 => caller.ask("GET", &slots, None)?,
+            3 => caller.ask("GET", &standing, None)?,
+            4 => caller.ask("POST", "/imports?dry_run=true", Some(&import))?,
+            _ => caller.ask("GET", &calendar, None)?,
         };
         let kind = match status {
             200..300 => 0,
@@ -306,8 +306,14 @@ impl Caller {
     /// The id of what a POST has made.
     fn made(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let (status, answer) = self.send("POST", path, Some(body))?;
+        let answer: Value = serde_json::from_slice(&answer)?;
         anyhow::ensure!(status == 201, "{path}: {status} {answer}");
         Ok(answer["id"].clone())
+    }
+
+    /// The status of an answer, whatever it says.
+    fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<u16> {
+        self.send(method, path, body).map(|(status, _)| status)
     }
 
     fn send(
@@ -315,7 +321,7 @@ impl Caller {
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> anyhow::Result<(u16, Value)> {
+    ) -> anyhow::Result<(u16, Vec<u8>)> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = format!(
             "{method} /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
@@ -342,9 +348,6 @@ impl Caller {
         }
         let mut answer = vec![0; length];
         self.stream.read_exact(&mut answer)?;
-        Ok((
-            status,
-            serde_json::from_slice(&answer).unwrap_or(Value::Null),
-        ))
+        Ok((status, answer))
     }
 }

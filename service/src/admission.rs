@@ -39,11 +39,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a limited caller may compute in the long run: this part of one processor's time.
 const SHARE: u32 = 16;
 /// Who has used less has used little.
-const LITTLE: Duration = Duration::from_millis(250);
+const LITTLE: Duration = Duration::from_millis(400);
 /// What a limited caller may compute at once, after a while of rest.
 const BURST: Duration = Duration::from_secs(10);
 /// What a request costs beside the time that it computes.
-const REQUEST: Duration = Duration::from_micros(500);
+const REQUEST: Duration = Duration::from_micros(100);
 /// How long those who have used much make way after somebody who has used little has asked.
 const MAKES_WAY: Duration = Duration::from_secs(1);
 /// How many callers are known before those at rest are forgotten.
@@ -87,9 +87,16 @@ pub struct Place {
     computed: Arc<AtomicU64>,
 }
 
+/// What a request knows of its place.
+#[derive(Debug, Clone)]
+struct Known {
+    is_much: bool,
+    computed: Arc<AtomicU64>,
+}
+
 tokio::task_local! {
-    /// What the request that is worked on has computed, in microseconds.
-    static COMPUTED: Arc<AtomicU64>;
+    /// The place of the request that is worked on.
+    static PLACE: Known;
 }
 
 #[derive(Debug)]
@@ -335,8 +342,17 @@ impl State {
 impl Place {
     /// Works on the request, and lets the place go.
     pub async fn run<F: Future>(self, request: F) -> F::Output {
-        COMPUTED.scope(self.computed.clone(), request).await
+        let known = Known {
+            is_much: self.is_much,
+            computed: self.computed.clone(),
+        };
+        PLACE.scope(known, request).await
     }
+}
+
+/// Whether the request that is worked on is of a caller who has used much: it decides before it takes locks.
+pub(crate) fn is_much() -> bool {
+    PLACE.try_with(|place| place.is_much).unwrap_or(false)
 }
 
 /// Does what takes long without holding up the other work of this thread, and counts it.
@@ -344,9 +360,9 @@ pub fn compute<T>(work: impl FnOnce() -> T) -> T {
     let before = thread_time();
     let done = aside(work);
     let micros = thread_time().saturating_sub(before).as_micros();
-    let _of_nobody = COMPUTED.try_with(|computed| {
+    let _of_nobody = PLACE.try_with(|place| {
         let micros = u64::try_from(micros).unwrap_or(u64::MAX);
-        computed.fetch_add(micros, Ordering::Relaxed)
+        place.computed.fetch_add(micros, Ordering::Relaxed)
     });
     done
 }

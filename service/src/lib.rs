@@ -27,8 +27,8 @@ pub mod zones;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use clinic::{Principal, Scope, View, eager};
-use store::{Decide, Request, Store, StoreError, Written};
+use clinic::{Idempotent, Principal, Refusal, Scope, View, eager};
+use store::{Decide, Looked, Request, Store, StoreError, Written};
 
 use crate::admission::Admission;
 use crate::anchors::AnchorFile;
@@ -124,7 +124,11 @@ impl App {
             zone_data,
             ..request.clone()
         };
-        let mut written = self.store.write(&request, scope, decide).await;
+        let mut written = if admission::is_much() {
+            self.write_ahead(&request, scope, decide).await
+        } else {
+            self.store.write(&request, scope, decide).await
+        };
         self.report_skew(&written);
         if let Err(StoreError::OtherZoneData { .. }) = written {
             // The next write succeeds if the recorded data agrees with this process's.
@@ -136,6 +140,31 @@ impl App {
         self.metrics
             .command(by, &written, more.load(Ordering::Relaxed));
         written
+    }
+
+    /// Decides before any lock is taken, and stores under the locks what was decided, if what it was decided on
+    /// is still so. What is refused takes no lock: nobody waits for it.
+    async fn write_ahead(
+        &self,
+        request: &Request,
+        scope: Scope,
+        decide: Decide<'_>,
+    ) -> Result<Written, StoreError> {
+        let seen = match self.store.look(request, &scope).await? {
+            Looked::Before(subject) => return Ok(Written::Replayed(subject)),
+            Looked::Now(view) => view,
+        };
+        let Idempotent::Applied(commit) = decide(&seen)? else {
+            return Ok(Written::Unchanged);
+        };
+        let confirm = Box::new(move |now: &View| {
+            if *now == *seen {
+                Ok(Idempotent::Applied(commit))
+            } else {
+                Err(Refusal::Overtaken)
+            }
+        });
+        self.store.write(request, scope, confirm).await
     }
 
     /// Counts and logs what was refused for this process's clock.

@@ -271,7 +271,7 @@ pub enum Address {
 }
 
 /// What a decision sees: the state of the scope, read under its locks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     /// The therapist of the scope.
     pub therapist: Option<Therapist>,

@@ -1,11 +1,12 @@
 //! Answers that are what was asked for.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use store::Written;
 use utoipa::ToSchema;
+
+use crate::admission::compute;
 
 /// A body with its version as `ETag`.
 pub(super) struct Versioned<T> {
@@ -26,7 +27,7 @@ impl<T: Serialize> Versioned<T> {
 
 impl<T: Serialize> IntoResponse for Versioned<T> {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
+        let mut response = (self.status, axum::Json(self.body)).into_response();
         if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", self.version)) {
             response.headers_mut().insert(header::ETAG, tag);
         }
@@ -50,6 +51,15 @@ impl<T: IntoResponse> IntoResponse for Done<T> {
                 .insert("idempotent-replayed", replayed);
         }
         response
+    }
+}
+
+/// A body that may be long: it is written out as other work is that takes long.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        compute(|| axum::Json(self.0).into_response())
     }
 }
 

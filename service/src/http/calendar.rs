@@ -1,6 +1,5 @@
 //! Appointments as the API shows them: sessions and virtual occurrences alike.
 
-use axum::Json;
 use chrono::{DateTime, Utc};
 use clinic::credit;
 use ledger_core::Key;
@@ -14,7 +13,7 @@ use store::Whose;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::answer::List;
+use super::answer::{Json, List};
 use super::caller::Caller;
 use super::params::{WindowParams, cursor};
 use super::problem::Problem;

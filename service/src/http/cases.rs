@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::List;
+use super::answer::{Json, List};
 use super::calendar::{OccurrenceBody, body as occurrence};
 use super::caller::{Caller, Command};
 use super::occurrences::reassigned;

@@ -1,6 +1,5 @@
 //! Clients, and their appointments.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
@@ -13,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::{Done, List};
+use super::answer::{Done, Json, List};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};

@@ -1,6 +1,5 @@
 //! A client's credits: what is done to them by hand, and the entries of their ledger.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -16,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::{Done, List};
+use super::answer::{Done, Json, List};
 use super::caller::{Caller, Command};
 use super::params::{Id, Params, limit, reason, vendor_id};
 use super::preview::Instead;

@@ -1,6 +1,5 @@
 //! Standing bookings.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use std::collections::BTreeSet;
@@ -21,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::{Done, List, Versioned};
+use super::answer::{Done, Json, List, Versioned};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, local, zone};

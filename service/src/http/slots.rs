@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clinic::access::{Action, Resource};
@@ -23,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::List;
+use super::answer::{Json, List};
 use super::caller::Caller;
 use super::clashes::obstacle;
 use super::params::{Id, Params, local, zone};

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use ledger_core::{Account, AccountId, AsOf, Balance, Bucket, Entry, Line, Lot, Statement};
@@ -13,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::Versioned;
+use super::answer::{Json, Versioned};
 use super::caller::Caller;
 use super::params::{Id, Params};
 use super::problem::Problem;

@@ -1,7 +1,6 @@
 //! A client's subscription: which plan holds when, what it entitles to, and its months that are
 //! paid for.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -17,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::{Done, Versioned};
+use super::answer::{Done, Json, Versioned};
 use super::caller::{Caller, Command};
 use super::credits::{EntryBody, entered};
 use super::params::{Id, vendor_id, zone as zone_named};

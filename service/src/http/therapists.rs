@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::NaiveDate;
@@ -18,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::answer::{Done, List};
+use super::answer::{Done, Json, List};
 use super::calendar::{OccurrenceBody, calendar};
 use super::caller::{Caller, Command};
 use super::params::{Id, PageParams, Params, WindowParams, zone};

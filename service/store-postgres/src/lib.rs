@@ -48,8 +48,8 @@ use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, PersonLine, Request, Store,
-    StoreError, Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Looked, Metered, OpenError, Page, PersonLine,
+    Request, Store, StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
 
@@ -337,6 +337,10 @@ impl Store for PostgresStore {
     ) -> Result<Written, StoreError> {
         let at = Read::just_now(request.at);
         write::write(self, at, request, scope, decide).await
+    }
+
+    async fn look(&self, request: &Request, scope: &Scope) -> Result<Looked, StoreError> {
+        read!(self, db => write::look(db, request, scope))
     }
 
     async fn claim(

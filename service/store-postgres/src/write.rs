@@ -8,7 +8,7 @@ use scheduler_core::session::Session;
 use sqlx::QueryBuilder;
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use store::rows::{self, Columns, deviations_json, integer, json};
-use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
+use store::{Decide, Idempotency, Looked, Metered, Request, StoreError, Written, history};
 
 use crate::PostgresStore;
 use crate::clock::{Clock, Read};
@@ -118,6 +118,19 @@ async fn see(
         return Ok(Seen::OtherParties);
     }
     Ok(Seen::Now(Box::new(view)))
+}
+
+/// What a write would find.
+pub(crate) async fn look(
+    db: &mut PgConnection,
+    request: &Request,
+    scope: &Scope,
+) -> Result<Looked, StoreError> {
+    if let Some(subject) = replayed(db, request).await? {
+        return Ok(Looked::Before(subject));
+    }
+    let view = scope::load(db, request.clinic, scope).await?;
+    Ok(Looked::Now(Box::new(view)))
 }
 
 /// Decides, and applies what was decided.

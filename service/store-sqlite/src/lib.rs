@@ -50,8 +50,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 use store::{
-    Backlog, Calendar, Claimed, Decide, Feed, Metered, OpenError, Page, PersonLine, Request, Store,
-    StoreError, Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Looked, Metered, OpenError, Page, PersonLine,
+    Request, Store, StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
 
@@ -316,6 +316,10 @@ impl Store for SqliteStore {
         decide: Decide<'_>,
     ) -> Result<Written, StoreError> {
         write::write(&self.writer, request, scope, decide).await
+    }
+
+    async fn look(&self, request: &Request, scope: &Scope) -> Result<Looked, StoreError> {
+        write::look(&mut *self.reader().await?, request, scope).await
     }
 
     async fn claim(

@@ -6,7 +6,7 @@ use scheduler_core::intent::Intent;
 use scheduler_core::session::Session;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use store::rows::{self, Columns, deviations_json, integer, json};
-use store::{Decide, Idempotency, Metered, Request, StoreError, Written, history};
+use store::{Decide, Idempotency, Looked, Metered, Request, StoreError, Written, history};
 
 use crate::rows::{all, execute, execute_on_one, micros, optional};
 use crate::transaction::Transaction;
@@ -29,6 +29,19 @@ pub(crate) async fn write(
     };
     let outcome = outcome.await;
     finish(tx, outcome).await
+}
+
+/// What a write would find.
+pub(crate) async fn look(
+    db: &mut SqliteConnection,
+    request: &Request,
+    scope: &Scope,
+) -> Result<Looked, StoreError> {
+    if let Some(subject) = replayed(db, request).await? {
+        return Ok(Looked::Before(subject));
+    }
+    let view = scope::load(db, request.clinic, scope).await?;
+    Ok(Looked::Now(Box::new(view)))
 }
 
 /// Commits what is to be stored and rolls back all else, before the caller gets an answer.

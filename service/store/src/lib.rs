@@ -75,6 +75,12 @@ pub trait Store: Send + Sync {
         decide: Decide<'_>,
     ) -> Result<Written, StoreError>;
 
+    /// Reads what a write would see, without its locks: by the time of the write it may have changed.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    async fn look(&self, request: &Request, scope: &Scope) -> Result<Looked, StoreError>;
+
     /// Claims the next due row, decides, commits; `None` if nothing is due after the position.
     ///
     /// # Errors
@@ -323,6 +329,15 @@ pub trait Store: Send + Sync {
     /// How many commands of each kind were journaled, how many messages of each kind the worker
     /// wrote and settled, and the rows written by them.
     async fn meter(&self, clinic: ClinicId) -> Result<Vec<Metered>, StoreError>;
+}
+
+/// What a write would find.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Looked {
+    /// The same request, stored before.
+    Before(Subject),
+    /// What the decision is made on.
+    Now(Box<View>),
 }
 
 /// Who writes, when, and under which idempotency key.

@@ -8,7 +8,7 @@ use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{RecurrenceSet, Window};
 
 use super::fixture::{Fixture, id, now};
-use crate::{Store, StoreError, Whose};
+use crate::{Looked, Store, StoreError, Whose};
 
 pub async fn quotas_are_kept_and_shown_to_whoever_books(store: Arc<dyn Store>) {
     let clinic = Fixture::open(store.clone()).await;
@@ -42,6 +42,11 @@ pub async fn quotas_are_kept_and_shown_to_whoever_books(store: Arc<dyn Store>) {
             assert_eq!(view.account.is_some(), needs_account);
             Ok(clinic::Idempotent::AlreadyApplied)
         });
+        let seen = store.look(&clinic.request(), &scope).await.unwrap();
+        let Looked::Now(view) = seen else {
+            panic!("it is not stored yet")
+        };
+        assert_eq!(view.quotas, quotas);
         let written: Result<_, StoreError> = store.write(&clinic.request(), scope, decide).await;
         written.unwrap();
     }

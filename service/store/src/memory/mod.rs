@@ -33,8 +33,8 @@ use uuid::Uuid;
 use self::tables::Tables;
 use crate::rows::OVER_BEFORE;
 use crate::{
-    Backlog, Calendar, Claimed, Decide, Feed, Metered, PAGE_MAX, Page, PersonLine, Request, Store,
-    StoreError, Token, Which, Whose, Written,
+    Backlog, Calendar, Claimed, Decide, Feed, Looked, Metered, PAGE_MAX, Page, PersonLine, Request,
+    Store, StoreError, Token, Which, Whose, Written,
 };
 
 /// A clinic in memory.
@@ -100,6 +100,16 @@ impl Store for MemoryStore {
         let view = scope::load(&tables, request.clinic, &scope);
         tables.believe(request.clinic, &view)?;
         finish(&mut tables, request, decide(&view))
+    }
+
+    async fn look(&self, request: &Request, scope: &Scope) -> Result<Looked, StoreError> {
+        let tables = self.tables();
+        if let Some(subject) = tables.replayed(request)? {
+            return Ok(Looked::Before(subject));
+        }
+        let view = scope::load(&tables, request.clinic, scope);
+        tables.believe(request.clinic, &view)?;
+        Ok(Looked::Now(Box::new(view)))
     }
 
     async fn claim(
