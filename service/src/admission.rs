@@ -37,9 +37,9 @@ const OF_CALLER_MAX: usize = 64;
 /// How long a request waits at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What a limited caller may compute in the long run: this part of one processor's time.
-const SHARE: u32 = 16;
+const SHARE: u32 = 64;
 /// Who has used less has used little.
-const LITTLE: Duration = Duration::from_millis(400);
+const LITTLE: Duration = Duration::from_millis(300);
 /// What a limited caller may compute at once, after a while of rest.
 const BURST: Duration = Duration::from_secs(10);
 /// What a request costs beside the time that it computes.
@@ -517,7 +517,7 @@ mod tests {
         };
         usage(BURST + Duration::from_millis(4_990));
         let refused = admission.enter(caller(1, true)).await.unwrap_err();
-        let after = Duration::from_secs(80);
+        let after = Duration::from_secs(320);
         assert_eq!(refused, Refused::TooMany { after });
         admission.enter(caller(1, false)).await.unwrap();
         admission.enter(caller(2, true)).await.unwrap();
