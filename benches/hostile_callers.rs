@@ -223,7 +223,7 @@ fn write(clinic: &Clinic, writes: usize, name: &str) -> anyhow::Result<Vec<u64>>
     Ok(times)
 }
 
-/// Asks for one thing after another until it is told to stop.
+/// Sends one request after another until `stop` is set.
 fn attack(
     clinic: &Clinic,
     number: usize,

@@ -499,7 +499,7 @@ impl RecurrenceSet {
     }
 
     /// The first instant after everything that it means: no later one is in any of its occurrences. `None` if
-    /// it goes on past the end of the zone data.
+    /// it continues past the end of the zone data.
     #[must_use]
     pub fn over_at(&self) -> Option<DateTime<Utc>> {
         let compiled = self.compile();

@@ -66,7 +66,7 @@ pub enum Command {
     },
     /// Bring back what was called off with its intent's occurrences. It has no credit yet.
     Reopen,
-    /// Have it again, at its time, if it was called off or is a case. It has no credit yet.
+    /// Restore a cancelled session or a case, at its time. It has no credit yet.
     Restore,
     /// Make it an occurrence of the segment that continues, or continued, its own.
     Rebind(Binding),

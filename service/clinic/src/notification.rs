@@ -164,8 +164,7 @@ impl Notification {
         }
     }
 
-    /// Who is told that a session has come into its present state, without a person's doing or by one. Each
-    /// state that asks for something tells whoever can do it.
+    /// Returns the messages that announce a session's present state: each goes to whoever can act on it.
     #[must_use]
     pub fn of_state(session: &Session, due_at: DateTime<Utc>) -> Vec<Self> {
         let client = |kind| Self::to_client(kind, session, due_at);
