@@ -1,10 +1,11 @@
 //! Who asks, and the one function that says whether they may.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use scheduler_core::intent::Intent;
-use scheduler_core::session::Party;
-use scheduler_core::{ClientId, TherapistId};
+use scheduler_core::session::{Party, Session};
+use scheduler_core::{ClientId, IntentId, TherapistId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -217,6 +218,43 @@ pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
             Role::Client(me),
             Resource::Client { id: client, .. } | Resource::Booking { client, .. },
         ) => me == client && matches!(action, Action::Read | Action::Book),
+    }
+}
+
+/// What somebody is told about what is in the way of a time. The rest is "busy".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Disclosed {
+    /// The bookings that are named.
+    pub bookings: BTreeSet<IntentId>,
+    /// Whether the therapist's time off is.
+    pub time_off: bool,
+}
+
+impl Disclosed {
+    /// Whoever may read a booking is told that it is in the way; whoever may read the therapist's calendar, that
+    /// the therapist is away.
+    #[must_use]
+    pub fn to<'a>(
+        principal: Principal,
+        therapist: TherapistId,
+        intents: impl IntoIterator<Item = &'a Intent>,
+        sessions: impl IntoIterator<Item = &'a Session>,
+    ) -> Self {
+        let intents = intents.into_iter();
+        let intents = intents.map(|one| (one.id, one.therapist, one.client));
+        let sessions = sessions.into_iter();
+        let sessions = sessions.map(|one| (one.intent, one.therapist, one.client));
+        let readable = intents.chain(sessions).filter(|&(_, therapist, client)| {
+            allow(
+                principal,
+                Action::Read,
+                Resource::Booking { therapist, client },
+            )
+        });
+        Self {
+            bookings: readable.map(|(id, _, _)| id).collect(),
+            time_off: allow(principal, Action::Read, Resource::Therapist(therapist)),
+        }
     }
 }
 

@@ -13,8 +13,11 @@ use scheduler_core::session::Session;
 use scheduler_core::set::{Occurrence, SetError};
 use scheduler_core::slots::{SlotPolicy, alternatives, explain};
 use scheduler_core::zone::END_OF_ZONE_DATA;
-use scheduler_core::{Compiled, IntentId, LocalDateTime, RecurrenceSet, ServiceId, Window};
+use scheduler_core::{
+    Compiled, IntentId, LocalDateTime, RecurrenceSet, ServiceId, TherapistId, Window,
+};
 
+use crate::access::Disclosed;
 use crate::policy::{ALTERNATIVES, CLASHES_LISTED_MAX, DATES_ASKED};
 use crate::{Principal, Refusal, Role, Service, View};
 
@@ -23,6 +26,7 @@ use crate::{Principal, Refusal, Role, Service, View};
 pub(crate) struct Ground<'a> {
     intents: Vec<&'a Intent>,
     sessions: Vec<Session>,
+    therapist: TherapistId,
     availability: &'a Availability,
     buffers: BTreeMap<ServiceId, Buffers>,
 }
@@ -46,10 +50,12 @@ impl<'a> Ground<'a> {
         sessions.sort_by_key(|session| session.id);
         sessions.dedup_by_key(|session| session.id);
         let services = view.services.iter().chain(&view.service);
+        let therapist = view.therapist()?;
         Ok(Self {
             intents: unchanged.chain(intents).collect(),
             sessions,
-            availability: view.therapist()?.times.availability(),
+            therapist: therapist.id,
+            availability: therapist.times.availability(),
             buffers: services.map(|one| (one.id, one.slots.buffers)).collect(),
         })
     }
@@ -120,7 +126,7 @@ impl<'a> Ground<'a> {
         let clashes = match prove(candidate, &calendar, self.availability) {
             Ok(certificate) => {
                 let refused = self.refused(service, set, |_| true, principal, now)?;
-                Refusal::check_clashes(refused, principal)?;
+                self.check(refused, principal)?;
                 return Ok(certificate);
             }
             Err(Unproven::Set(error)) => return Err(error.into()),
@@ -138,7 +144,7 @@ impl<'a> Ground<'a> {
             dates: clashes.dates,
             clashes: first,
             alternatives: Some(found),
-            disclosed: principal.role == Role::Admin,
+            disclosed: self.disclosed(principal),
         })
     }
 
@@ -214,6 +220,31 @@ impl<'a> Ground<'a> {
         Ok(found.collect())
     }
 
+    /// # Errors
+    /// [`Refusal::Clash`] if anything was found.
+    pub(crate) fn check(&self, mut found: Vec<Found>, principal: Principal) -> Result<(), Refusal> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        found.sort_by_key(|clash| (clash.start, clash.recurrence_id, clash.obstacle));
+        let dates: BTreeSet<_> = found.iter().map(|clash| clash.recurrence_id).collect();
+        let (count, dates) = (found.len(), dates.len());
+        found.truncate(CLASHES_LISTED_MAX);
+        Err(Refusal::Clash {
+            count,
+            dates,
+            clashes: found,
+            alternatives: None,
+            disclosed: self.disclosed(principal),
+        })
+    }
+
+    /// What somebody is told about what is in the way here.
+    fn disclosed(&self, principal: Principal) -> Disclosed {
+        let intents = self.intents.iter().copied();
+        Disclosed::to(principal, self.therapist, intents, &self.sessions)
+    }
+
     /// What is in the way of one date at a time of its own.
     pub(crate) fn clashes_of_one(
         &self,
@@ -260,27 +291,6 @@ impl Had {
         self.0.iter().any(|set| {
             let there = set.overlapping(window);
             there.is_ok_and(|there| there.iter().any(covers))
-        })
-    }
-}
-
-impl Refusal {
-    /// # Errors
-    /// [`Refusal::Clash`] if anything was found.
-    pub(crate) fn check_clashes(mut found: Vec<Found>, principal: Principal) -> Result<(), Self> {
-        if found.is_empty() {
-            return Ok(());
-        }
-        found.sort_by_key(|clash| (clash.start, clash.recurrence_id, clash.obstacle));
-        let dates: BTreeSet<_> = found.iter().map(|clash| clash.recurrence_id).collect();
-        let (count, dates) = (found.len(), dates.len());
-        found.truncate(CLASHES_LISTED_MAX);
-        Err(Self::Clash {
-            count,
-            dates,
-            clashes: found,
-            alternatives: None,
-            disclosed: principal.role == Role::Admin,
         })
     }
 }

@@ -299,5 +299,5 @@ fn refuse_taken(
     let ground = Ground::new(view, &[], &[])?;
     let mut found = ground.offered(service, address.1, time, principal, now)?;
     found.extend(ground.clashes_of_one(address, service.id, time, now)?);
-    Refusal::check_clashes(found, principal)
+    ground.check(found, principal)
 }

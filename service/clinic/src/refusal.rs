@@ -9,6 +9,7 @@ use scheduler_core::set::SetError;
 use scheduler_core::slots::{Alternatives, PolicyError};
 
 use crate::MessageState;
+use crate::access::Disclosed;
 use crate::working_times::TimesError;
 
 /// A decision against a command. Nothing is stored.
@@ -61,8 +62,8 @@ pub enum Refusal {
         clashes: Vec<Found>,
         /// What could be done about the first dates of a booking.
         alternatives: Option<Alternatives>,
-        /// Whether the caller may know what they are with.
-        disclosed: bool,
+        /// What the caller is told about them.
+        disclosed: Disclosed,
     },
     /// A client would have more than a quota leaves, or a booking is too dense for anybody.
     #[error("{quota}: at most {most}, this would be {wanted}")]

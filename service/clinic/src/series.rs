@@ -644,5 +644,5 @@ fn refuse_taken(
             found.extend(ground.clashes_of_one(address, after.service, time, now)?);
         }
     }
-    Refusal::check_clashes(found, principal)
+    ground.check(found, principal)
 }

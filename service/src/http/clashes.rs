@@ -1,6 +1,7 @@
 //! What is in the way of a time, as problems and explanations say it.
 
 use axum::http::StatusCode;
+use clinic::access::Disclosed;
 use scheduler_core::LocalDateTime;
 use scheduler_core::proof::{Found, Obstacle, RemedyError, Unproven};
 use scheduler_core::slots::Alternatives;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::problem::{Problem, instant, set};
 
 /// A clash; what it is with, only to those who may know.
-pub(super) fn clash(found: &Found, disclosed: bool) -> Value {
+pub(super) fn clash(found: &Found, disclosed: &Disclosed) -> Value {
     let mut shown = obstacle(&found.obstacle, disclosed);
     shown["recurrence_id"] = json!(found.recurrence_id);
     shown["starts_at"] = json!(instant(found.start));
@@ -18,9 +19,9 @@ pub(super) fn clash(found: &Found, disclosed: bool) -> Value {
 }
 
 /// What is in the way; with whom, only to those who may know.
-pub(super) fn obstacle(obstacle: &Obstacle, disclosed: bool) -> Value {
+pub(super) fn obstacle(obstacle: &Obstacle, disclosed: &Disclosed) -> Value {
     match *obstacle {
-        Obstacle::Busy { with, start, end } if disclosed => json!({
+        Obstacle::Busy { with, start, end } if disclosed.bookings.contains(&with.0) => json!({
             "reason": "busy",
             "with": { "intent_id": with.0, "recurrence_id": with.1 },
             "busy_from": instant(start),
@@ -31,7 +32,7 @@ pub(super) fn obstacle(obstacle: &Obstacle, disclosed: bool) -> Value {
             json!({ "reason": "overlaps_itself", "with": recurrence_id })
         }
         Obstacle::OutsideHours => json!({ "reason": "outside_hours" }),
-        Obstacle::Blackout { start, end } if disclosed => json!({
+        Obstacle::Blackout { start, end } if disclosed.time_off => json!({
             "reason": "blackout", "away_from": instant(start), "away_until": instant(end),
         }),
         Obstacle::Blackout { .. } => json!({ "reason": "blackout" }),
@@ -49,7 +50,7 @@ pub(super) fn obstacle(obstacle: &Obstacle, disclosed: bool) -> Value {
 }
 
 /// What can be done about the dates that are not free: each can be left out, or moved.
-pub(super) fn proposals(found: &Alternatives, disclosed: bool) -> Vec<Value> {
+pub(super) fn proposals(found: &Alternatives, disclosed: &Disclosed) -> Vec<Value> {
     let dates = found.dates.iter().map(|date| {
         let obstacles = date.obstacles.iter().map(|one| obstacle(one, disclosed));
         json!({

@@ -304,7 +304,7 @@ impl From<Refusal> for Problem {
                 alternatives,
                 disclosed,
             } => {
-                let listed = clashes.iter().map(|with| clash(with, disclosed));
+                let listed = clashes.iter().map(|with| clash(with, &disclosed));
                 let listed: Vec<Value> = listed.collect();
                 let problem = conflict("clash", detail)
                     .with("count", count)
@@ -315,7 +315,7 @@ impl From<Refusal> for Problem {
                     Some(found) => problem
                         .with("free", found.free)
                         .with("of", found.of)
-                        .with("alternatives", proposals(&found, disclosed)),
+                        .with("alternatives", proposals(&found, &disclosed)),
                 }
             }
             Refusal::Quota {

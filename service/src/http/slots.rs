@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use clinic::access::{Action, Resource};
+use clinic::access::{Action, Disclosed, Resource};
 use clinic::{Role, SlotRules, Therapist};
 use scheduler_core::calendar::Calendar;
 use scheduler_core::forecast::{self, first_unfunded};
@@ -47,6 +47,7 @@ const SEARCHED: TimeDelta = TimeDelta::days(92);
 struct Ground {
     therapist: Therapist,
     calendar: Calendar,
+    disclosed: Disclosed,
     policy: SlotPolicy,
     now: DateTime<Utc>,
 }
@@ -99,9 +100,11 @@ impl Ground {
                 .unwrap_or_default()
         });
         let policy = service.slots.policy(service.minutes);
+        let disclosed = Disclosed::to(caller.0, id, &rows.intents, &rows.sessions);
         Ok(Self {
             therapist,
             calendar,
+            disclosed,
             policy: policy.map_err(clinic::Refusal::from)?,
             now,
         })
@@ -214,8 +217,10 @@ async fn why(
         at,
     );
     let found = found.map_err(clinic::Refusal::from)?;
-    let disclosed = discloses(&caller, id);
-    let items = found.iter().map(|one| obstacle(one, disclosed)).collect();
+    let items = found
+        .iter()
+        .map(|one| obstacle(one, &ground.disclosed))
+        .collect();
     Ok(Json(List::all(items)))
 }
 
@@ -307,7 +312,6 @@ async fn why_not_standing(
     let (calendar, policy) = (&ground.calendar, ground.policy);
     let refused =
         compute(|| explain_standing(calendar, availability, policy, ground.now, &wish, start));
-    let disclosed = discloses(&caller, id);
     let items = refused
         .map_err(|error| standing_error(&error))?
         .into_iter()
@@ -315,19 +319,12 @@ async fn why_not_standing(
             let obstacles = date.obstacles.iter();
             RefusedBody {
                 recurrence_id: date.date.to_string(),
-                obstacles: obstacles.map(|one| obstacle(one, disclosed)).collect(),
+                obstacles: obstacles
+                    .map(|one| obstacle(one, &ground.disclosed))
+                    .collect(),
             }
         });
     Ok(Json(List::all(items.collect())))
-}
-
-/// Whether the caller may know what is in the way.
-fn discloses(caller: &Caller, therapist: Uuid) -> bool {
-    match caller.0.role {
-        Role::Admin => true,
-        Role::Therapist(id) => id.0 == therapist,
-        Role::Operator | Role::Client(_) => false,
-    }
 }
 
 /// Standing slots that can all be taken beside each other: so many more clients there is room for.

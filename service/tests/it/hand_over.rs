@@ -25,6 +25,68 @@ fn dates(cases: &Value) -> Vec<String> {
     items.map(at).collect()
 }
 
+/// Whoever may read a booking is told that it is in the way, and nobody else: a client who is busy elsewhere too.
+#[tokio::test]
+async fn who_is_busy_is_named_to_whoever_may_know() {
+    let clinic = Clinic::at(NOW).await;
+    let (parties, other) = (clinic.parties().await, clinic.parties().await);
+    let at = "2026-03-04T10:00:00";
+    let own = clinic.book(&parties, at, Some("FREQ=WEEKLY")).await;
+    // The client goes to another therapist at the same time, and somebody else to the first.
+    let assign = async |client: &str, therapist: &str| {
+        let path = format!("/clients/{client}/therapist");
+        clinic
+            .post(&path, json!({ "therapist_id": therapist }))
+            .await;
+    };
+    assign(&parties.client, &other.therapist).await;
+    assign(&other.client, &parties.therapist).await;
+    let with = |therapist: &str, client: &str| {
+        let mut body = booking(&parties, at, None);
+        body["therapist_id"] = json!(therapist);
+        body["client_id"] = json!(client);
+        body
+    };
+    let elsewhere = with(&other.therapist, &parties.client);
+    let taken = with(&parties.therapist, &other.client);
+    let client = clinic.client_token(&parties.client).await;
+    let stranger = clinic.client_token(&other.client).await;
+    let therapist = clinic.therapist_token(&parties.therapist).await;
+    let colleague = clinic.therapist_token(&other.therapist).await;
+    for (token, body, named) in [
+        (&client, &elsewhere, true),
+        (&stranger, &taken, false),
+        (&therapist, &taken, true),
+        (&colleague, &elsewhere, false),
+        (&clinic.admin, &elsewhere, true),
+        (&clinic.admin, &taken, true),
+    ] {
+        let answer = clinic.post_as(token, "/intents", body).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.body);
+        let clash = &answer.body["clashes"][0];
+        let expected = named.then_some(own.as_str());
+        assert_eq!(clash["with"]["intent_id"].as_str(), expected, "{clash}");
+        let obstacle = &answer.body["alternatives"][0]["obstacles"][0];
+        assert_eq!(
+            obstacle["with"]["intent_id"].as_str(),
+            expected,
+            "{obstacle}"
+        );
+    }
+    let why = async |token: &str| {
+        let (of, service) = (&other.therapist, &parties.service);
+        let query = format!("starts_at=2026-03-04T10:00:00Z&service_id={service}");
+        let path = format!("/therapists/{of}/slots/explain?{query}");
+        clinic.get_as(token, &path).await.body["items"].clone()
+    };
+    let told = why(&client).await;
+    assert_eq!(
+        told[0]["with"]["intent_id"].as_str(),
+        Some(own.as_str()),
+        "{told}"
+    );
+}
+
 /// Hours and dates have the cases that time off has: before they are changed, and after.
 #[tokio::test]
 async fn changed_hours_and_dates_say_what_they_hit() {
