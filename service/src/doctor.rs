@@ -27,6 +27,8 @@ const LAG_MAX: TimeDelta = TimeDelta::minutes(10);
 pub struct Finding {
     /// What was looked at.
     pub check: &'static str,
+    /// Where, if the database has several clinics.
+    pub clinic: Option<ClinicId>,
     /// What was seen.
     pub seen: String,
     /// What to do about it; `None` if it is as it should be.
@@ -43,10 +45,16 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { check, seen, to_do } = self;
-        match to_do {
-            None => write!(f, "ok     {check}: {seen}"),
-            Some(to_do) => write!(f, "WRONG  {check}: {seen}\n       {to_do}"),
+        let Self { check, seen, .. } = self;
+        let verdict = if self.is_fine() { "ok     " } else { "WRONG  " };
+        write!(f, "{verdict}{check}")?;
+        if let Some(clinic) = self.clinic {
+            write!(f, " of clinic {clinic}")?;
+        }
+        write!(f, ": {seen}")?;
+        match self.to_do {
+            Some(to_do) => write!(f, "\n       {to_do}"),
+            None => Ok(()),
         }
     }
 }
@@ -54,11 +62,19 @@ impl fmt::Display for Finding {
 /// How old the newest anchor may be before somebody should look.
 const ANCHOR_AGE_MAX: TimeDelta = TimeDelta::days(1);
 
-/// Looks at everything. `now` is this machine's time, `anchors` are the heads that were kept. What
-/// cannot be read is a finding too.
-pub async fn examine(store: &dyn Store, now: DateTime<Utc>, anchors: &[Anchor]) -> Vec<Finding> {
+/// Looks at everything. `machine` is this machine's time, `anchors` are the heads that were kept. A database that
+/// goes by a clock of its own is looked at as of its last commit. What cannot be read is a finding too.
+pub async fn examine(
+    store: &dyn Store,
+    machine: DateTime<Utc>,
+    anchors: &[Anchor],
+) -> Vec<Finding> {
+    let now = match own_time(store).await {
+        Ok(own) => own.unwrap_or(machine),
+        Err(error) => return vec![read("clock", Err(error))],
+    };
     let mut findings = vec![
-        read("clock", skew(store, now).await),
+        read("clock", skew(store, machine).await),
         read("guards", guards(store).await),
         newest(),
         read("zone data", planned(store, now).await),
@@ -81,13 +97,21 @@ pub async fn examine(store: &dyn Store, now: DateTime<Utc>, anchors: &[Anchor]) 
             return findings;
         }
     };
-    for clinic in clinics {
-        findings.push(read("overlaps", bookings::overlaps(store, clinic).await));
-        findings.push(read("holds", bookings::holds(store, clinic).await));
-        findings.push(read("series", bookings::series(store, clinic).await));
-        findings.push(read("claims", claims(store, clinic, now).await));
-        findings.push(read("recipients", recipients(store, clinic).await));
-        findings.push(read("dead letters", dead_letters(store, clinic).await));
+    for &clinic in &clinics {
+        let of_clinic = [
+            read("overlaps", bookings::overlaps(store, clinic).await),
+            read("holds", bookings::holds(store, clinic).await),
+            read("series", bookings::series(store, clinic).await),
+            read("calendars", bookings::filed(store, clinic).await),
+            read("claims", claims(store, clinic, now).await),
+            read("recipients", recipients(store, clinic).await),
+            read("dead letters", dead_letters(store, clinic).await),
+        ];
+        let named = (clinics.len() > 1).then_some(clinic);
+        findings.extend(of_clinic.map(|finding| Finding {
+            clinic: named,
+            ..finding
+        }));
     }
     findings
 }
@@ -105,12 +129,30 @@ fn read(check: &'static str, outcome: Result<Finding, StoreError>) -> Finding {
 fn finding(check: &'static str, seen: String, wrong: bool, to_do: &'static str) -> Finding {
     Finding {
         check,
+        clinic: None,
         seen,
         to_do: wrong.then_some(to_do),
     }
 }
 
+/// What time it is for a database that goes by a clock of its own, which only the process that serves it knows:
+/// that of its last commit. `None` for one that goes by the machines' time.
+async fn own_time(store: &dyn Store) -> Result<Option<DateTime<Utc>>, StoreError> {
+    if store.has_own_clock().await? {
+        store.last_written().await
+    } else {
+        Ok(None)
+    }
+}
+
 async fn skew(store: &dyn Store, now: DateTime<Utc>) -> Result<Finding, StoreError> {
+    if store.has_own_clock().await? {
+        let last = store.last_written().await?;
+        let last = last.map(|last| last.to_rfc3339_opts(SecondsFormat::Secs, true));
+        let last = last.unwrap_or_else(|| "none yet".to_owned());
+        let seen = format!("the database goes by a clock of its own; its last commit: {last}");
+        return Ok(finding("clock", seen, false, ""));
+    }
     let ahead = store.now().await? - now;
     let mut seen = format!("the database is {} ms ahead", ahead.num_milliseconds());
     let mut wrong = ahead.abs() > SKEW_MAX;

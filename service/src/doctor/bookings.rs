@@ -158,6 +158,21 @@ fn is_of(open: &OpenHold, session: &Session) -> bool {
     open.service.0 == session.service.0 && open.slot_start == session.starts_at
 }
 
+/// Every booking is filed under the instants that its dates begin and end at: else no calendar has it.
+pub(super) async fn filed(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
+    let misfiled = store.misfiled(clinic).await?;
+    let seen = match misfiled.first() {
+        None => "every booking is found by when it begins and is over".to_owned(),
+        Some(first) => format!(
+            "{} bookings are not found, the first {first}",
+            misfiled.len()
+        ),
+    };
+    let to_do = "Keep a copy, and find who wrote to the database: the columns begins_at and over_at are not what \
+                 the service writes. Any change of the booking writes them anew.";
+    Ok(finding("calendars", seen, !misfiled.is_empty(), to_do))
+}
+
 /// The segments of every series are what the journal says became of them.
 pub(super) async fn series(store: &dyn Store, clinic: ClinicId) -> Result<Finding, StoreError> {
     let (mut all, mut after) = (BTreeSet::new(), None);

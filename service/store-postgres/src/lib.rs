@@ -47,6 +47,7 @@ use scheduler_core::{
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use store::rows::Columns;
 use store::{
     Backlog, Calendar, Claimed, Decide, Feed, Looked, Metered, OpenError, Page, PersonLine,
     Request, Store, StoreError, Token, Which, Whose, Written,
@@ -383,6 +384,13 @@ impl Store for PostgresStore {
         .await
     }
 
+    async fn has_own_clock(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT clock = 'own' AS own FROM deployment";
+        let read = |row: &rows::Row| row.flag("own");
+        let own = read!(self, db => rows::optional(db, sqlx::query(sql), read))?;
+        Ok(own == Some(true))
+    }
+
     async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         let sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
         let read = |row: &_| store::rows::instant(row, "at");
@@ -513,6 +521,10 @@ impl Store for PostgresStore {
 
     async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError> {
         read!(self, db => people::feed(db, hash))
+    }
+
+    async fn misfiled(&self, clinic: ClinicId) -> Result<Vec<IntentId>, StoreError> {
+        read!(self, db => schedule::misfiled(db, clinic))
     }
 
     async fn segments(

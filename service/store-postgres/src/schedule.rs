@@ -8,11 +8,12 @@ use scheduler_core::session::Session;
 use scheduler_core::zone::END_OF_ZONE_DATA;
 use scheduler_core::{ClientId, IntentId, LocalDateTime, SessionId, TherapistId, Window};
 use sqlx::postgres::PgConnection;
+use store::rows::Columns;
 use store::{Calendar, Page, StoreError, Which, Whose, history, rows};
 use uuid::Uuid;
 
 use crate::people::one;
-use crate::rows::{Instant, Local, Query, all, execute_on_one, optional};
+use crate::rows::{Instant, Local, Query, Row, all, execute_on_one, optional};
 
 /// No appointment is longer, so one that overlaps a window starts at most this long before it.
 const DAY: TimeDelta = TimeDelta::days(1);
@@ -283,6 +284,37 @@ fn begun_after(window: Window) -> Instant {
 /// What was over by then has nothing to do with a window.
 fn over_before(window: Window) -> Instant {
     Instant(window.start() - rows::OVER_BEFORE)
+}
+
+/// The intents whose columns are not what their sets say.
+pub(crate) async fn misfiled(
+    db: &mut PgConnection,
+    clinic: ClinicId,
+) -> Result<Vec<IntentId>, StoreError> {
+    let (mut misfiled, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let sql =
+            "SELECT *, nullif(begins_at, 'infinity') AS begins, nullif(over_at, 'infinity') AS over
+                   FROM intent WHERE clinic_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let query = sqlx::query(sql).bind(clinic.0).bind(after);
+        let query = query.bind(i64::from(store::PAGE_MAX));
+        let filed = |row: &Row| {
+            let intent = rows::intent(row)?;
+            // `-infinity` is no instant: it is filed under another one.
+            let filed = [row.instant("begins"), row.instant("over")];
+            let [Ok(begins), Ok(over)] = filed else {
+                return Ok((intent.id, false));
+            };
+            let is = begins == intent.set.begins_at() && over == intent.set.over_at();
+            Ok((intent.id, is))
+        };
+        let found = all(db, query, filed).await?;
+        let Some((last, _)) = found.last() else {
+            return Ok(misfiled);
+        };
+        after = last.0;
+        misfiled.extend(found.iter().filter(|(_, is)| !is).map(|(id, _)| *id));
+    }
 }
 
 /// Computes when intents begin and are over that an earlier version has written.

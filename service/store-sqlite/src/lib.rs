@@ -7,6 +7,7 @@
 
 mod backup;
 mod claims;
+mod file;
 mod guards;
 mod journal;
 mod keys;
@@ -25,7 +26,6 @@ mod write;
 mod zone_data;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -42,27 +42,16 @@ use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
 };
-use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::sqlite::{Sqlite, SqlitePool};
 use store::{
     Backlog, Calendar, Claimed, Decide, Feed, Looked, Metered, OpenError, Page, PersonLine,
     Request, Store, StoreError, Token, Which, Whose, Written,
 };
 use uuid::Uuid;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+use crate::file::{MIGRATIONS, Medium, check_schema, connect, options, own};
 
-/// How long a statement waits for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How soon a file that could not be opened for another's lock is tried again.
-const AGAIN_AFTER: Duration = Duration::from_millis(10);
-/// How long a caller waits for a connection: writers queue for theirs.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many readers work beside the writer.
 const READERS: u32 = 4;
 /// How many connections there are: the readers' and the writer's.
@@ -78,16 +67,21 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a file whose schema is the one this program knows. Any other file is left as it is.
+    /// Opens a file whose schema is the one this program knows. Any other file is left as it is. Where nothing can
+    /// be written, it is opened for reading.
     ///
     /// # Errors
     /// [`OpenError`].
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let shown = path.display().to_string();
-        check_schema(path, &shown).await?;
-        let options = options(path);
-        let writer = connect(options.clone(), 1, &shown).await?;
-        let readers = connect(options.read_only(true), READERS, &shown).await?;
+        let medium = check_schema(path, &shown).await?;
+        let (writing, reading) = match medium {
+            Medium::Writable => (options(path), options(path).read_only(true)),
+            // A write is refused by SQLite.
+            Medium::ReadOnly => (medium.reading(path), medium.reading(path)),
+        };
+        let writer = connect(writing, 1, &shown).await?;
+        let readers = connect(reading, READERS, &shown).await?;
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
@@ -105,7 +99,7 @@ impl SqliteStore {
     pub async fn migrate(path: &Path) -> Result<(), OpenError> {
         let shown = path.display().to_string();
         let older = async || match check_schema(path, &shown).await {
-            Ok(()) => Ok(None),
+            Ok(_) => Ok(None),
             Err(OpenError::Missing { .. }) => Ok(Some(0)),
             Err(OpenError::OlderSchema { found, .. }) => Ok(Some(found)),
             Err(refused) => Err(refused),
@@ -166,48 +160,6 @@ async fn fill(writer: &SqlitePool) -> Result<(), StoreError> {
     schedule::fill_over_at(&mut writer).await
 }
 
-/// Makes the file and what SQLite keeps beside it their owner's alone. SQLite gives new files beside it
-/// the permissions of the file.
-#[cfg(unix)]
-fn own(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut options = std::fs::OpenOptions::new();
-    let made = options.write(true).create_new(true).mode(0o600).open(path);
-    if made.is_ok() {
-        return Ok(());
-    }
-    for beside in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(beside);
-        let Ok(about) = std::fs::metadata(&file) else {
-            continue; // opening the database says what is wrong with it
-        };
-        let mut permissions = about.permissions();
-        if permissions.mode() & 0o077 != 0 {
-            permissions.set_mode(permissions.mode() & !0o077);
-            std::fs::set_permissions(&file, permissions)?;
-        }
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn own(_: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        // What was answered is on the disk: after a loss of power, too.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        // What is deleted is overwritten: a wrapped key must not stay in a free page.
-        .pragma("secure_delete", "ON")
-}
-
 /// How often a checkpoint waits for readers who are still at an older state, each time as long as a
 /// statement waits for a lock.
 const CHECKPOINTS_MAX: u32 = 3;
@@ -230,81 +182,6 @@ async fn scrub(writer: &SqlitePool) -> Result<Vec<&'static str>, StoreError> {
     Ok(vec![
         "A reader kept the write-ahead log in use. Stop what reads the file, and run it again.",
     ])
-}
-
-async fn connect(
-    options: SqliteConnectOptions,
-    size: u32,
-    shown: &str,
-) -> Result<SqlitePool, OpenError> {
-    let began = Instant::now();
-    loop {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(QUEUE_TIMEOUT);
-        match pool.connect_with(options.clone()).await {
-            Ok(pool) => return Ok(pool),
-            // Two who switch a new file to WAL could wait for each other for ever, so SQLite has one of
-            // them fail at once: it does not ask how long to wait.
-            Err(source) if is_busy(&source) && began.elapsed() < BUSY_TIMEOUT => {
-                tokio::time::sleep(AGAIN_AFTER).await;
-            }
-            Err(source) => {
-                return Err(OpenError::Open {
-                    database: shown.to_owned(),
-                    source: Box::new(source),
-                });
-            }
-        }
-    }
-}
-
-/// Whether another connection has the lock (`SQLITE_BUSY`, the low byte of an extended code).
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    code.and_then(|code| code.parse::<u32>().ok())
-        .is_some_and(|code| code & 0xff == 5)
-}
-
-/// Looks at a file without changing it: the schema must be the one this program knows.
-async fn check_schema(path: &Path, shown: &str) -> Result<(), OpenError> {
-    if !path.exists() {
-        let database = shown.to_owned();
-        return Err(OpenError::Missing { database });
-    }
-    let failed = |source| OpenError::Open {
-        database: shown.to_owned(),
-        source: Box::new(source),
-    };
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .busy_timeout(BUSY_TIMEOUT);
-    let mut look = options.connect().await.map_err(failed)?;
-    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
-    let tables: Vec<String> = sqlx::query_scalar(tables)
-        .fetch_all(&mut look)
-        .await
-        .map_err(failed)?;
-    let applied = if tables.iter().any(|name| name == "_sqlx_migrations") {
-        let applied =
-            "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
-        sqlx::query_as(applied)
-            .fetch_all(&mut look)
-            .await
-            .map_err(failed)?
-    } else if tables.is_empty() {
-        Vec::new()
-    } else {
-        let database = shown.to_owned();
-        return Err(OpenError::Foreign { database });
-    };
-    let _closed = look.close().await;
-    let known = MIGRATIONS.iter();
-    let known = known.map(|one| (one.version, one.checksum.to_vec()));
-    store::schema::check(shown, &applied, &known.collect::<Vec<_>>())
 }
 
 #[async_trait]
@@ -350,9 +227,13 @@ impl Store for SqliteStore {
         let sql = "UPDATE deployment SET clock = 'own' WHERE clock = 'machine'
                    AND NOT EXISTS (SELECT 1 FROM journal)";
         rows::execute(&mut writer, sqlx::query(sql)).await?;
+        self.has_own_clock().await
+    }
+
+    async fn has_own_clock(&self) -> Result<bool, StoreError> {
         let sql = "SELECT clock = 'own' AS own FROM deployment";
         let read = |row: &_| store::rows::number::<i64>(row, "own");
-        let own = rows::optional(&mut writer, sqlx::query(sql), read).await?;
+        let own = rows::optional(&mut *self.reader().await?, sqlx::query(sql), read).await?;
         Ok(own == Some(1))
     }
 
@@ -487,6 +368,10 @@ impl Store for SqliteStore {
 
     async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError> {
         people::feed(&mut *self.reader().await?, hash).await
+    }
+
+    async fn misfiled(&self, clinic: ClinicId) -> Result<Vec<IntentId>, StoreError> {
+        schedule::misfiled(&mut *self.reader().await?, clinic).await
     }
 
     async fn segments(

@@ -292,6 +292,32 @@ fn over_before(window: Window) -> i64 {
     micros(window.start() - rows::OVER_BEFORE)
 }
 
+/// The intents whose columns are not what their sets say.
+pub(crate) async fn misfiled(
+    db: &mut SqliteConnection,
+    clinic: ClinicId,
+) -> Result<Vec<IntentId>, StoreError> {
+    let (mut misfiled, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let sql = "SELECT * FROM intent WHERE clinic_id = ? AND id > ? ORDER BY id LIMIT ?";
+        let query = sqlx::query(sql).bind(clinic.0).bind(after);
+        let filed = |row: &_| {
+            let intent = rows::intent(row)?;
+            let filed: [i64; 2] = [
+                rows::number(row, "begins_at")?,
+                rows::number(row, "over_at")?,
+            ];
+            Ok((intent.id, filed == [begins_at(&intent), over_at(&intent)]))
+        };
+        let found = all(db, query.bind(store::PAGE_MAX), filed).await?;
+        let Some((last, _)) = found.last() else {
+            return Ok(misfiled);
+        };
+        after = last.0;
+        misfiled.extend(found.iter().filter(|(_, is)| !is).map(|(id, _)| *id));
+    }
+}
+
 /// Computes when intents begin and are over that an earlier version has written.
 pub(crate) async fn fill_over_at(db: &mut SqliteConnection) -> Result<(), StoreError> {
     let (mut clinic, mut after) = (Uuid::nil(), Uuid::nil());

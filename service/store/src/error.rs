@@ -112,6 +112,17 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What was last written to it is in a log beside it, which is read only where something can be written.
+    #[error(
+        "{database} cannot be read where nothing can be written: {log} is not merged into it. Copy both to where \
+         there is room"
+    )]
+    UnmergedLog {
+        /// Which.
+        database: String,
+        /// The log.
+        log: String,
+    },
     /// A program newer than this one has changed the schema.
     #[error(
         "{database} has schema version {found}, this program knows up to {known}: use the newer program"

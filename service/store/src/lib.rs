@@ -101,6 +101,8 @@ pub trait Store: Send + Sync {
     /// Says whether it does. Any other keeps the machines' time: on a server, a write whose time is away
     /// from the server's is refused then.
     async fn take_own_clock(&self) -> Result<bool, StoreError>;
+    /// Whether the database began under a clock of its own.
+    async fn has_own_clock(&self) -> Result<bool, StoreError>;
     /// When the last line of the journal was written.
     async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError>;
     /// The triggers, constraints and unique indexes that the migrations made and that are missing or
@@ -186,6 +188,9 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Intent>, StoreError>;
     /// The feed with this hash of a secret. Nothing it says counts before its MAC is checked.
     async fn feed(&self, hash: [u8; 32]) -> Result<Option<Feed>, StoreError>;
+    /// The intents that calendars would miss: those filed under other instants than their sets begin and are over
+    /// at, by id.
+    async fn misfiled(&self, clinic: ClinicId) -> Result<Vec<IntentId>, StoreError>;
     /// The segments of a series, by id.
     async fn segments(&self, clinic: ClinicId, series: IntentId)
     -> Result<Vec<Intent>, StoreError>;

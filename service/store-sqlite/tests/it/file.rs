@@ -16,6 +16,43 @@ async fn beside(file: &Path) -> SqlitePool {
     SqlitePool::connect_with(options).await.unwrap()
 }
 
+/// Where nothing can be written beside the file, it is read as it is. What SQLite keeps beside it cannot be made
+/// here, as on a medium that is read-only, for a superuser too.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_on_a_medium_that_is_read_only_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clinic.db");
+    SqliteStore::migrate(&file).await.unwrap();
+    let store = SqliteStore::open(&file).await.unwrap();
+    let clinic = Fixture::open(Arc::new(store.clone())).await;
+    let before = clinic.dump().await;
+    let log = folder.path().join("clinic.db-wal");
+    let written = std::fs::read(&log).unwrap();
+    store.close().await;
+    assert!(!log.exists(), "it is merged");
+    let nowhere = folder.path().join("nowhere").join("shm");
+    std::os::unix::fs::symlink(nowhere, folder.path().join("clinic.db-shm")).unwrap();
+
+    let store = SqliteStore::open(&file).await.unwrap();
+    let clinic = Fixture {
+        store: Arc::new(store.clone()),
+        ..clinic
+    };
+    assert_eq!(clinic.dump().await, before);
+    let refused = store.probe_write().await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains("readonly"), "{cause}");
+
+    store.close().await;
+    std::fs::write(&log, written).unwrap();
+    let opened = SqliteStore::open(&file).await;
+    assert!(
+        matches!(opened, Err(OpenError::UnmergedLog { .. })),
+        "{opened:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_schema_that_is_missing_older_or_newer_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -158,6 +158,10 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
+    async fn has_own_clock(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     async fn last_written(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         Ok(self.tables().last_written())
     }
@@ -326,6 +330,11 @@ impl Store for MemoryStore {
                 secret: *secret,
             })
         }))
+    }
+
+    /// Memory files nothing.
+    async fn misfiled(&self, _: ClinicId) -> Result<Vec<IntentId>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn segments(

@@ -110,6 +110,13 @@ pub(super) async fn schedule(week: &Week, db: &mut Database) -> Vec<Kind> {
             &book,
         ),
         kind(
+            "a booking is filed as over, so that no calendar has it",
+            [format!(
+                "UPDATE intent SET over_at = begins_at WHERE {series}"
+            )],
+            &book,
+        ),
+        kind(
             "a message is addressed to another client",
             [format!(
                 "UPDATE outbox SET recipient_id = {} {pending} AND recipient_role = 'client'",
@@ -137,6 +144,15 @@ pub(super) async fn schedule(week: &Week, db: &mut Database) -> Vec<Kind> {
             &get(&clinic.admin, "/plans"),
         )
         .shown_by("the admin, who reads `GET /plans`"),
+        kind(
+            "a client may have more bookings",
+            [format!(
+                "INSERT INTO quotas (clinic_id, quotas) SELECT clinic_id, '{}' FROM client LIMIT 1",
+                r#"{"v":1,"data":{"standing_bookings":99,"minutes_a_week":9999,"bookings_without_credit":99}}"#
+            )],
+            &get(&clinic.admin, "/quotas"),
+        )
+        .shown_by("the admin, who reads `GET /quotas`"),
         kind("a newer generation of zone data is added", [zones], &book),
     ]
 }
