@@ -120,8 +120,7 @@ async fn open(database: &Database) -> anyhow::Result<(Clinic, SocketAddr)> {
             stop: Stop::never(),
             ..app
         },
-        listener,
-        routes,
+        vec![(listener, routes)],
         None,
     ));
     Ok((clinic, address))

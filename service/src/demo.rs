@@ -80,7 +80,7 @@ Ctrl-C stops the demo and removes its database.
         file.display()
     ));
     let routes = serve::routes(app.clone());
-    serve::run(app, listener, routes, Some(every)).await;
+    serve::run(app, vec![(listener, routes)], Some(every)).await;
     Ok(())
 }
 

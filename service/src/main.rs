@@ -189,6 +189,9 @@ struct ServeArgs {
         value_name = "ADDRESS"
     )]
     listen: Listen,
+    /// An address of their own for health and metrics. Without it they are on the API's.
+    #[arg(long, env = "STANDING_HEALTH", value_name = "ADDRESS")]
+    health: Option<Listen>,
     /// Leave what is due to `standing worker`.
     #[arg(long, env = "STANDING_NO_WORKER", value_parser = BoolishValueParser::new())]
     no_worker: bool,
@@ -404,13 +407,27 @@ async fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     index_whoever_is_not(&app).await?;
     let listener = serve::bind(args.listen.0).await?;
     let url = serve::url(&listener)?;
-    serve::say(&format!(
+    let mut said = format!(
         "Serving {database} on {url}/api/v1\n\
          Description: {url}/api/v1/openapi.json    Tokens: standing token --help"
-    ));
+    );
+    let served = match args.health {
+        None => vec![(listener, serve::routes(app.clone()))],
+        Some(address) => {
+            let health = serve::bind(address.0).await?;
+            let url = serve::url(&health)?;
+            said.push_str(&format!(
+                "\nHealth: {url}/health/ready    Metrics: {url}/metrics"
+            ));
+            vec![
+                (listener, serve::api_routes(app.clone())),
+                (health, serve::health_routes(app.clone())),
+            ]
+        }
+    };
+    serve::say(&said);
     let every = args.interval.every();
-    let routes = serve::routes(app.clone());
-    serve::run(app, listener, routes, (!args.no_worker).then_some(every)).await;
+    serve::run(app, served, (!args.no_worker).then_some(every)).await;
     Ok(())
 }
 
@@ -456,8 +473,8 @@ async fn run_worker(args: WorkerArgs) -> anyhow::Result<()> {
         args.database.database()?
     ));
     let every = args.interval.every();
-    let routes = serve::worker_routes(app.clone());
-    serve::run(app, listener, routes, Some(every)).await;
+    let health = serve::health_routes(app.clone());
+    serve::run(app, vec![(listener, health)], Some(every)).await;
     Ok(())
 }
 

@@ -40,12 +40,15 @@ pub fn url(listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// Serves these pages until a signal, and ticks beside it if it is to. Then the requests, rows and
+/// Serves pages, each at its listener, until a signal, and ticks beside it if it is to. Then the requests, rows and
 /// messages that are under way are finished, nothing more is claimed, and the database is let go. What
 /// is cut off after that leaves nothing half done: each row is one transaction, and a lease runs out.
-pub async fn run(app: App, listener: TcpListener, routes: Router, ticks: Option<Duration>) {
+pub async fn run(app: App, served: Vec<(TcpListener, Router)>, ticks: Option<Duration>) {
     let (stop, store) = (app.stop.clone(), app.store.clone());
-    let serving = connections::serve(listener, routes, stop.clone());
+    let serving = served
+        .into_iter()
+        .map(|(listener, routes)| connections::serve(listener, routes, stop.clone()));
+    let serving = futures_util::future::join_all(serving);
     let working = async {
         match ticks {
             Some(every) => worker::run(app, every).await,
@@ -65,14 +68,19 @@ pub async fn run(app: App, listener: TcpListener, routes: Router, ticks: Option<
     let _closed = tokio::time::timeout(CLOSING, store.close()).await;
 }
 
-/// What a worker without the API shows: health and metrics.
-pub fn worker_routes(app: App) -> Router {
+/// Health and metrics.
+pub fn health_routes(app: App) -> Router {
     http::health::router(app)
+}
+
+/// The API.
+pub fn api_routes(app: App) -> Router {
+    http::router(app)
 }
 
 /// The API, health and metrics, and in the demo its page.
 pub fn routes(app: App) -> Router {
-    let api = http::router(app.clone()).merge(http::health::router(app.clone()));
+    let api = api_routes(app.clone()).merge(health_routes(app.clone()));
     match app.demo {
         Some(_) => api.merge(web::router(app)),
         None => api,

@@ -101,6 +101,30 @@ async fn api_and_worker_are_split() {
     assert!(get(&worker.url, "/api/v1/openapi.json").starts_with("HTTP/1.1 404"));
 }
 
+/// Health and metrics are for those who keep the service running: not on the API's address, if they have their own.
+#[tokio::test]
+async fn health_has_an_address_of_its_own() {
+    let clinic = with_due_work().await;
+    let mailbox = clinic.folder.path().join("mail");
+    let run = Run {
+        database: &clinic.database,
+        clock: "2026-03-02T09:00:00Z",
+        mailbox: &mailbox,
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let api = run.start("serve", &["--no-worker", "--health", &address]);
+    let health = format!("http://{address}");
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        assert!(get(&api.url, path).starts_with("HTTP/1.1 404"), "{path}");
+        assert!(get(&health, path).starts_with("HTTP/1.1 200"), "{path}");
+    }
+    let description = "/api/v1/openapi.json";
+    assert!(get(&api.url, description).starts_with("HTTP/1.1 200"));
+    assert!(get(&health, description).starts_with("HTTP/1.1 404"));
+}
+
 #[tokio::test]
 async fn a_request_that_is_under_way_is_finished_before_the_end() {
     let clinic = Clinic::on(Backend::Sqlite, "2026-03-02T08:00:00Z").await;
