@@ -7,6 +7,8 @@
 
 mod backup;
 mod claims;
+#[cfg(test)]
+mod faults;
 mod file;
 mod guards;
 mod journal;

@@ -9,6 +9,7 @@ mod clock;
 mod constraints;
 mod contract;
 mod crash;
+mod faults;
 mod opening;
 mod order;
 mod plans;

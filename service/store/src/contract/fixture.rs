@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clinic::{
     BlindIndex, Cancellation, Change, Client, ClinicId, Commit, Decision, Idempotent, Journal,
     LateRule, MessageState, PersonId, Principal, Role, Scope, SealedPerson, Service, StoredSecret,
-    Subject, Therapist, WaivedBy, WrappedDek,
+    Subject, Therapist, WaivedBy, WorkingTimes, WrappedDek,
 };
 use ledger_core::{Command, Credits, Evidence, Key, Money, Source};
 use scheduler_core::availability::WeeklyHours;
@@ -75,6 +75,11 @@ pub(super) fn blind(owner: Uuid, generation: u32) -> BlindIndex {
     }
 }
 
+/// The working times of somebody who does not work.
+pub(super) fn working_times() -> WorkingTimes {
+    WorkingTimes::new(WeeklyHours::new(Zone::UTC, Vec::new()).unwrap())
+}
+
 /// What is stored of a secret, by its number.
 pub(super) fn stored(number: u8) -> StoredSecret {
     StoredSecret {
@@ -127,7 +132,7 @@ impl Fixture {
             people.push(Change::Therapist(Therapist {
                 id: therapist,
                 person: Some(sealed(therapist.0, 1, 1)),
-                times: clinic::WorkingTimes::new(WeeklyHours::new(Zone::UTC, Vec::new()).unwrap()),
+                times: working_times(),
             }));
             let id = PersonId::Therapist(therapist);
             people.push(Change::Indexes(id, vec![blind(therapist.0, 1)]));
@@ -148,7 +153,7 @@ impl Fixture {
         fixture
     }
 
-    fn a_service(&self) -> Service {
+    pub(super) fn a_service(&self) -> Service {
         Service {
             id: self.service,
             name: "session".to_owned(),
@@ -261,23 +266,43 @@ impl Fixture {
             "2090-01-01T00:00:00Z".parse().unwrap(),
         )
         .unwrap();
+        let mut calendar = store.calendar(clinic, Whose::Clinic, all).await.unwrap();
+        calendar.intents.sort_by_key(|intent| intent.id);
+        calendar.sessions.sort_by_key(|session| session.id);
         let mut text = format!(
             "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
             store.reasons(clinic).await.unwrap(),
             store.therapists(clinic, ALL).await.unwrap(),
             store.clients(clinic, ALL).await.unwrap(),
             store.services(clinic, ALL).await.unwrap(),
-            store.calendar(clinic, Whose::Clinic, all).await.unwrap(),
+            calendar,
             store
                 .sessions(clinic, Whose::Clinic, Which::Live, ALL)
                 .await
                 .unwrap(),
             store.meter(clinic).await.unwrap(),
         );
+        let mut tokens = store.tokens(ALL).await.unwrap();
+        tokens.retain(|token| token.clinic == clinic);
+        text += &format!(
+            "\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            tokens,
+            store.plans(clinic, ALL).await.unwrap(),
+            store.quotas(clinic).await.unwrap(),
+            store.zone_data(None).await.unwrap(),
+            store.zone_moves(clinic, 1, ALL).await.unwrap(),
+        );
+        let owners = store.dek_owners(clinic, ALL).await.unwrap();
+        text += &format!("\n{:?}", store.deks(clinic, &owners).await.unwrap());
         for client in self.clients {
             let account = store.account(clinic, client).await.unwrap();
             let entries = store.entries(clinic, client, 0, PAGE_MAX).await.unwrap();
-            text += &format!("\n{account:?}\n{entries:?}");
+            let subscription = store.subscription(clinic, client).await.unwrap();
+            let indexes = store
+                .indexes(clinic, PersonId::Client(client))
+                .await
+                .unwrap();
+            text += &format!("\n{account:?}\n{entries:?}\n{subscription:?}\n{indexes:?}");
         }
         for state in [
             MessageState::Pending,
@@ -285,8 +310,17 @@ impl Fixture {
             MessageState::Void,
             MessageState::Dead,
         ] {
-            let messages = store.messages(clinic, state, 0, PAGE_MAX).await.unwrap();
-            text += &format!("\n{messages:?}");
+            // Without their numbers: what was rolled back may have used some up.
+            for message in store.messages(clinic, state, 0, PAGE_MAX).await.unwrap() {
+                text += &format!(
+                    "\n{:?} {:?} {} {:?} {:?}",
+                    message.notification,
+                    message.state,
+                    message.attempts,
+                    message.next_due_at,
+                    message.last_error,
+                );
+            }
         }
         text
     }

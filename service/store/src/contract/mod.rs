@@ -4,8 +4,10 @@
 //! The suite knows nothing of SQL and nothing of the clinic's rules: it commits rows as they stand
 //! and looks at what is there afterwards.
 
+mod acts;
 mod believed;
 mod claims;
+mod faults;
 mod fixture;
 mod journal;
 mod keys;
@@ -18,8 +20,10 @@ mod series;
 mod writes;
 mod zone_data;
 
+pub use acts::Running;
 pub use believed::*;
 pub use claims::*;
+pub use faults::*;
 pub use fixture::Fixture;
 pub use journal::*;
 pub use keys::*;
