@@ -1,10 +1,11 @@
 //! Who is served next when more is asked for than can be done at once.
 //!
 //! As many requests are worked on at once as there are places, as many as the database works on beside each
-//! other. The others wait, and the next place goes to the caller whose requests have computed least of late. A
-//! quarter of the places is kept for callers who have used little; while such callers ask, those who have used
-//! much keep half of the processors busy at most. So whoever asks rarely does not wait for those who ask all the
-//! time. The queue is bounded, and so is what a client or a therapist may use of the service in the long run.
+//! other. The others wait, and the next place goes to the caller whose requests have computed least of late, beyond
+//! two milliseconds each. A quarter of the places is kept for callers who have used little; while such callers ask,
+//! those who have used much keep half of the processors busy at most, and compute when no other thread wants the
+//! processor, as all do who search. So whoever asks for short things does not wait for those who ask for long ones.
+//! The queue is bounded, and so is what a client or a therapist may use of the service in the long run.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -39,7 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a limited caller may compute in the long run: this part of one processor's time.
 const SHARE: u32 = 64;
 /// Who has used less has used little.
-const LITTLE: Duration = Duration::from_millis(300);
+const LITTLE: Duration = Duration::from_millis(100);
+/// What a request may compute without its being held against its caller: those who ask for short things may do so
+/// often.
+const SHORT: Duration = Duration::from_millis(2);
 /// What a limited caller may compute at once, after a while of rest.
 const BURST: Duration = Duration::from_secs(10);
 /// What a request costs beside the time that it computes.
@@ -85,6 +89,8 @@ pub struct Place {
     is_much: bool,
     /// What it has computed, in microseconds.
     computed: Arc<AtomicU64>,
+    /// What of it is not held against the caller.
+    free: Duration,
 }
 
 /// What a request knows of its place.
@@ -210,6 +216,7 @@ impl Admission {
             caller,
             is_much,
             computed: Arc::default(),
+            free: SHORT,
         }
     }
 }
@@ -241,8 +248,8 @@ impl Drop for Place {
         let mut state = self.admission.state();
         if let Some(usage) = state.callers.get_mut(&self.caller) {
             usage.wear_off(now);
-            let computed = self.computed.load(Ordering::Relaxed);
-            usage.used += Duration::from_micros(computed) + REQUEST;
+            let computed = Duration::from_micros(self.computed.load(Ordering::Relaxed));
+            usage.used += computed.saturating_sub(self.free) + REQUEST;
         }
         state.leave(self.caller);
         state.free += 1;
@@ -340,6 +347,13 @@ impl State {
 }
 
 impl Place {
+    /// For a part of a longer request: all that it computes is held against its caller.
+    #[must_use]
+    pub fn of_part(mut self) -> Self {
+        self.free = Duration::ZERO;
+        self
+    }
+
     /// Works on the request, and lets the place go.
     pub async fn run<F: Future>(self, request: F) -> F::Output {
         let known = Known {
@@ -355,17 +369,59 @@ pub(crate) fn is_much() -> bool {
     PLACE.try_with(|place| place.is_much).unwrap_or(false)
 }
 
-/// Does what takes long without holding up the other work of this thread, and counts it.
-pub fn compute<T>(work: impl FnOnce() -> T) -> T {
-    let before = thread_time();
-    let done = aside(work);
-    let micros = thread_time().saturating_sub(before).as_micros();
-    let _of_nobody = PLACE.try_with(|place| {
-        let micros = u64::try_from(micros).unwrap_or(u64::MAX);
-        place.computed.fetch_add(micros, Ordering::Relaxed)
-    });
+/// Does what may take long without holding up the other work of this thread, and counts it. For a caller who has
+/// used much it is done last, as [`compute_last`] does it.
+pub fn compute<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if is_much() {
+        compute_last(work)
+    } else {
+        let (done, took) = aside(|| timed(work));
+        count(took);
+        done
+    }
+}
+
+/// Does what takes long, such as a search, when no other thread of the process wants the processor, and counts it.
+pub fn compute_last<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let (done, took) = aside(|| yielding(|| timed(work)));
+    count(took);
     done
 }
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = thread_time();
+    (work(), thread_time().saturating_sub(before))
+}
+
+/// Counts what the request that is worked on has computed.
+fn count(took: Duration) {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let _of_nobody = PLACE.try_with(|place| place.computed.fetch_add(micros, Ordering::Relaxed));
+}
+
+/// Does some work on a thread of its own, to which all others are preferred. One that gives way once does so for
+/// good: a process may not take that back.
+fn yielding<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let done = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            give_way();
+            work()
+        });
+        thread.join()
+    });
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Has the other threads of this process preferred to this one. Elsewhere than on Linux a priority is the whole
+/// process's.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    const LEAST: i32 = 19;
+    let _as_before = rustix::process::setpriority_process(None, LEAST);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
 
 /// How long this thread has been on a processor.
 #[cfg(unix)]
@@ -425,18 +481,39 @@ mod tests {
             tasks.push(tokio::spawn(async move {
                 let place = admission.enter(caller(number, false)).await.unwrap();
                 order.lock().unwrap().push(number);
-                let spent = async || compute(|| busy_for(Duration::from_millis(2)));
+                let spent = async || compute(|| busy_for(SHORT * 2));
                 place.run(spent()).await;
             }));
             waiting(&other, count + 1).await;
         }
-        let spent = async || compute(|| busy_for(Duration::from_millis(5)));
+        let spent = async || compute(|| busy_for(SHORT * 4));
         first.run(spent()).await;
         for task in tasks {
             task.await.unwrap();
         }
         assert_eq!(*order.lock().unwrap(), [2, 1, 1, 1]);
         assert_eq!(admission.state().free, 1);
+    }
+
+    #[tokio::test]
+    async fn a_short_request_is_not_held_against_its_caller_unless_it_is_a_part() {
+        let admission = Arc::new(Admission::new(1));
+        let one = caller(1, false);
+        let used = async |is_part: bool| {
+            let before = admission
+                .state()
+                .callers
+                .get(&one.id)
+                .map(|usage| usage.used);
+            let place = admission.enter(one).await.unwrap();
+            let place = if is_part { place.of_part() } else { place };
+            let spent = async || compute(|| busy_for(SHORT / 2));
+            place.run(spent()).await;
+            let after = admission.state().callers[&one.id].used;
+            after.saturating_sub(before.unwrap_or_default())
+        };
+        assert!(used(false).await <= REQUEST);
+        assert!(used(true).await >= SHORT / 4);
     }
 
     #[tokio::test]

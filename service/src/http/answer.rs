@@ -57,7 +57,7 @@ impl<T: IntoResponse> IntoResponse for Done<T> {
 /// A body that may be long: it is written out as other work is that takes long.
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: Serialize> IntoResponse for Json<T> {
+impl<T: Serialize + Send> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         compute(|| axum::Json(self.0).into_response())
     }

@@ -18,7 +18,7 @@ use super::caller::Caller;
 use super::params::{WindowParams, cursor};
 use super::problem::Problem;
 use crate::App;
-use crate::admission::compute;
+use crate::admission::compute_last;
 
 /// One occurrence of a standing booking. `intent_id` and `recurrence_id` are its address, whether
 /// it is virtual or a session, and however often it is moved.
@@ -73,7 +73,7 @@ pub(super) async fn calendar(
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
     let (window, after, limit) = (params.window(app)?, params.after()?, params.limit()?);
     let rows = app.store.calendar(caller.0.clinic, whose, window).await?;
-    let items = compute(|| page(&rows.intents, &rows.sessions, window, after, limit));
+    let items = compute_last(|| page(&rows.intents, &rows.sessions, window, after, limit));
     let items = items.map_err(clinic::Refusal::from)?;
     let last = items.last().filter(|_| items.len() == limit);
     let next = last.map(|last| cursor((last.start(), last.address())));

@@ -29,7 +29,7 @@ use super::problem::Problem;
 use super::slots::slot_rules;
 use super::time_off::{own, scope};
 use crate::App;
-use crate::admission::compute;
+use crate::admission::compute_last;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -426,7 +426,8 @@ impl Hit {
         let items = items.map_err(clinic::Refusal::from)?;
         let rules = |id: ServiceId| self.rules(id);
         let standing = Calendar::new(&rows.intents, &rows.sessions, |id| rules(id).buffers);
-        let proposed = compute(|| proposals(therapist, absence, &items, &standing, rules, now))?;
+        let proposed =
+            compute_last(|| proposals(therapist, absence, &items, &standing, rules, now))?;
         let mut shown = Vec::with_capacity(proposed.len());
         for (item, instead) in proposed {
             let mut therapists = Vec::new();

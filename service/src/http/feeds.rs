@@ -70,7 +70,7 @@ async fn file(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Resp
         let whose = Whose::Intent(segment.id);
         sessions.extend(app.store.calendar(clinic, whose, always()?).await?.sessions);
     }
-    admission::compute(|| calendar(&app, &segments, &sessions))
+    admission::compute_last(|| calendar(&app, &segments, &sessions))
 }
 
 /// Open a therapist's feed: their appointments behind a secret address. An earlier one is closed.
@@ -188,7 +188,7 @@ async fn read(app: &App, name: &str) -> Result<Response, Problem> {
     let mut recent = rows.intents;
     recent.retain(|intent| intent.set.first_from(since, |_| true).is_some());
     let sessions = rows.sessions;
-    admission::compute(|| calendar(app, &recent, &sessions))
+    admission::compute_last(|| calendar(app, &recent, &sessions))
 }
 
 /// Segments as one VCALENDAR; `sessions` are those of their whole series.

@@ -28,7 +28,7 @@ use super::caller::Command;
 use super::params::zone;
 use super::preview::Instead;
 use super::problem::Problem;
-use crate::admission::compute;
+use crate::admission::compute_last;
 use crate::{App, random};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -153,7 +153,7 @@ async fn import(
         .map(|(name, iana)| Ok((name.clone(), zone(iana)?)));
     let meant: BTreeMap<String, Zone> = meant.collect::<Result<_, Problem>>()?;
     let place = app.admission.enter(command.caller.asks()).await?;
-    let read = async { compute(|| read(&body.ics, given, &meant, app.clock.now())) };
+    let read = async { compute_last(|| read(&body.ics, given, &meant, app.clock.now())) };
     let file = place.run(read).await?;
     let mut imported = Imported {
         summary: summary(&file.problems),
@@ -202,7 +202,7 @@ fn bookings(
         let next = wanted.next()?;
         let made = if began.elapsed() < PATIENCE {
             match app.admission.enter(command.caller.asks()).await {
-                Ok(place) => place.run(book(&app, &command, &next)).await,
+                Ok(place) => place.of_part().run(book(&app, &command, &next)).await,
                 Err(refused) => Err(Problem::from(refused).into()),
             }
         } else {

@@ -28,7 +28,7 @@ use super::clashes::obstacle;
 use super::params::{Id, Params, local, zone};
 use super::problem::Problem;
 use crate::App;
-use crate::admission::compute;
+use crate::admission::compute_last;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -176,7 +176,8 @@ async fn free(
     let availability = ground.therapist.times.availability();
     let ranking = params.near.map_or(Ranking::Earliest, Ranking::NearestTo);
     let (calendar, policy) = (&ground.calendar, ground.policy);
-    let slots = compute(|| free_slots(calendar, availability, policy, ground.now, window, ranking));
+    let slots =
+        compute_last(|| free_slots(calendar, availability, policy, ground.now, window, ranking));
     let items = slots.map_err(search)?.into_iter().map(|slot| SlotBody {
         starts_at: slot.start,
         ends_at: slot.end,
@@ -271,7 +272,7 @@ async fn standing(
     let wish = wish(&params, &ground)?;
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
-    let found = compute(|| standing_slots(calendar, availability, policy, ground.now, &wish));
+    let found = compute_last(|| standing_slots(calendar, availability, policy, ground.now, &wish));
     Ok(Json(shown(
         &found.map_err(|error| standing_error(&error))?,
         &wish,
@@ -311,7 +312,7 @@ async fn why_not_standing(
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
     let refused =
-        compute(|| explain_standing(calendar, availability, policy, ground.now, &wish, start));
+        compute_last(|| explain_standing(calendar, availability, policy, ground.now, &wish, start));
     let items = refused
         .map_err(|error| standing_error(&error))?
         .into_iter()
@@ -346,7 +347,7 @@ async fn room(
     let wish = wish(&params, &ground)?;
     let availability = ground.therapist.times.availability();
     let (calendar, policy) = (&ground.calendar, ground.policy);
-    let found = compute(|| forecast::room(calendar, availability, policy, ground.now, &wish));
+    let found = compute_last(|| forecast::room(calendar, availability, policy, ground.now, &wish));
     Ok(Json(shown(
         &found.map_err(|error| standing_error(&error))?,
         &wish,

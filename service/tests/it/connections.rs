@@ -65,7 +65,8 @@ fn resident(service: &Process) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// A connection costs kilobytes, whatever it has sent of a head, and none is in another's way.
+/// A connection costs kilobytes, whatever it has sent of a head, and none is in another's way. What those that are
+/// gone have cost is there for the next.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_thousand_half_heads_cost_little() {
@@ -73,20 +74,22 @@ fn a_thousand_half_heads_cost_little() {
     let service = serve(&folder, 4_096);
     assert!(get(&mut connect(&service), "/health/live").starts_with("HTTP/1.1 200"));
     let before = resident(&service);
-    let half: Vec<TcpStream> = (0..1_000)
-        .map(|_| {
-            let mut stream = connect(&service);
-            stream
-                .write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nx: ")
-                .unwrap();
-            stream
-        })
-        .collect();
-    let answer = get(&mut connect(&service), "/health/ready");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let each = (resident(&service) - before) / 1_000;
-    assert!(each < 20, "{each} kB a connection");
-    drop(half);
+    for round in 0..4 {
+        let half: Vec<TcpStream> = (0..1_000)
+            .map(|_| {
+                let mut stream = connect(&service);
+                stream
+                    .write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nx: ")
+                    .unwrap();
+                stream
+            })
+            .collect();
+        let answer = get(&mut connect(&service), "/health/ready");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let each = (resident(&service) - before) / 1_000;
+        assert!(each < 20, "{each} kB a connection in round {round}");
+        drop(half);
+    }
 }
 
 /// A connection beyond the limit is answered 503, and the next is served once others have closed.
