@@ -1,6 +1,7 @@
 //! Sessions and virtual occurrences of somebody's time: as one list for a window, or, for questions
 //! about all time to come, as a [`Calendar`] that holds no list.
 
+mod busy;
 mod lifelong;
 mod pattern;
 

@@ -1,6 +1,6 @@
 //! A calendar of sessions and virtual occurrences: each once.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use scheduler_core::calendar::{Item, calendar, near, page};
 use scheduler_core::intent::{Intent, NewIntent, created};
@@ -8,7 +8,10 @@ use scheduler_core::session::{Session, SessionState};
 use scheduler_core::{ClientId, IntentId, ServiceId, SessionId, TherapistId, Window};
 use uuid::Uuid;
 
+use crate::days::practice;
+use crate::expansion_laws::cases;
 use crate::random::{Weekly, weekly};
+use crate::slot_laws::windows;
 
 fn intent(number: u128, weekly: &Weekly) -> Intent {
     let new = NewIntent {
@@ -106,5 +109,57 @@ proptest! {
             }
         }
         prop_assert_eq!(paged, all);
+    }
+}
+
+/// Whether each minute of a window is taken, asked minute by minute, and joined.
+fn taken_by_the_minute(
+    blocks: &[(DateTime<Utc>, DateTime<Utc>)],
+    window: Window,
+) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+    let minutes = (window.end() - window.start()).num_minutes();
+    let mut taken = vec![false; usize::try_from(minutes).unwrap()];
+    for (start, end) in blocks {
+        let of = |at: &DateTime<Utc>| (*at - window.start()).num_minutes().clamp(0, minutes);
+        for minute in of(start)..of(end) {
+            taken[usize::try_from(minute).unwrap()] = true;
+        }
+    }
+    let mut joined: Vec<(DateTime<Utc>, DateTime<Utc>)> = Vec::new();
+    for (minute, _) in (0..).zip(&taken).filter(|(_, is_taken)| **is_taken) {
+        let start = window.start() + TimeDelta::minutes(minute);
+        let end = start + TimeDelta::minutes(1);
+        match joined.last_mut().filter(|last| last.1 == start) {
+            Some(last) => last.1 = end,
+            None => joined.push((start, end)),
+        }
+    }
+    joined
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn a_time_is_busy_if_the_minute_is_taken(
+        practice in practice(5), start in windows(), days in 1..200_i64, limit in 1..12_usize,
+    ) {
+        let window = Window::new(start.start(), start.start() + TimeDelta::days(days)).unwrap();
+        let blocks: Vec<_> = practice.busy(window).iter().map(|taken| taken.block).collect();
+        let naive = taken_by_the_minute(&blocks, window);
+        let calendar = practice.calendar();
+        let found = calendar.busy(window, usize::MAX).unwrap();
+        let found: Vec<_> = found.iter().map(|busy| (busy.start(), busy.end())).collect();
+        prop_assert_eq!(&found, &naive);
+        // Page by page it is the same.
+        let (mut paged, mut rest) = (Vec::new(), Some(window));
+        while let Some(asked) = rest {
+            let page = calendar.busy(asked, limit).unwrap();
+            prop_assert!(page.len() <= limit);
+            paged.extend(page.iter().map(|busy| (busy.start(), busy.end())));
+            let last = page.last().filter(|_| page.len() == limit);
+            rest = last.and_then(|last| Window::new(last.end(), window.end()).ok());
+        }
+        prop_assert_eq!(paged, naive);
     }
 }

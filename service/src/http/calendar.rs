@@ -1,13 +1,16 @@
-//! Appointments as the API shows them: sessions and virtual occurrences alike.
+//! Appointments as the API shows them, sessions and virtual occurrences alike; and the time that they take.
 
-use chrono::{DateTime, Utc};
-use clinic::credit;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clinic::{SlotRules, credit};
 use ledger_core::Key;
 use scheduler_core::LocalDateTime;
-use scheduler_core::calendar::{Item, page};
+use scheduler_core::calendar::{BUFFER_MINUTES_MAX, Buffers, Calendar, Item, page};
 use scheduler_core::intent::Intent;
 use scheduler_core::session::{Party, Session, SessionState};
-use scheduler_core::zone::Resolution;
+use scheduler_core::zone::{END_OF_ZONE_DATA, Resolution, START_OF_ZONE_DATA};
+use scheduler_core::{ServiceId, Window};
 use serde::Serialize;
 use store::Whose;
 use utoipa::ToSchema;
@@ -15,8 +18,8 @@ use uuid::Uuid;
 
 use super::answer::{Json, List};
 use super::caller::Caller;
-use super::params::{WindowParams, cursor};
-use super::problem::Problem;
+use super::params::{BusyParams, WindowParams, cursor};
+use super::problem::{Problem, instant};
 use crate::App;
 use crate::admission::compute_last;
 
@@ -78,6 +81,47 @@ pub(super) async fn calendar(
     let last = items.last().filter(|_| items.len() == limit);
     let next = last.map(|last| cursor((last.start(), last.address())));
     Ok(Json(List::part(items.iter().map(body).collect(), next)))
+}
+
+/// A stretch of time that is taken: `[starts_at, ends_at)`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct BusyBody {
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+}
+
+/// A page of the stretches of a window that somebody's bookings take. `rules` has the buffers that count.
+pub(super) async fn busy(
+    app: &App,
+    caller: &Caller,
+    whose: Whose,
+    params: &BusyParams,
+    rules: &BTreeMap<ServiceId, SlotRules>,
+) -> Result<Json<List<BusyBody>>, Problem> {
+    let (window, limit) = (params.window(app)?, params.limit()?);
+    let rows = app
+        .store
+        .calendar(caller.0.clinic, whose, reaching_into(window));
+    let rows = rows.await?;
+    let buffers = |id| rules.get(&id).map_or(Buffers::NONE, |rules| rules.buffers);
+    let found =
+        compute(|| Calendar::new(&rows.intents, &rows.sessions, buffers).busy(window, limit));
+    let found = found.map_err(clinic::Refusal::from)?;
+    let last = found.last().filter(|_| found.len() == limit);
+    let next = last.filter(|last| last.end() < window.end());
+    let next = next.map(|last| instant(last.end()));
+    let items = found.iter().map(|busy| BusyBody {
+        starts_at: busy.start(),
+        ends_at: busy.end(),
+    });
+    Ok(Json(List::part(items.collect(), next)))
+}
+
+/// The window in which an appointment may be whose buffers reach into this one.
+fn reaching_into(window: Window) -> Window {
+    let longest = TimeDelta::minutes(BUFFER_MINUTES_MAX.into());
+    let start = (window.start() - longest).max(START_OF_ZONE_DATA);
+    Window::new(start, (window.end() + longest).min(END_OF_ZONE_DATA)).unwrap_or(window)
 }
 
 pub(super) fn body(item: &Item<'_>) -> OccurrenceBody {

@@ -1,5 +1,7 @@
 //! Clients, and their appointments.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use clinic::access::{Action, Resource};
@@ -13,9 +15,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, Json, List};
-use super::calendar::{OccurrenceBody, calendar};
+use super::calendar::{BusyBody, OccurrenceBody, busy, calendar};
 use super::caller::{Caller, Command};
-use super::params::{Id, PageParams, Params, WindowParams, zone};
+use super::params::{BusyParams, Id, PageParams, Params, WindowParams, zone};
 use super::personal_data::email_hashes;
 use super::preview::Instead;
 use super::problem::{MissingBody, Problem};
@@ -27,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(register, list))
         .routes(routes!(show))
         .routes(routes!(sessions))
+        .routes(routes!(taken))
         .routes(routes!(assign))
 }
 
@@ -181,6 +184,28 @@ async fn sessions(
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
     let client = caller.client(&app, id).await?;
     calendar(&app, &caller, Whose::Client(client.id), &params).await
+}
+
+/// The time that a client's bookings take in a window: where it touches, as one stretch. Buffers are the
+/// therapist's time and not the client's.
+#[utoipa::path(get, path = "/clients/{id}/busy", tag = "clients", operation_id = "busy",
+    params(("id" = Uuid, Path), BusyParams),
+    responses((status = 200, body = List<BusyBody>)))]
+async fn taken(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Params(params): Params<BusyParams>,
+) -> Result<Json<List<BusyBody>>, Problem> {
+    let client = caller.client(&app, id).await?;
+    busy(
+        &app,
+        &caller,
+        Whose::Client(client.id),
+        &params,
+        &BTreeMap::new(),
+    )
+    .await
 }
 
 fn listed((client, person): Listed<Client>) -> ClientBody {

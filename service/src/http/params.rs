@@ -113,7 +113,7 @@ pub(super) struct WindowParams {
 }
 
 /// The most appointments of a calendar in one page.
-const CALENDAR_PAGE_MAX: usize = 2_000;
+pub(super) const CALENDAR_PAGE_MAX: usize = 2_000;
 
 impl WindowParams {
     /// The place after which a page begins.
@@ -130,34 +130,78 @@ impl WindowParams {
 
     /// How long a page is.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
-        let limit = self.limit.unwrap_or(CALENDAR_PAGE_MAX);
-        if (1..=CALENDAR_PAGE_MAX).contains(&limit) {
-            return Ok(limit);
-        }
-        let detail = format!("a page has 1 to {CALENDAR_PAGE_MAX} items");
-        Err(Problem::unprocessable("invalid_value", "limit", detail).with("value", limit))
+        calendar_limit(self.limit)
     }
 
     pub(super) fn window(&self, app: &App) -> Result<Window, Problem> {
-        let from = self.from.unwrap_or_else(|| app.clock.now());
-        let to = match self.to {
-            Some(to) => to,
-            None => from
-                .checked_add_signed(TimeDelta::days(28))
-                .ok_or_else(|| Problem::unprocessable("invalid_window", "from", "too far"))?,
-        };
-        let window = Window::new(from, to)
-            .map_err(|error| Problem::unprocessable("invalid_window", "to", error.to_string()))?;
-        if window.start() < START_OF_ZONE_DATA {
-            let detail = format!("windows start at {START_OF_ZONE_DATA} or later");
-            return Err(Problem::unprocessable("beyond_zone_data", "from", detail));
-        }
-        if window.end() > END_OF_ZONE_DATA {
-            let detail = format!("time zones are known until {END_OF_ZONE_DATA}");
-            return Err(Problem::unprocessable("beyond_zone_data", "to", detail));
-        }
-        Ok(window)
+        window(app, self.from, self.to)
     }
+}
+
+/// A window of time, in stretches.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct BusyParams {
+    /// The first instant, RFC 3339. Now, if not given.
+    from: Option<DateTime<Utc>>,
+    /// The first instant after it. 28 days after `from`, if not given.
+    to: Option<DateTime<Utc>>,
+    /// The `next` of the page before, in the same window.
+    cursor: Option<DateTime<Utc>>,
+    /// At most so many items, 1 to 2,000. 2,000, if not given.
+    limit: Option<usize>,
+}
+
+impl BusyParams {
+    /// How long a page is.
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        calendar_limit(self.limit)
+    }
+
+    /// The part of the window that the pages before have not answered.
+    pub(super) fn window(&self, app: &App) -> Result<Window, Problem> {
+        let window = window(app, self.from, self.to)?;
+        let Some(cursor) = self.cursor else {
+            return Ok(window);
+        };
+        Window::new(cursor.max(window.start()), window.end())
+            .map_err(|error| Problem::unprocessable("invalid_window", "cursor", error.to_string()))
+    }
+}
+
+fn calendar_limit(given: Option<usize>) -> Result<usize, Problem> {
+    let limit = given.unwrap_or(CALENDAR_PAGE_MAX);
+    if (1..=CALENDAR_PAGE_MAX).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("a page has 1 to {CALENDAR_PAGE_MAX} items");
+    Err(Problem::unprocessable("invalid_value", "limit", detail).with("value", limit))
+}
+
+fn window(
+    app: &App,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+) -> Result<Window, Problem> {
+    let from = from.unwrap_or_else(|| app.clock.now());
+    let to = match to {
+        Some(to) => to,
+        None => from
+            .checked_add_signed(TimeDelta::days(28))
+            .ok_or_else(|| Problem::unprocessable("invalid_window", "from", "too far"))?,
+    };
+    let window = Window::new(from, to)
+        .map_err(|error| Problem::unprocessable("invalid_window", "to", error.to_string()))?;
+    if window.start() < START_OF_ZONE_DATA {
+        let detail = format!("windows start at {START_OF_ZONE_DATA} or later");
+        return Err(Problem::unprocessable("beyond_zone_data", "from", detail));
+    }
+    if window.end() > END_OF_ZONE_DATA {
+        let detail = format!("time zones are known until {END_OF_ZONE_DATA}");
+        return Err(Problem::unprocessable("beyond_zone_data", "to", detail));
+    }
+    Ok(window)
 }
 
 /// The place that a cursor names.
@@ -207,6 +251,16 @@ pub(super) fn limit(given: Option<u32>) -> Result<u32, Problem> {
         let detail = format!("a page has 1 to {PAGE_MAX} items");
         Err(Problem::unprocessable("invalid_value", "limit", detail).with("value", limit))
     }
+}
+
+/// The number of an entry after which a page begins.
+pub(super) fn after(cursor: Option<u64>) -> Result<u64, Problem> {
+    let after = cursor.unwrap_or(0);
+    if i64::try_from(after).is_ok() {
+        return Ok(after);
+    }
+    let detail = "a cursor is the `next` of the page before";
+    Err(Problem::unprocessable("invalid_value", "cursor", detail).with("value", after))
 }
 
 /// A zone of a body.

@@ -18,12 +18,13 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::{Done, Json, List};
-use super::calendar::{OccurrenceBody, calendar};
+use super::calendar::{BusyBody, OccurrenceBody, busy, calendar};
 use super::caller::{Caller, Command};
-use super::params::{Id, PageParams, Params, WindowParams, zone};
+use super::params::{BusyParams, Id, PageParams, Params, WindowParams, zone};
 use super::personal_data::email_hashes;
 use super::preview::Instead;
 use super::problem::{MissingBody, Problem};
+use super::slots::slot_rules;
 use crate::people::{self, Listed, Opened};
 use crate::{App, random};
 
@@ -32,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(register, list))
         .routes(routes!(show))
         .routes(routes!(sessions))
+        .routes(routes!(taken))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -175,11 +177,34 @@ async fn sessions(
     Id(id): Id,
     Params(params): Params<WindowParams>,
 ) -> Result<Json<List<OccurrenceBody>>, Problem> {
+    let id = readable(&app, &caller, id).await?;
+    calendar(&app, &caller, Whose::Therapist(id), &params).await
+}
+
+/// The time that a therapist's bookings take in a window, buffers and kept pauses included: where it touches, as
+/// one stretch.
+#[utoipa::path(get, path = "/therapists/{id}/busy", tag = "therapists", operation_id = "busy",
+    params(("id" = Uuid, Path), BusyParams),
+    responses((status = 200, body = List<BusyBody>)))]
+async fn taken(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Params(params): Params<BusyParams>,
+) -> Result<Json<List<BusyBody>>, Problem> {
+    let id = readable(&app, &caller, id).await?;
+    let rules = slot_rules(&app, &caller).await?;
+    busy(&app, &caller, Whose::Therapist(id), &params, &rules).await
+}
+
+/// A therapist of the clinic whose calendar the caller may see.
+async fn readable(app: &App, caller: &Caller, id: Uuid) -> Result<TherapistId, Problem> {
     let id = TherapistId(id);
     caller.may(Action::Read, Resource::Therapist(id), "therapist")?;
     let known = app.store.therapist(caller.0.clinic, id).await?;
-    known.ok_or_else(|| Problem::not_found("therapist"))?;
-    calendar(&app, &caller, Whose::Therapist(id), &params).await
+    known
+        .map(|_| id)
+        .ok_or_else(|| Problem::not_found("therapist"))
 }
 
 /// The hours of a week.

@@ -105,6 +105,8 @@ async fn a_client_and_a_therapist_see_what_is_theirs_and_nothing_else() {
             format!("/clients/{}/ledger", theirs.client),
             format!("/clients/{}/sessions", theirs.client),
             format!("/therapists/{}/sessions", theirs.therapist),
+            format!("/therapists/{}/busy", theirs.therapist),
+            format!("/clients/{}/busy", theirs.client),
             format!("/intents?client_id={}", theirs.client),
             "/intents".to_owned(),
             "/clients".to_owned(),

@@ -10,6 +10,7 @@ mod backend;
 mod backup;
 mod bad_input;
 mod believed;
+mod busy;
 mod calendars;
 mod clinic;
 mod connections;
