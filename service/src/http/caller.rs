@@ -13,12 +13,14 @@ use clinic::{Client, Principal, Refusal, Role, Scope, Subject};
 use scheduler_core::intent::Intent;
 use scheduler_core::{ClientId, IntentId};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use store::{Decide, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, Written};
 use uuid::Uuid;
 
 use super::preview::{Instead, nothing, preview};
 use super::problem::Problem;
+use super::well_formed::well_formed;
 use crate::{App, admission};
 
 /// The largest body that is read: a calendar of some years.
@@ -36,6 +38,7 @@ pub(super) struct Caller(pub(super) Principal);
 pub(super) async fn authenticate(State(app): State<App>, request: Request, next: Next) -> Response {
     let read = async {
         let caller = Caller::of(request.headers(), &app).await?;
+        well_formed(&request)?;
         let (mut parts, body) = request.into_parts();
         let body = read(body).await?;
         parts.extensions.insert(caller);
@@ -142,6 +145,8 @@ pub(super) struct Command<T> {
     /// The version that `If-Match` names.
     pub(super) expected: Option<u64>,
     idempotency: Option<Idempotency>,
+    /// Whether the request has an idempotency key, which a dry run does not use.
+    has_key: bool,
     /// Whether it is only tried (`dry_run=true`).
     dry_run: bool,
 }
@@ -188,9 +193,9 @@ impl<T> Command<T> {
     }
 
     /// Refuses a command that brings money's worth and could be made twice by a retry: it needs an
-    /// idempotency key, unless it is only tried.
+    /// idempotency key. A dry run needs one too, so that it is the same request.
     pub(super) fn names_itself(&self) -> Result<(), Problem> {
-        if self.dry_run || self.idempotency.is_some() {
+        if self.has_key {
             return Ok(());
         }
         let detail = "a retry must not credit twice: name the request in an Idempotency-Key header";
@@ -234,6 +239,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
         let expected = expected_version(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
         let dry_run = dry_run(parts.uri.query())?;
+        let has_key = key.is_some();
         let idempotency = match key {
             // What stores nothing can be asked again.
             Some(_) if dry_run => None,
@@ -250,6 +256,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
             body: parse(&bytes)?,
             expected,
             idempotency,
+            has_key,
             dry_run,
         })
     }
@@ -303,6 +310,41 @@ fn is_too_large(error: &axum::Error) -> bool {
 /// JSON to a body. No body at all is an empty object.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    read_json(text).or_else(|problem| with_whole_numbers(text).ok_or(problem))
+}
+
+/// The body, if it is one once its whole numbers are written without a fraction. JSON Schema calls 4.0 an integer,
+/// and some programs write all their numbers so.
+fn with_whole_numbers<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    let mut value: Value = serde_json::from_slice(text).ok()?;
+    whole(&mut value).then(|| T::deserialize(value).ok())?
+}
+
+/// The largest number up to which each whole number is one double: 2^53.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Writes whole numbers without a fraction, and tells whether there were any that had one.
+fn whole(value: &mut Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            let is_whole = |it: &f64| it.fract() == 0.0 && it.abs() <= WHOLE_MAX;
+            let given = number.as_f64().filter(|_| number.is_f64()).filter(is_whole);
+            let Some(integer) = given.and_then(|given| format!("{given:.0}").parse::<i64>().ok())
+            else {
+                return false;
+            };
+            *number = integer.into();
+            true
+        }
+        Value::Array(items) => items.iter_mut().fold(false, |any, item| whole(item) | any),
+        Value::Object(members) => members
+            .values_mut()
+            .fold(false, |any, item| whole(item) | any),
+        _ => false,
+    }
+}
+
+fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     if text
         .trim_ascii_start()
         .first()
@@ -338,7 +380,7 @@ fn is_json(text: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// `If-Match: "3"` (RFC 9110 §13.1.1). `*` and no header ask for no version.
+/// `If-Match: "3"` (RFC 9110 §13.1.1), or a bare 3. `*` and no header ask for no version.
 fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(header) = headers.get(header::IF_MATCH) else {
         return Ok(None);
@@ -347,8 +389,13 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     if text == "*" {
         return Ok(None);
     }
-    let version = text.trim_matches('"').parse();
-    version.map(Some).map_err(|_| {
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let digits = quoted.unwrap_or(text);
+    let is_number = digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let version = digits.parse().ok().filter(|_| is_number);
+    version.map(Some).ok_or_else(|| {
         Problem::malformed(
             "malformed_header",
             "If-Match",
@@ -362,7 +409,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let key = header.to_str().unwrap_or_default().trim();
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+    let is_printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX || !is_printable {
         return Err(Problem::malformed(
             "malformed_header",
             "Idempotency-Key",

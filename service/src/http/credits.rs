@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::answer::{Done, Json, List};
 use super::caller::{Caller, Command};
-use super::params::{Id, Params, limit, reason, vendor_id};
+use super::params::{Id, Params, after, limit, reason, vendor_id};
 use super::preview::Instead;
 use super::problem::Problem;
 use super::services::{MoneyBody, paid};
@@ -311,7 +311,7 @@ async fn ledger(
 ) -> Result<Json<List<EntryBody>>, Problem> {
     let client = caller.client(&app, id).await?;
     let limit = limit(params.limit)?;
-    let after = params.cursor.unwrap_or(0);
+    let after = after(params.cursor)?;
     let entries = app
         .store
         .entries(caller.0.clinic, client.id, after, limit)

@@ -58,7 +58,7 @@ struct FeedBody {
 
 /// A series as iCalendar: a component for each segment that the caller may see, with what became of
 /// its sessions.
-#[utoipa::path(get, path = "/intents/{id}/ical", tag = "calendars", params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/intents/{id}/ical", tag = "calendars", operation_id = "of_intent", params(("id" = Uuid, Path)),
     responses((status = 200, content_type = "text/calendar", body = String)))]
 async fn file(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
     let named = caller.intent(&app, id).await?;
@@ -74,7 +74,7 @@ async fn file(State(app): State<App>, caller: Caller, Id(id): Id) -> Result<Resp
 }
 
 /// Open a therapist's feed: their appointments behind a secret address. An earlier one is closed.
-#[utoipa::path(post, path = "/therapists/{id}/feed", tag = "calendars", request_body = Nothing,
+#[utoipa::path(post, path = "/therapists/{id}/feed", tag = "calendars", operation_id = "open_therapist_feed", request_body = Nothing,
     params(("id" = Uuid, Path)), responses((status = 201, body = FeedBody)))]
 async fn of_therapist(
     State(app): State<App>,
@@ -86,7 +86,7 @@ async fn of_therapist(
 }
 
 /// Open a client's feed: their appointments behind a secret address. An earlier one is closed.
-#[utoipa::path(post, path = "/clients/{id}/feed", tag = "calendars", request_body = Nothing,
+#[utoipa::path(post, path = "/clients/{id}/feed", tag = "calendars", operation_id = "open_client_feed", request_body = Nothing,
     params(("id" = Uuid, Path)), responses((status = 201, body = FeedBody)))]
 async fn of_client(
     State(app): State<App>,
@@ -98,7 +98,7 @@ async fn of_client(
 }
 
 /// Close a therapist's feed: its address is nothing any more.
-#[utoipa::path(post, path = "/therapists/{id}/feed/close", tag = "calendars",
+#[utoipa::path(post, path = "/therapists/{id}/feed/close", tag = "calendars", operation_id = "close_therapist_feed",
     request_body = Nothing, params(("id" = Uuid, Path)),
     responses((status = 200, body = FeedBody)))]
 async fn close_therapist(
@@ -111,7 +111,7 @@ async fn close_therapist(
 }
 
 /// Close a client's feed: its address is nothing any more.
-#[utoipa::path(post, path = "/clients/{id}/feed/close", tag = "calendars",
+#[utoipa::path(post, path = "/clients/{id}/feed/close", tag = "calendars", operation_id = "close_client_feed",
     request_body = Nothing, params(("id" = Uuid, Path)),
     responses((status = 200, body = FeedBody)))]
 async fn close_client(

@@ -62,6 +62,7 @@ struct NewIntentBody {
 
 /// What is to become of one date of a booking that is not free.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = DateResolution)]
 #[serde(deny_unknown_fields)]
 struct ResolutionBody {
     recurrence_id: String,
@@ -218,7 +219,7 @@ async fn list(
     let (whose, resource) = match (params.therapist_id, params.client_id) {
         (Some(_), Some(_)) => {
             let detail = "give one of therapist_id and client_id";
-            return Err(Problem::malformed("malformed_query", "client_id", detail));
+            return Err(Problem::unprocessable("invalid_value", "client_id", detail));
         }
         (Some(id), None) => {
             let id = TherapistId(id);
@@ -256,7 +257,7 @@ async fn show(
 }
 
 /// Its occurrences in a window, years ahead if you like. Nothing is stored.
-#[utoipa::path(get, path = "/intents/{id}/occurrences", tag = "occurrences",
+#[utoipa::path(get, path = "/intents/{id}/occurrences", tag = "occurrences", operation_id = "list",
     params(("id" = Uuid, Path), WindowParams),
     responses((status = 200, body = List<OccurrenceBody>)))]
 async fn occurrences(

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::answer::{Done, List, Versioned};
 use super::caller::{Caller, Command};
 use super::occurrences::Nothing;
-use super::params::{Params, limit};
+use super::params::{Params, after, limit};
 use super::preview::Instead;
 use super::problem::Problem;
 use crate::App;
@@ -78,12 +78,7 @@ async fn list(
         let detail = "pending, sent, void or dead is expected";
         Problem::unprocessable("invalid_value", "state", detail).with("value", state)
     })?;
-    let (after, limit) = (params.cursor.unwrap_or(0), limit(params.limit)?);
-    if i64::try_from(after).is_err() {
-        let detail = "a cursor is the `next` of the page before";
-        let problem = Problem::unprocessable("invalid_value", "cursor", detail);
-        return Err(problem.with("value", after));
-    }
+    let (after, limit) = (after(params.cursor)?, limit(params.limit)?);
     let messages = app
         .store
         .messages(caller.0.clinic, state, after, limit)
@@ -95,7 +90,7 @@ async fn list(
 }
 
 /// Attempt a dead message once more.
-#[utoipa::path(post, path = "/messages/{seq}/replay", tag = "messages", request_body = Nothing,
+#[utoipa::path(post, path = "/messages/{seq}/replay", tag = "messages", operation_id = "replay", request_body = Nothing,
     params(("seq" = u64, Path)), responses((status = 200, body = MessageBody)))]
 async fn replay_one(
     State(app): State<App>,

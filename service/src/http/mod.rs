@@ -13,6 +13,7 @@ mod feeds;
 pub mod health;
 mod imports;
 mod intents;
+mod limits;
 mod messages;
 mod occurrences;
 mod params;

@@ -122,6 +122,7 @@ struct PauseBody {
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = PausedSlot)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SlotBody {
     /// Nobody else can have it.
@@ -348,7 +349,7 @@ struct RecordBody {
 struct HistoryParams {
     /// How many entries are passed over: the `next` of the page before.
     #[serde(default)]
-    after: usize,
+    after: u32,
 }
 
 /// How many entries a page of the history has.
@@ -372,10 +373,11 @@ async fn history(
     let seen: BTreeSet<IntentId> = segments.iter().map(|segment| segment.id).collect();
     let records = app.store.history(clinic, named.series).await?;
     let records = records.iter().filter(|one| seen.contains(&one.intent));
-    let page: Vec<&Record> = records.skip(params.after).take(PAGE).collect();
+    let after = usize::try_from(params.after).unwrap_or(usize::MAX);
+    let page: Vec<&Record> = records.skip(after).take(PAGE).collect();
     let (limit, last) = (
         u32::try_from(PAGE).unwrap_or(u32::MAX),
-        params.after.saturating_add(page.len()),
+        after.saturating_add(page.len()),
     );
     let items = page.into_iter().map(|record| entry(record, caller.0));
     let items: Result<Vec<RecordBody>, Problem> = items.collect();

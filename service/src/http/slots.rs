@@ -155,7 +155,7 @@ struct SlotBody {
 }
 
 /// The times at which a service can be booked with a therapist.
-#[utoipa::path(get, path = "/therapists/{id}/slots", tag = "slots",
+#[utoipa::path(get, path = "/therapists/{id}/slots", tag = "slots", operation_id = "list",
     params(("id" = Uuid, Path), FreeParams), responses((status = 200, body = List<SlotBody>)))]
 async fn free(
     State(app): State<App>,
@@ -196,7 +196,7 @@ struct WhyParams {
 }
 
 /// Why a time is not offered: everything that refuses it. Nothing, if it can be booked.
-#[utoipa::path(get, path = "/therapists/{id}/slots/explain", tag = "slots",
+#[utoipa::path(get, path = "/therapists/{id}/slots/explain", tag = "slots", operation_id = "explain",
     params(("id" = Uuid, Path), WhyParams),
     responses((status = 200, body = List<serde_json::Value>)))]
 async fn why(
@@ -290,6 +290,7 @@ struct RefusedBody {
 /// Why the standing slot that starts at `starts_local` is not free: everything that refuses any of
 /// its dates.
 #[utoipa::path(get, path = "/therapists/{id}/standing-slots/explain", tag = "slots",
+    operation_id = "explain_standing",
     params(("id" = Uuid, Path), StandingParams),
     responses((status = 200, body = List<RefusedBody>)))]
 async fn why_not_standing(
@@ -359,8 +360,8 @@ fn wish(params: &StandingParams, ground: &Ground) -> Result<StandingWish, Proble
         Some(name) => zone(name)?,
         None => ground.therapist.times.zone(),
     };
-    let names = params.weekdays.as_deref().unwrap_or_default();
-    let names = names.split(',').filter(|name| !name.is_empty());
+    let names = params.weekdays.as_deref().filter(|names| !names.is_empty());
+    let names = names.into_iter().flat_map(|names| names.split(','));
     let weekdays = names.map(|name| {
         weekday(name).ok_or_else(|| {
             let detail = "days like MO,TU are expected";

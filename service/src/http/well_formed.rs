@@ -8,8 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::problem::Problem;
 
 /// Headers that would say two things if they were there twice.
-const ONCE: [HeaderName; 5] = [
-    header::AUTHORIZATION,
+const ONCE: [HeaderName; 4] = [
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     header::IF_MATCH,
@@ -19,9 +18,9 @@ const ONCE: [HeaderName; 5] = [
 /// The type that `curl -d` gives a body by default. The body must be JSON all the same.
 const CURLS_DEFAULT: &str = "application/x-www-form-urlencoded";
 
-/// Refuses what could be read in two ways, and keeps answers out of caches.
+/// Refuses two tokens, since either could count, and keeps answers out of caches.
 pub(super) async fn check(request: Request, next: Next) -> Response {
-    let mut response = match well_formed(&request) {
+    let mut response = match once(request.headers(), &header::AUTHORIZATION) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -36,20 +35,27 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
     response
 }
 
-fn well_formed(request: &Request) -> Result<(), Problem> {
+/// Refuses a request that could be read in two ways. It is asked of a known caller: anybody else learns only that
+/// the token is missing.
+pub(super) fn well_formed(request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
-    for name in ONCE {
-        if headers.get_all(&name).iter().count() > 1 {
-            let detail = "it is given twice: which one counts?";
-            return Err(Problem::malformed(
-                "malformed_header",
-                name.as_str(),
-                detail,
-            ));
-        }
+    for name in &ONCE {
+        once(headers, name)?;
     }
     if request.method() == Method::POST {
         is_json(headers)?;
+    }
+    Ok(())
+}
+
+fn once(headers: &HeaderMap, name: &HeaderName) -> Result<(), Problem> {
+    if headers.get_all(name).iter().count() > 1 {
+        let detail = "it is given twice: which one counts?";
+        return Err(Problem::malformed(
+            "malformed_header",
+            name.as_str(),
+            detail,
+        ));
     }
     Ok(())
 }

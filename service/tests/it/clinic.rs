@@ -172,7 +172,8 @@ impl Clinic {
             .header("content-type", "application/json");
         // What brings credits names itself; each call is a request of its own.
         let brings = ["credits", "months", "adjustments", "reversals", "transfers"];
-        if path
+        let path_only = path.split('?').next().unwrap_or_default();
+        if path_only
             .rsplit('/')
             .next()
             .is_some_and(|last| brings.contains(&last))

@@ -106,6 +106,80 @@ async fn who_is_nobody_is_told_only_that() {
     }
 }
 
+/// JSON Schema calls 50.0 an integer, and some programs write all their numbers so.
+#[tokio::test]
+async fn whole_numbers_may_have_a_fraction_of_nothing() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let token = format!("Bearer {}", clinic.admin);
+    for (minutes, minor, taken) in [
+        ("50", "6500", true),
+        ("50.0", "6.5e3", true),
+        ("50.5", "6500", false),
+        ("50", "1e300", false),
+        ("-50.0", "6500", false),
+        ("\"50\"", "6500", false),
+    ] {
+        let body = format!(
+            r#"{{"name":"S","minutes":{minutes},"price":{{"minor":{minor},"currency":"GBP"}}}}"#
+        );
+        let answer = post(&clinic, "/services", &[("authorization", &token)], &body).await;
+        if taken {
+            assert_eq!(answer.status, StatusCode::CREATED, "{body}");
+            assert_eq!(answer.body["minutes"], 50);
+            assert_eq!(answer.body["price"]["minor"], 6500);
+        } else {
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+            assert_eq!(answer.body["code"], "invalid_body");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_version_is_a_number_with_two_quotes_or_none() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let token = format!("Bearer {}", clinic.admin);
+    let parties = clinic.parties().await;
+    let path = format!("/therapists/{}/hours?dry_run=true", parties.therapist);
+    let body = json!({ "hours": [] }).to_string();
+    for (value, status) in [
+        ("1", StatusCode::OK),
+        ("\"1\"", StatusCode::OK),
+        ("*", StatusCode::OK),
+        ("2", StatusCode::PRECONDITION_FAILED),
+        ("\"1", StatusCode::BAD_REQUEST),
+        ("\"\"1\"\"", StatusCode::BAD_REQUEST),
+        ("W/\"1\"", StatusCode::BAD_REQUEST),
+        ("+1", StatusCode::BAD_REQUEST),
+        ("1000000000000000000", StatusCode::BAD_REQUEST),
+        ("", StatusCode::BAD_REQUEST),
+    ] {
+        let headers = [("authorization", token.as_str()), ("if-match", value)];
+        let answer = post(&clinic, &path, &headers, &body).await;
+        assert_eq!(answer.status, status, "{value}: {}", answer.body);
+    }
+    let key = ("idempotency-key", "a\tb");
+    let answer = post(&clinic, &path, &[("authorization", &token), key], &body).await;
+    assert_eq!(answer.body["field"], "Idempotency-Key", "{}", answer.body);
+}
+
+/// A dry run is the same request, so that nobody learns of a missing key when it counts.
+#[tokio::test]
+async fn a_dry_run_needs_the_key_that_the_command_needs() {
+    let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
+    let token = format!("Bearer {}", clinic.admin);
+    let parties = clinic.parties().await;
+    let path = format!("/clients/{}/credits?dry_run=true", parties.client);
+    let body = json!({
+        "service_id": parties.service, "amount": 1, "source": "goodwill", "reason": "correction",
+    });
+    let (token, body) = (("authorization", token.as_str()), body.to_string());
+    let answer = post(&clinic, &path, &[token], &body).await;
+    assert_eq!(answer.body["code"], "idempotency_key_required");
+    let named = [token, ("idempotency-key", "one")];
+    let answer = post(&clinic, &path, &named, &body).await;
+    assert_eq!(answer.body["dry_run"], true, "{}", answer.body);
+}
+
 #[tokio::test]
 async fn answers_are_not_kept_and_not_guessed() {
     let clinic = Clinic::at("2026-03-02T08:00:00Z").await;
