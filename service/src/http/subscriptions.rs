@@ -86,7 +86,7 @@ struct InvoiceBody {
 #[derive(Debug, Serialize, ToSchema)]
 struct SubscriptionBody {
     client_id: Uuid,
-    /// Which plan holds from when on.
+    /// Which plan holds from when on. None, if the client has never subscribed.
     terms: Vec<TermBody>,
     /// The month that it is; null before the first and after the end.
     current: Option<MonthBody>,
@@ -254,7 +254,16 @@ async fn shown(
     caller: &Caller,
     client: ClientId,
 ) -> Result<Versioned<SubscriptionBody>, Problem> {
-    let subscription = stored(app, caller, client).await?;
+    let Some(subscription) = app.store.subscription(caller.0.clinic, client).await? else {
+        // A client who has not subscribed yet has version 0, which a first subscription may name.
+        let body = SubscriptionBody {
+            client_id: client.0,
+            terms: Vec::new(),
+            current: None,
+            version: 0,
+        };
+        return Ok(Versioned::ok(body.version, body));
+    };
     let current = match subscription.month_at(app.clock.now()) {
         Some(month) => Some(month_body(app, caller, &subscription, &month).await?),
         None => None,

@@ -51,7 +51,7 @@ WINDOW = {"from_": datetime.datetime.fromisoformat("2026-03-01T00:00:00+00:00"),
 
 def expect(kind, answer):
     """The answer, if it is of this kind."""
-    assert isinstance(answer, kind), f"{kind.__name__} was expected: {answer}"
+    assert isinstance(answer, kind), f"{kind.__name__} was expected: {answer}"[:1000]
     return answer
 
 
@@ -66,12 +66,13 @@ def main(url: str, token: str) -> None:
     therapists = expect(TherapistList, therapists_list.sync(client=client)).items
     services = expect(ServiceList, services_list.sync(client=client)).items
     clients = expect(ClientList, clients_list.sync(client=client)).items
-    service = services[0]
+    service = min(services, key=lambda one: one.minutes)
     assert isinstance(service.id, uuid.UUID) and 1 <= service.minutes <= 1440, service
     therapist = next(one for one in therapists if one.zone == ZONE)
     assert isinstance(therapist.version, int), therapist
     assert any(one.day == HoursDay.FR and one.to >= "20:00" for one in therapist.hours), therapist
-    of = next(one for one in clients if one.therapist_id == therapist.id)
+    own = [one for one in clients if one.therapist_id == therapist.id]
+    of = min(own, key=lambda one: one.name)
     print(f"   {len(therapists)} therapists, {len(services)} services, {len(clients)} clients")
 
     wish = NewIntent(

@@ -100,6 +100,11 @@ fn month(invoice: &str, starts_at: &str, (start, end): (&str, &str), minor: i64)
 #[tokio::test]
 async fn a_month_is_granted_once_and_only_on_the_invoice_that_charges_exactly_it() {
     let plans = Plans::open().await;
+    let nothing = plans.clinic.get(&plans.path("subscription")).await;
+    assert_eq!(
+        (&nothing["terms"], &nothing["version"]),
+        (&json!([]), &json!(0))
+    );
     let (start, end) = plans.subscribe(&plans.four).await;
     // The same wall time in London, where the clocks have changed meanwhile.
     assert!(end.starts_with("2026-04-02T07:"), "{end}");
