@@ -69,6 +69,15 @@ pub(super) fn complete(mut description: OpenApi) -> serde_json::Result<String> {
             &more,
         );
     }
+    for (schema, property, name, words) in limits::WORDS {
+        let schemas = &mut all["components"]["schemas"];
+        schemas[name] = json!({ "type": "string", "enum": words });
+        let property = &mut schemas[schema]["properties"][property];
+        *property = json!({
+            "description": property["description"].take(),
+            "oneOf": [{ "$ref": format!("{SCHEMAS}{name}") }, { "type": "null" }],
+        });
+    }
     for (schema, property, most) in limits::LISTS {
         all["components"]["schemas"][schema]["properties"][property]["maxItems"] = json!(most);
     }

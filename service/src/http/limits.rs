@@ -39,6 +39,9 @@ const PRINTABLE: &str = "^[!-~][ -~]*$";
 /// A version, as it is or as an entity tag, or any.
 const TAG: &str = r#"^([0-9]{1,18}|"[0-9]{1,18}"|\*)$"#;
 
+/// The states of a message.
+const MESSAGE_STATES: [&str; 4] = ["pending", "sent", "void", "dead"];
+
 /// A wall time.
 fn local() -> Value {
     json!({ "pattern": format!("^{DATE}{CLOCK}$") })
@@ -93,7 +96,22 @@ pub(super) fn of_schemas() -> Vec<(&'static str, &'static str, Value)> {
         || json!({ "pattern": TIME }),
         || json!({ "minLength": 1, "maxLength": VendorId::MAX_BYTES, "pattern": VENDOR }),
     );
+    let one_of = |values: &[&str]| json!({ "enum": values });
+    let before = ["virtual", "skipped", "paused"];
+    let states: Vec<&str> = before.into_iter().chain(super::sessions::STATES).collect();
     vec![
+        ("OccurrenceBody", "state", one_of(&states)),
+        (
+            "IntentBody",
+            "state",
+            one_of(&["active", "ended", "continued", "withdrawn"]),
+        ),
+        ("MessageBody", "state", one_of(&MESSAGE_STATES)),
+        (
+            "MessageBody",
+            "recipient_role",
+            one_of(&["client", "therapist"]),
+        ),
         ("HoursBody", "from", time()),
         ("HoursBody", "to", time()),
         ("DayHoursBody", "from", time()),
@@ -141,6 +159,23 @@ pub(super) fn of_schemas() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+/// Words that may be missing from an answer: of which schema and property, the name of their own schema, and all of
+/// them. One schema for them is one type in a generated client.
+pub(super) const WORDS: [(&str, &str, &str, [&str; 3]); 2] = [
+    (
+        "OccurrenceBody",
+        "cancelled_by",
+        "Party",
+        ["client", "therapist", "clinic"],
+    ),
+    (
+        "OccurrenceBody",
+        "resolution",
+        "WallTime",
+        ["unique", "gap", "fold"],
+    ),
+];
+
 /// The most items of lists in one schema.
 pub(super) const LISTS: [(&str, &str, usize); 2] = [
     ("NewTherapist", "hours", HOURS_MAX),
@@ -156,7 +191,7 @@ pub(super) fn of_parameter(path: &str, name: &str) -> Option<Value> {
         (_, "limit") => between(1, PAGE_MAX),
         (_, "cursor") if is_calendar => place(),
         ("/api/v1/messages" | "/api/v1/clients/{id}/ledger", "cursor") => between(0, i64::MAX),
-        ("/api/v1/messages", "state") => json!({ "enum": ["pending", "sent", "void", "dead"] }),
+        ("/api/v1/messages", "state") => json!({ "enum": MESSAGE_STATES }),
         ("/api/v1/messages/{seq}/replay", "seq") => between(0, i64::MAX),
         ("/api/v1/sessions", "state") => json!({ "enum": super::sessions::STATES }),
         ("/api/v1/sessions", "which") => {

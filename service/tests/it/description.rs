@@ -80,6 +80,9 @@ async fn texts_and_numbers_say_what_they_can_be() {
     assert!(of("Hours", "from")["pattern"].is_string());
     assert!(of("Blackout", "from").get("pattern").is_none());
     assert_eq!(of("NewPlan", "credits")["maximum"], 100);
+    assert_eq!(of("Occurrence", "state")["enum"][0], "virtual");
+    let by = of("Occurrence", "cancelled_by")["oneOf"].clone();
+    assert_eq!(by[0]["$ref"], "#/components/schemas/Party");
     assert_eq!(
         of("IntentPause", "slot")["$ref"],
         "#/components/schemas/PausedSlot"
