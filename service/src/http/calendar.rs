@@ -105,7 +105,7 @@ pub(super) async fn busy(
     let rows = rows.await?;
     let buffers = |id| rules.get(&id).map_or(Buffers::NONE, |rules| rules.buffers);
     let found =
-        compute(|| Calendar::new(&rows.intents, &rows.sessions, buffers).busy(window, limit));
+        compute_last(|| Calendar::new(&rows.intents, &rows.sessions, buffers).busy(window, limit));
     let found = found.map_err(clinic::Refusal::from)?;
     let last = found.last().filter(|_| found.len() == limit);
     let next = last.filter(|last| last.end() < window.end());

@@ -99,6 +99,7 @@ async fn deleted_entries_of_an_account_that_was_reset_are_found() {
     clinic.grant(&parties, 1).await;
     assert!(found("anchors").await.is_fine());
     clinic.app.clock.advance(chrono::TimeDelta::hours(25));
+    clinic.grant(&parties, 1).await;
     assert!(!found("anchors").await.is_fine());
 
     let account = fold(AccountId(parties.client.parse().unwrap()), &[]).unwrap();
