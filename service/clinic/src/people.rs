@@ -37,7 +37,8 @@ impl Person {
     /// The most bytes of a person's JSON: each byte of name and address escaped as six, and a zone.
     pub const JSON_BYTES_MAX: usize = 6 * (Self::NAME_BYTES_MAX + 256) + 128;
 
-    /// A person of this name, with this address. That the address is one, its blind index says.
+    /// A person of this name, with this address, which is kept without the spaces around it: a line break there would
+    /// end a header of mail. That the address is one, its blind index says.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] for an empty or oversized name, which is not repeated.
@@ -49,6 +50,11 @@ impl Person {
                 expected: NAME,
             });
         }
+        let email = email.map(|mut given| {
+            let trimmed = given.trim().to_owned();
+            given.zeroize();
+            trimmed
+        });
         Ok(Self {
             name,
             email,
@@ -322,4 +328,15 @@ pub enum LateRule {
     Forfeit,
     /// The client keeps it.
     Release,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_kept_without_the_spaces_around_it() {
+        let person = Person::new("A".to_owned(), Some(" \r\na@b.example\t".to_owned()));
+        assert_eq!(person.unwrap().email(), Some("a@b.example"));
+    }
 }
