@@ -145,8 +145,6 @@ pub(super) struct Command<T> {
     /// The version that `If-Match` names.
     pub(super) expected: Option<u64>,
     idempotency: Option<Idempotency>,
-    /// Whether the request has an idempotency key, which a dry run does not use.
-    has_key: bool,
     /// Whether it is only tried (`dry_run=true`).
     dry_run: bool,
 }
@@ -193,9 +191,9 @@ impl<T> Command<T> {
     }
 
     /// Refuses a command that brings money's worth and could be made twice by a retry: it needs an
-    /// idempotency key. A dry run needs one too, so that it is the same request.
+    /// idempotency key, unless it is only tried.
     pub(super) fn names_itself(&self) -> Result<(), Problem> {
-        if self.has_key {
+        if self.dry_run || self.idempotency.is_some() {
             return Ok(());
         }
         let detail = "a retry must not credit twice: name the request in an Idempotency-Key header";
@@ -239,7 +237,6 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
         let expected = expected_version(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
         let dry_run = dry_run(parts.uri.query())?;
-        let has_key = key.is_some();
         let idempotency = match key {
             // What stores nothing can be asked again.
             Some(_) if dry_run => None,
@@ -256,7 +253,6 @@ impl<T: DeserializeOwned> FromRequest<App> for Command<T> {
             body: parse(&bytes)?,
             expected,
             idempotency,
-            has_key,
             dry_run,
         })
     }

@@ -288,14 +288,18 @@ fn of_problems(method: &str, operation: &mut Map<String, Value>) {
 /// Every command can name itself, ask for a version, and be tried.
 fn of_command(path: &str, operation: &mut Map<String, Value>, schemas: &Value) {
     let last = path.rsplit('/').next().unwrap_or_default();
-    let names_itself = NAMED.contains(&last);
+    let mut named =
+        "The request's own name: sent again under it, the request is done once and answered again."
+            .to_owned();
+    if NAMED.contains(&last) {
+        named.push_str(" Needed here, unless it is a dry run.");
+    }
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {
         parameters.extend([
             json!({
-                "name": "Idempotency-Key", "in": "header", "required": names_itself,
-                "description": "The request's own name: sent again under it, the request is done once and \
-                    answered again. What brings or moves credits needs one.",
+                "name": "Idempotency-Key", "in": "header", "required": false,
+                "description": named,
                 "schema": limits::idempotency_key(),
             }),
             json!({
