@@ -37,7 +37,7 @@ impl Default for Quotas {
         Self {
             standing_bookings: 12,
             minutes_a_week: 840,
-            bookings_without_credit: 3,
+            bookings_without_credit: 6,
         }
     }
 }

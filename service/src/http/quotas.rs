@@ -27,7 +27,7 @@ struct QuotasBody {
     standing_bookings: u32,
     /// Minutes of all bookings together, in their densest week. 840, if the clinic has set nothing.
     minutes_a_week: u32,
-    /// Bookings that are not over, of a client who has no credit of the service. 3, if the clinic has set
+    /// Bookings that are not over, of a client who has no credit of the service. 6, if the clinic has set
     /// nothing.
     bookings_without_credit: u32,
 }

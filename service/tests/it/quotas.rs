@@ -38,15 +38,19 @@ async fn a_client_books_within_the_quotas_and_staff_without() {
         let made = book(&format!("2026-03-{day}T10:00:00"), Some("FREQ=WEEKLY")).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     }
-    let fourth = book("2026-03-13T10:00:00", None).await;
-    is_refused(&fourth, "bookings without a credit");
+    for day in ["02", "09", "16"] {
+        let made = book(&format!("2026-06-{day}T15:00:00"), None).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    }
+    let seventh = book("2026-03-13T10:00:00", None).await;
+    is_refused(&seventh, "bookings without a credit");
     // Staff book for them, and their series can still be changed.
     clinic
         .book(&parties, "2026-03-13T10:00:00", Some("FREQ=WEEKLY"))
         .await;
     clinic.grant(&parties, 1).await;
-    let fifth = book("2026-03-14T10:00:00", None).await;
-    assert_eq!(fifth.status, StatusCode::CREATED, "{}", fifth.body);
+    let paid = book("2026-03-14T10:00:00", None).await;
+    assert_eq!(paid.status, StatusCode::CREATED, "{}", paid.body);
 
     let quotas = json!({
         "standing_bookings": 4, "minutes_a_week": 299, "bookings_without_credit": 3,
@@ -55,8 +59,8 @@ async fn a_client_books_within_the_quotas_and_staff_without() {
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
     clinic.post("/quotas", quotas.clone()).await;
     assert_eq!(clinic.get("/quotas").await, quotas);
-    let sixth = book("2026-03-17T15:00:00", Some("FREQ=MONTHLY")).await;
-    is_refused(&sixth, "standing bookings");
+    let monthly = book("2026-03-17T15:00:00", Some("FREQ=MONTHLY")).await;
+    is_refused(&monthly, "standing bookings");
     let single = book("2026-03-14T12:00:00", None).await;
     is_refused(&single, "minutes a week");
     let elsewhere = book("2026-04-14T12:00:00", None).await;
