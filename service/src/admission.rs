@@ -84,7 +84,7 @@ pub enum Refused {
 #[derive(Debug)]
 pub struct Place {
     admission: Arc<Admission>,
-    caller: Uuid,
+    caller: Caller,
     /// Whether the caller had used much.
     is_much: bool,
     /// What it has computed, in microseconds.
@@ -97,6 +97,7 @@ pub struct Place {
 #[derive(Debug, Clone)]
 struct Known {
     is_much: bool,
+    is_limited: bool,
     computed: Arc<AtomicU64>,
 }
 
@@ -133,7 +134,7 @@ struct Usage {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    caller: Uuid,
+    caller: Caller,
     place: oneshot::Sender<Place>,
 }
 
@@ -178,7 +179,7 @@ impl Admission {
             let mut state = self.state();
             state.admit(caller, now)?;
             if let Some(is_much) = state.take_place(caller.id, now) {
-                return Ok(self.place(caller.id, is_much));
+                return Ok(self.place(caller, is_much));
             }
             if state.waiting.len() >= WAITING_MAX {
                 state.leave(caller.id);
@@ -189,7 +190,7 @@ impl Admission {
             state.next += 1;
             state.waiting.push(Waiting {
                 number,
-                caller: caller.id,
+                caller,
                 place: sender,
             });
             (number, place)
@@ -210,7 +211,7 @@ impl Admission {
         }
     }
 
-    fn place(self: &Arc<Self>, caller: Uuid, is_much: bool) -> Place {
+    fn place(self: &Arc<Self>, caller: Caller, is_much: bool) -> Place {
         Place {
             admission: self.clone(),
             caller,
@@ -246,12 +247,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let now = Instant::now();
         let mut state = self.admission.state();
-        if let Some(usage) = state.callers.get_mut(&self.caller) {
+        if let Some(usage) = state.callers.get_mut(&self.caller.id) {
             usage.wear_off(now);
             let computed = Duration::from_micros(self.computed.load(Ordering::Relaxed));
             usage.used += computed.saturating_sub(self.free) + REQUEST;
         }
-        state.leave(self.caller);
+        state.leave(self.caller.id);
         state.free += 1;
         state.much -= usize::from(self.is_much);
         let mut given = Vec::new();
@@ -328,7 +329,7 @@ impl State {
     /// Of those who wait, the first of the caller who has used least.
     fn take_next(&mut self, now: Instant) -> Option<(Waiting, bool)> {
         for one in &self.waiting {
-            if let Some(usage) = self.callers.get_mut(&one.caller) {
+            if let Some(usage) = self.callers.get_mut(&one.caller.id) {
                 usage.wear_off(now);
             }
         }
@@ -339,8 +340,8 @@ impl State {
                 .map_or(Duration::ZERO, |usage| usage.used)
         };
         let waiting = self.waiting.iter().enumerate();
-        let next = waiting.min_by_key(|(_, one)| (used(&one.caller), one.number));
-        let (index, caller) = next.map(|(index, one)| (index, one.caller))?;
+        let next = waiting.min_by_key(|(_, one)| (used(&one.caller.id), one.number));
+        let (index, caller) = next.map(|(index, one)| (index, one.caller.id))?;
         let is_much = self.take_place(caller, now)?;
         Some((self.waiting.swap_remove(index), is_much))
     }
@@ -358,15 +359,24 @@ impl Place {
     pub async fn run<F: Future>(self, request: F) -> F::Output {
         let known = Known {
             is_much: self.is_much,
+            is_limited: self.caller.is_limited,
             computed: self.computed.clone(),
         };
         PLACE.scope(known, request).await
     }
 }
 
-/// Whether the request that is worked on is of a caller who has used much: it decides before it takes locks.
-pub(crate) fn is_much() -> bool {
+/// Whether the request that is worked on is of a caller who has used much.
+fn is_much() -> bool {
     PLACE.try_with(|place| place.is_much).unwrap_or(false)
+}
+
+/// Whether the request that is worked on decides before it takes locks, and is refused if it is overtaken: one of a
+/// client or a therapist who has used much. Staff who write often are not refused for that.
+pub(crate) fn decides_ahead() -> bool {
+    PLACE
+        .try_with(|place| place.is_much && place.is_limited)
+        .unwrap_or(false)
 }
 
 /// Does what may take long without holding up the other work of this thread, and counts it. For a caller who has

@@ -124,7 +124,7 @@ impl App {
             zone_data,
             ..request.clone()
         };
-        let mut written = if admission::is_much() {
+        let mut written = if admission::decides_ahead() {
             self.write_ahead(&request, scope, decide).await
         } else {
             self.store.write(&request, scope, decide).await
