@@ -33,9 +33,11 @@ pub fn as_lived(intent: &Intent, sessions: &[Session]) -> Result<RecurrenceSet, 
             break;
         }
         let at = session.recurrence_id;
-        if matches!(set.lookup(at), Lookup::NotGenerated | Lookup::Excluded) {
-            continue;
-        }
+        let paused = match set.lookup(at) {
+            Lookup::NotGenerated | Lookup::Excluded => continue,
+            Lookup::Paused => true,
+            Lookup::Occurrence(_) => false,
+        };
         let minutes = (session.ends_at - session.starts_at).num_minutes();
         let minutes = u32::try_from(minutes).unwrap_or(set.minutes());
         let start = set.zone().local(session.starts_at);
@@ -44,8 +46,13 @@ pub fn as_lived(intent: &Intent, sessions: &[Session]) -> Result<RecurrenceSet, 
             minutes: (minutes != set.minutes()).then_some(minutes),
             cancelled: matches!(session.state, SessionState::Cancelled { .. }),
         };
-        let paused = matches!(set.lookup(at), Lookup::Paused);
-        if lived != Override::default() && !(paused && lived.cancelled) {
+        // A pause calls its sessions off; one that was brought back since takes place all the same.
+        let differs = if paused {
+            !lived.cancelled
+        } else {
+            lived != Override::default()
+        };
+        if differs {
             deviations.overrides.insert(at, lived);
         }
     }

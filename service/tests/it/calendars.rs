@@ -10,24 +10,24 @@ use crate::database::Database;
 /// A Wednesday.
 const OPENED: &str = "2026-03-04T08:00:00Z";
 
-/// The starts that a text means from March to the middle of April, cancelled ones left out.
-fn starts(text: &str) -> Vec<String> {
+/// The starts that a text means from March to December, cancelled ones left out.
+pub(crate) fn starts(text: &str) -> Vec<String> {
     let calendar = ical::parse(text.as_bytes(), Zone::UTC).unwrap();
     assert_eq!(calendar.problems(), []);
     let window = Window::new(
         "2026-03-01T00:00:00Z".parse().unwrap(),
-        "2026-04-15T00:00:00Z".parse().unwrap(),
+        "2026-12-31T00:00:00Z".parse().unwrap(),
     );
     let found = calendar.between(window.unwrap()).unwrap();
     let found = found.iter().filter(|one| !one.is_cancelled);
     found.map(|one| one.start.to_string()).collect()
 }
 
-/// The same as the API tells it.
-async fn told(clinic: &Clinic, path: &str) -> Vec<String> {
-    let path = format!("{path}?from=2026-03-01T00:00:00Z&to=2026-04-15T00:00:00Z");
-    let shown = clinic.get(&path).await;
-    let items = shown["items"].as_array().unwrap().iter();
+/// The same as the API shows it.
+pub(crate) async fn shown(clinic: &Clinic, path: &str) -> Vec<String> {
+    let path = format!("{path}?from=2026-03-01T00:00:00Z&to=2026-12-31T00:00:00Z");
+    let list = clinic.get(&path).await;
+    let items = list["items"].as_array().unwrap().iter();
     items
         .filter(|item| item["state"] != "cancelled")
         .map(|item| item["starts_at"].as_str().unwrap().to_owned())
@@ -79,7 +79,7 @@ async fn a_file_of_a_series_says_what_became_of_its_dates() {
     let file = format!("/api/v1/intents/{intent}/ical");
     let (status, text) = clinic.text(Some(&clinic.admin), &file).await;
     assert_eq!(status, StatusCode::OK, "{text}");
-    let expected = told(&clinic, &format!("/clients/{}/sessions", parties.client)).await;
+    let expected = shown(&clinic, &format!("/clients/{}/sessions", parties.client)).await;
     assert_eq!(starts(&text), expected);
     assert!(expected.contains(&"2026-03-06T09:30:00Z".to_owned()));
     assert!(
@@ -124,7 +124,7 @@ async fn a_feed_is_behind_a_secret_that_can_be_changed_and_taken_away() {
     let path = answer.body["path"].as_str().unwrap().to_owned();
     let (status, text) = clinic.text(None, &path).await;
     assert_eq!(status, StatusCode::OK);
-    let expected = told(&clinic, &format!("/clients/{}/sessions", parties.client)).await;
+    let expected = shown(&clinic, &format!("/clients/{}/sessions", parties.client)).await;
     assert_eq!(starts(&text), expected);
     // The secret itself is nowhere.
     let secret = path
@@ -228,7 +228,7 @@ async fn a_date_that_was_put_off_to_after_today_is_imported_and_one_brought_forw
     let of = async |index: usize| {
         let intent = done["bookings"][index]["intent_id"].as_str();
         let intent = intent.unwrap_or_else(|| panic!("{done}"));
-        told(&clinic, &format!("/intents/{intent}/occurrences")).await
+        shown(&clinic, &format!("/intents/{intent}/occurrences")).await
     };
     let expected = [
         "2026-03-06T09:00:00Z",
@@ -280,7 +280,7 @@ async fn a_file_from_another_calendar_becomes_what_is_still_to_come_of_it() {
         "{done}"
     );
     let intent = bookings[0]["intent_id"].as_str().unwrap();
-    let starts = told(&clinic, &format!("/intents/{intent}/occurrences")).await;
+    let starts = shown(&clinic, &format!("/intents/{intent}/occurrences")).await;
     // 14 from 5 January on, of which the first nine are over and one is left out.
     let expected = [
         "2026-03-09T18:00:00Z",
@@ -344,14 +344,14 @@ async fn a_zone_that_is_not_known_is_asked_for() {
         "{asked}"
     );
     let once = asked["bookings"][0]["intent_id"].as_str().unwrap();
-    let starts = told(&clinic, &format!("/intents/{once}/occurrences")).await;
+    let starts = shown(&clinic, &format!("/intents/{once}/occurrences")).await;
     assert_eq!(starts, ["2026-03-10T08:50:00Z"]);
 
     body["zones"] = json!({ "House": "Africa/Abidjan" });
     let answered = clinic.post("/imports", body.clone()).await;
     assert_eq!(answered["bookings"][0]["uid"], "weekly", "{answered}");
     let weekly = answered["bookings"][0]["intent_id"].as_str().unwrap();
-    let starts = told(&clinic, &format!("/intents/{weekly}/occurrences")).await;
+    let starts = shown(&clinic, &format!("/intents/{weekly}/occurrences")).await;
     assert_eq!(starts[0], "2026-03-09T18:00:00Z");
     body["zones"] = json!({ "House": "Mars/Olympus" });
     let answer = clinic.post_as(&clinic.admin, "/imports", &body).await;

@@ -11,6 +11,7 @@ use scheduler_core::{IntentId, SessionId};
 use serde_json::{Value, json};
 use store::{Page, Whose};
 
+use crate::calendars::{shown, starts};
 use crate::clinic::{Clinic, Parties};
 use crate::properties::check;
 
@@ -55,7 +56,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         3 => (-70..71_i64).prop_map(One::Move),
         2 => any::<bool>().prop_map(|as_client| One::Cancel { as_client }),
         1 => Just(One::Skip),
-        1 => Just(One::Add),
+        3 => Just(One::Add),
         1 => (20..90_u32).prop_map(One::Longer),
     ];
     let (days, hours) = (-3..4_i64, -6..7_i64);
@@ -308,6 +309,11 @@ impl World {
             );
         }
         self.sessions = all;
+        // What another calendar is told.
+        let file = format!("/api/v1/intents/{}/ical", self.first);
+        let (_, text) = self.clinic.text(Some(&self.clinic.admin), &file).await;
+        let path = format!("/clients/{}/sessions", self.parties.client);
+        assert_eq!(starts(&text), shown(&self.clinic, &path).await);
         let page = Page {
             after: None,
             limit: 200,
@@ -318,7 +324,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn edits_of_a_series_keep_sessions_credits_and_history_together(
