@@ -221,7 +221,7 @@ pub fn allow(principal: Principal, action: Action, resource: Resource) -> bool {
     }
 }
 
-/// What somebody is told about what is in the way of a time. The rest is "busy".
+/// Which obstacles an answer names. The others are only "busy".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Disclosed {
     /// The bookings that are named.
@@ -231,8 +231,8 @@ pub struct Disclosed {
 }
 
 impl Disclosed {
-    /// Whoever may read a booking is told that it is in the way; whoever may read the therapist's calendar, that
-    /// the therapist is away.
+    /// Bookings are named to callers who may read them, and time off to callers who may read the therapist's
+    /// calendar.
     #[must_use]
     pub fn to<'a>(
         principal: Principal,

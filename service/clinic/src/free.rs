@@ -239,7 +239,7 @@ impl<'a> Ground<'a> {
         })
     }
 
-    /// What somebody is told about what is in the way here.
+    /// Which obstacles a refusal names to this principal.
     fn disclosed(&self, principal: Principal) -> Disclosed {
         let intents = self.intents.iter().copied();
         Disclosed::to(principal, self.therapist, intents, &self.sessions)

@@ -62,7 +62,7 @@ pub enum Refusal {
         clashes: Vec<Found>,
         /// What could be done about the first dates of a booking.
         alternatives: Option<Alternatives>,
-        /// What the caller is told about them.
+        /// Which of them the answer names.
         disclosed: Disclosed,
     },
     /// A client would have more than a quota leaves, or a booking is too dense for anybody.

@@ -319,7 +319,7 @@ fn with_whole_numbers<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
 /// The largest number up to which each whole number is one double: 2^53.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Writes whole numbers without a fraction, and tells whether there were any that had one.
+/// Rewrites numbers such as 4.0 as integers. Returns whether there were any.
 fn whole(value: &mut Value) -> bool {
     match value {
         Value::Number(number) => {

@@ -159,7 +159,7 @@ pub(super) fn of_schemas() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Words that may be missing from an answer: of which schema and property, the name of their own schema, and all of
+/// Optional words of answers: of which schema and property, the name of their own schema, and all of
 /// them. One schema for them is one type in a generated client.
 pub(super) const WORDS: [(&str, &str, &str, [&str; 3]); 2] = [
     (

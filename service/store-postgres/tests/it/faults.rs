@@ -35,7 +35,7 @@ enum Kind {
 /// was to be prepared: an error, and that it is ready for the next.
 const FAILS: &str = "DO $$BEGIN RAISE SQLSTATE '53100' USING MESSAGE = 'no space left'; END$$";
 
-/// Stands between a store and its server, and counts what the store asks.
+/// A proxy between a store and its server that counts statements.
 #[derive(Clone)]
 struct Wire {
     kind: Kind,
