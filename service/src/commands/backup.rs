@@ -158,7 +158,9 @@ async fn settle(store: &dyn Store, vault: &Vault, erased: &[Erased]) -> anyhow::
         }
     }
     if again > 0 {
-        store.scrub().await?;
+        for to_do in store.scrub().await? {
+            writeln!(out, "TO DO  {to_do}")?;
+        }
     }
     writeln!(out, "{again} people are erased again")?;
     let now = Clock::system().now();

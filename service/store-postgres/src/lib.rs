@@ -237,29 +237,35 @@ async fn check_schema(db: &mut PgConnection, shown: &str) -> Result<(), OpenErro
     store::schema::check(shown, &applied, &known.collect::<Vec<_>>())
 }
 
-/// How often readers that began earlier are waited for, a few milliseconds each time.
-const READERS_WAITED_FOR_MAX: u32 = 400;
+/// How often what began before is waited for, 20 ms each time: 30 seconds.
+const WAITS_MAX: u32 = 1_500;
 
-/// Waits until nobody reads this database as it was before the keys were deleted: a table that is
-/// written anew keeps the rows that an earlier reader may still see.
-async fn wait_for_older_readers(connection: &mut sqlx::PgConnection) -> Result<(), StoreError> {
-    let now = sqlx::query_scalar("SELECT pg_current_xact_id()::xid::text");
+/// Waits until no transaction is left that keeps the server from forgetting the deleted keys: one that
+/// writes to any database of the server, because the snapshot of the rewrite counts all of them, or
+/// that reads this one, here or on a standby. Returns whether none is left.
+async fn wait_for_older_transactions(
+    connection: &mut sqlx::PgConnection,
+) -> Result<bool, StoreError> {
+    let now = sqlx::query_scalar("SELECT pg_current_xact_id()::text");
     let now: String = now
         .fetch_one(&mut *connection)
         .await
         .map_err(rows::failed)?;
-    for _ in 0..READERS_WAITED_FOR_MAX {
+    for _ in 0..WAITS_MAX {
         let older = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
-             AND pid <> pg_backend_pid() AND age(backend_xmin) > age($1::text::xid))",
+            "SELECT pg_snapshot_xmin(pg_current_snapshot()) < $1::xid8 \
+             OR EXISTS (SELECT FROM pg_stat_activity \
+                 WHERE (datname IS NULL OR datname = current_database()) \
+                 AND pid <> pg_backend_pid() AND age(backend_xmin) > age($1::xid8::xid)) \
+             OR EXISTS (SELECT FROM pg_replication_slots WHERE age(xmin) > age($1::xid8::xid))",
         );
         let older = older.bind(&now).fetch_one(&mut *connection).await;
         if !older.map_err(rows::failed)? {
-            break;
+            return Ok(true);
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(())
+    Ok(false)
 }
 
 /// How often it is tried to get a table for a moment.
@@ -269,7 +275,14 @@ const VACUUMS_MAX: u32 = 5;
 /// has it.
 async fn scrub(pool: &PgPool) -> Result<Vec<&'static str>, StoreError> {
     let mut connection = locks::acquire(pool).await?;
-    wait_for_older_readers(&mut connection).await?;
+    let mut left = Vec::new();
+    if !wait_for_older_transactions(&mut connection).await? {
+        left.push(
+            "A transaction that began before still runs, in any database of the server \
+             (pg_stat_activity, pg_prepared_xacts, pg_replication_slots), and keeps what was \
+             deleted. Once it has ended: standing keys erase-client --replay.",
+        );
+    }
     for vacuum in ["VACUUM FULL dek", "VACUUM FULL blind_index"] {
         let mut vacuumed = Ok(());
         for _ in 0..VACUUMS_MAX {
@@ -281,13 +294,13 @@ async fn scrub(pool: &PgPool) -> Result<Vec<&'static str>, StoreError> {
         }
         vacuumed?;
     }
-    let mut left = Vec::new();
     for sql in ["SELECT pg_switch_wal()", "CHECKPOINT", "CHECKPOINT"] {
         if sqlx::raw_sql(sql).execute(&mut *connection).await.is_err() {
-            left = vec![
+            left.push(
                 "As a superuser: SELECT pg_switch_wal(); CHECKPOINT; CHECKPOINT; so that the \
                  server's log lets the key go.",
-            ];
+            );
+            break;
         }
     }
     let recycles: String = sqlx::query_scalar("SHOW wal_recycle")

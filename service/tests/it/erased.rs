@@ -3,19 +3,21 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use clinic::{ClinicId, PersonId};
 use scheduler_core::{ClientId, TherapistId};
 use serde_json::{Value, json};
 use standing::database::Database as Location;
+use tokio::task::JoinHandle;
 
 use crate::backend::cluster;
 use crate::clinic::Clinic;
 use crate::database::Database;
 use crate::sealed::{EMAIL, NAME, deks, key_file, open, register};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
     let clinic = open().await;
     let id = register(&clinic, NAME, Some(EMAIL)).await;
@@ -65,8 +67,15 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
         .await;
     let shown = clinic.get(&format!("/clients/{id}")).await;
     assert_eq!(shown["legal_hold"], false);
+    let elsewhere = match &clinic.database {
+        Location::Sqlite(_) => None,
+        Location::Postgres(_) => Some(write_elsewhere(Duration::from_secs(1)).await),
+    };
     let (said, content) = standing(&["erase-client", &id]);
     assert!(content && said.contains("is erased"), "{said}");
+    if let Some(elsewhere) = elsewhere {
+        elsewhere.await.unwrap();
+    }
 
     let shown = clinic.get(&format!("/clients/{id}")).await;
     assert_eq!(
@@ -111,6 +120,19 @@ async fn who_is_erased_is_gone_from_every_file_and_from_dumps() {
         content && said.contains("1 people, 1 keys unwrap, 1 values open"),
         "{said}"
     );
+}
+
+/// Begins to write to another database of the server, and ends after this time. A server keeps what
+/// is deleted meanwhile in any of its databases, unless it is waited for.
+async fn write_elsewhere(time: Duration) -> JoinHandle<()> {
+    let url = cluster().await.database().await.unwrap();
+    let mut other = Database::at(&Location::Postgres(url)).await;
+    let begin = "BEGIN; SELECT pg_current_xact_id()";
+    other.execute(begin).await.unwrap();
+    tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        other.execute("COMMIT").await.unwrap();
+    })
 }
 
 /// Runs `standing keys` on the clinic's database and key file: what it says, and whether it succeeds.
