@@ -27,6 +27,7 @@ pub mod zones;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use clinic::conflict::{self, Between};
 use clinic::{Idempotent, Principal, Refusal, Scope, View, eager};
 use store::{Decide, Looked, Request, Store, StoreError, Written};
 
@@ -105,6 +106,7 @@ impl App {
             (clinic::Actor::Tick, Scope::Message(_)) => "dispatch",
             (clinic::Actor::Tick, _) => "zone_data",
         };
+        let payer = conflict::payer(&scope);
         let zone_data = match scope.plans() {
             true => Some(self.zones.generation(&*self.store, request.at).await?),
             false => None,
@@ -139,7 +141,27 @@ impl App {
         }
         self.metrics
             .command(by, &written, more.load(Ordering::Relaxed));
+        if let (Err(StoreError::Refused(refusal)), Some(payer)) = (&written, payer)
+            && let Some(between) = Between::of(refusal, payer)
+            && !request.dry_run
+        {
+            self.keep(&request, &between).await?;
+        }
         written
+    }
+
+    /// Keeps evidence that was refused, for a person to settle.
+    async fn keep(&self, request: &Request, between: &Between) -> Result<(), StoreError> {
+        let request = Request {
+            idempotency: None,
+            zone_data: None,
+            ..request.clone()
+        };
+        let decide = Box::new(|view: &View| conflict::keep(view, between));
+        let scope = Scope::Conflict(between.id());
+        let kept = self.store.write(&request, scope, decide).await;
+        self.metrics.command("command", &kept, 0);
+        kept.map(|_| ())
     }
 
     /// Decides before any lock is taken, and stores under the locks what was decided, if what it was decided on

@@ -194,6 +194,8 @@ pub enum Subject {
     Reason(ReasonCode),
     /// What one client may have of the clinic.
     Quotas,
+    /// Evidence of a payment that was refused.
+    Conflict(Uuid),
     /// A client's subscription.
     Subscription(ClientId),
     Intent(IntentId),

@@ -12,6 +12,7 @@ pub mod account;
 pub mod booking;
 pub mod calendar_file;
 pub mod commit;
+pub mod conflict;
 pub mod credit;
 pub mod eager;
 pub mod erasure;
@@ -44,6 +45,7 @@ pub mod zone_data;
 
 pub use access::{Actor, ClinicId, Principal, Role, StoredSecret};
 pub use commit::{Change, Commit, Happened, History, Journal, Subject};
+pub use conflict::Conflict;
 pub use notification::{Message, MessageState, Moved, Notification, NotificationKind, Recipient};
 pub use people::{
     BlindIndex, Cancellation, Client, LateRule, Person, PersonId, SealedPerson, Service, SlotRules,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::access::{Action, Principal, Resource, allow};
+use crate::conflict::Conflict;
 use crate::people::{Client, PersonId, Service, Therapist};
 use crate::plan::{Plan, PlanId, Subscription};
 use crate::quota::Quotas;
@@ -15,6 +16,7 @@ use scheduler_core::session::Session;
 use scheduler_core::{
     ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Window,
 };
+use uuid::Uuid;
 
 /// What a write reads, and so what it locks.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +91,8 @@ pub enum Scope {
     Reasons,
     /// What one client may have of the clinic.
     Quotas,
+    /// Evidence that was refused, by the conflict's id.
+    Conflict(Uuid),
     /// A series to be edited at one of its segments: the parties, all its segments and sessions, the
     /// account with the entries of those that are still to come, and everything of therapist and
     /// client that can stand in the way in the window.
@@ -155,6 +159,7 @@ impl Scope {
             | Self::Month { .. }
             | Self::Reasons
             | Self::Quotas
+            | Self::Conflict(_)
             | Self::Message(_) => false,
         }
     }
@@ -176,6 +181,7 @@ impl Scope {
             | Self::Subscription { .. }
             | Self::Month { .. }
             | Self::Quotas
+            | Self::Conflict(_)
             | Self::Message(_) => false,
         }
     }
@@ -291,6 +297,8 @@ pub struct View {
     pub reasons: Vec<Reason>,
     /// What one client may have of the clinic, where something of theirs is booked or the scope is about it.
     pub quotas: Quotas,
+    /// The conflict of the scope.
+    pub conflict: Option<Conflict>,
     /// The intent of the scope.
     pub intent: Option<Intent>,
     /// The other segments of its series.

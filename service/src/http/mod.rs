@@ -7,6 +7,7 @@ mod caller;
 mod cases;
 mod clashes;
 mod clients;
+mod conflicts;
 mod credits;
 mod description;
 mod feeds;
@@ -62,6 +63,7 @@ pub fn router(app: App) -> Router {
                     .merge(services::routes())
                     .merge(plans::routes())
                     .merge(quotas::routes())
+                    .merge(conflicts::routes())
                     .merge(reasons::routes())
                     .merge(personal_data::routes())
                     .merge(clients::routes())

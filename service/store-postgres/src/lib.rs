@@ -9,6 +9,7 @@
 mod backup;
 mod claims;
 mod clock;
+mod conflicts;
 mod guards;
 mod journal;
 mod keys;
@@ -35,8 +36,8 @@ use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Quotas, Reason,
-    Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Conflict, Message, MessageState, PersonId, Plan, PlanId, Quotas,
+    Reason, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
@@ -509,6 +510,20 @@ impl Store for PostgresStore {
 
     async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError> {
         read!(self, db => quotas::of(db, clinic))
+    }
+
+    async fn conflict(&self, clinic: ClinicId, id: Uuid) -> Result<Option<Conflict>, StoreError> {
+        read!(self, db => conflicts::one(db, clinic, id))
+    }
+
+    async fn conflicts(
+        &self,
+        clinic: ClinicId,
+        only_open: bool,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Conflict>, StoreError> {
+        read!(self, db => conflicts::list(db, clinic, only_open, after, limit))
     }
 
     async fn subscription(

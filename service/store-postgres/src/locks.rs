@@ -298,6 +298,7 @@ pub(crate) fn of_write(request: &Request, scope: &Scope, parties: Option<Parties
         Scope::Occurrence { .. } | Scope::Waiver(_) => of_parties(parties),
         // So that of two writers who add codes the second sees the first's.
         Scope::Reasons | Scope::Quotas => vec![request.clinic.0],
+        Scope::Conflict(id) => vec![*id],
         Scope::Series { therapist, .. } => {
             let mut all = of_parties(parties);
             all.extend(therapist.map(|other| other.0));

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnection;
 use store::{PAGE_MAX, Page, StoreError, Which, Whose};
 use uuid::Uuid;
 
-use crate::{ledger, outbox, people, plans, quotas, reasons, schedule};
+use crate::{conflicts, ledger, outbox, people, plans, quotas, reasons, schedule};
 
 pub(crate) async fn load(
     db: &mut PgConnection,
@@ -74,6 +74,10 @@ async fn of(db: &mut PgConnection, clinic: ClinicId, scope: &Scope) -> Result<Vi
             }
         }
         Scope::Reasons => Ok(View::default()),
+        Scope::Conflict(id) => Ok(View {
+            conflict: conflicts::one(db, clinic, *id).await?,
+            ..View::default()
+        }),
         Scope::Quotas => Ok(View {
             quotas: quotas::of(db, clinic).await?,
             ..View::default()

@@ -7,6 +7,7 @@
 
 mod backup;
 mod claims;
+mod conflicts;
 #[cfg(test)]
 mod faults;
 mod file;
@@ -35,8 +36,8 @@ use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, MessageState, PersonId, Plan, PlanId, Quotas, Reason,
-    Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
+    BlindIndex, Client, ClinicId, Conflict, Message, MessageState, PersonId, Plan, PlanId, Quotas,
+    Reason, Scope, SealedPerson, Service, Subscription, Therapist, WrappedDek,
 };
 use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::intent::{Intent, Record};
@@ -345,6 +346,20 @@ impl Store for SqliteStore {
 
     async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError> {
         quotas::of(&mut *self.reader().await?, clinic).await
+    }
+
+    async fn conflict(&self, clinic: ClinicId, id: Uuid) -> Result<Option<Conflict>, StoreError> {
+        conflicts::one(&mut *self.reader().await?, clinic, id).await
+    }
+
+    async fn conflicts(
+        &self,
+        clinic: ClinicId,
+        only_open: bool,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Conflict>, StoreError> {
+        conflicts::list(&mut *self.reader().await?, clinic, only_open, after, limit).await
     }
 
     async fn subscription(

@@ -13,7 +13,7 @@ use store::{PAGE_MAX, Page, StoreError, Which, Whose};
 use uuid::Uuid;
 
 use crate::rows::micros;
-use crate::{ledger, outbox, people, plans, quotas, reasons, schedule};
+use crate::{conflicts, ledger, outbox, people, plans, quotas, reasons, schedule};
 
 pub(crate) async fn load(
     db: &mut SqliteConnection,
@@ -79,6 +79,10 @@ async fn of(
             }
         }
         Scope::Reasons => Ok(View::default()),
+        Scope::Conflict(id) => Ok(View {
+            conflict: conflicts::one(db, clinic, *id).await?,
+            ..View::default()
+        }),
         Scope::Quotas => Ok(View {
             quotas: quotas::of(db, clinic).await?,
             ..View::default()

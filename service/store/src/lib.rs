@@ -39,9 +39,9 @@ use clinic::journal_chain::Line;
 use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    Actor, BlindIndex, Client, ClinicId, Commit, Decision, Message, MessageState, PersonId, Plan,
-    PlanId, Principal, Quotas, Reason, Recipient, Role, Scope, SealedPerson, Service, StoredSecret,
-    Subject, Subscription, Therapist, View, WrappedDek,
+    Actor, BlindIndex, Client, ClinicId, Commit, Conflict, Decision, Message, MessageState,
+    PersonId, Plan, PlanId, Principal, Quotas, Reason, Recipient, Role, Scope, SealedPerson,
+    Service, StoredSecret, Subject, Subscription, Therapist, View, WrappedDek,
 };
 pub use error::{OpenError, StoreError};
 use ledger_core::{Account, Entry, Key, Proof};
@@ -170,6 +170,16 @@ pub trait Store: Send + Sync {
     async fn reasons(&self, clinic: ClinicId) -> Result<Vec<Reason>, StoreError>;
     /// What one client may have of a clinic.
     async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError>;
+    /// Evidence that was refused, by the conflict's id.
+    async fn conflict(&self, clinic: ClinicId, id: Uuid) -> Result<Option<Conflict>, StoreError>;
+    /// Conflicts after a line of the journal, in order: all, or those that nobody has settled.
+    async fn conflicts(
+        &self,
+        clinic: ClinicId,
+        only_open: bool,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Conflict>, StoreError>;
     /// A client's subscription.
     async fn subscription(
         &self,

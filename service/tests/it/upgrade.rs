@@ -141,7 +141,7 @@ async fn people_stay_and_tokens_go() {
         database.execute(&insert).await.unwrap();
     }
 
-    assert_eq!(location.migrate().await.unwrap(), 11);
+    assert_eq!(location.migrate().await.unwrap(), 12);
     let store = location.open(CONNECTIONS).await.unwrap();
     let store = store.as_ref();
     assert!(store.take_own_clock().await.unwrap());

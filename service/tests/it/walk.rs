@@ -99,7 +99,7 @@ fn the_commands_say_what_they_do_and_what_is_wrong() {
     );
     let (code, out, errors) = run(&["migrate", "--database", database]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(out.contains("schema version 11"), "{out}");
+    assert!(out.contains("schema version 12"), "{out}");
     let (code, out, errors) = run(&["doctor", "--database", database]);
     assert_eq!(code, Some(0), "{out}{errors}");
     assert!(

@@ -66,7 +66,7 @@ async fn a_schema_that_is_missing_older_or_newer_is_refused() {
 
     std::fs::write(&file, "").unwrap();
     match SqliteStore::open(&file).await {
-        Err(OpenError::OlderSchema { found, known, .. }) => assert_eq!((found, known), (0, 11)),
+        Err(OpenError::OlderSchema { found, known, .. }) => assert_eq!((found, known), (0, 12)),
         other => panic!("{other:?}"),
     }
     SqliteStore::migrate(&file).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_schema_that_is_missing_older_or_newer_is_refused() {
     ] {
         match refused {
             Err(OpenError::NewerSchema { found, known, .. }) => {
-                assert_eq!((found, known), (99, 11));
+                assert_eq!((found, known), (99, 12));
             }
             other => panic!("{other:?}"),
         }

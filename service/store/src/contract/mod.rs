@@ -7,6 +7,7 @@
 mod acts;
 mod believed;
 mod claims;
+mod conflicts;
 mod faults;
 mod fixture;
 mod journal;
@@ -23,6 +24,7 @@ mod zone_data;
 pub use acts::Running;
 pub use believed::*;
 pub use claims::*;
+pub use conflicts::*;
 pub use faults::*;
 pub use fixture::Fixture;
 pub use journal::*;
@@ -91,6 +93,7 @@ macro_rules! contract_suite {
             reasons_are_kept_and_shown_to_whoever_is_given_one
             a_code_is_added_once_however_many_add_it
             quotas_are_kept_and_shown_to_whoever_books
+            conflicts_are_kept_once_and_listed_until_settled
             a_calendar_leaves_out_what_is_over
         }
     };

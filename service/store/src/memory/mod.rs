@@ -17,9 +17,9 @@ use chrono::{DateTime, Utc};
 use clinic::scope::{Claim, Job, Position};
 use clinic::zone_data::{Outcome, Planned, ZoneMove};
 use clinic::{
-    BlindIndex, Client, ClinicId, Commit, Decision, Idempotent, Message, MessageState, PersonId,
-    Plan, PlanId, Quotas, Reason, Recipient, Scope, SealedPerson, Service, Subscription, Therapist,
-    WrappedDek, journal_chain,
+    BlindIndex, Client, ClinicId, Commit, Conflict, Decision, Idempotent, Message, MessageState,
+    PersonId, Plan, PlanId, Quotas, Reason, Recipient, Scope, SealedPerson, Service, Subscription,
+    Therapist, WrappedDek, journal_chain,
 };
 use ledger_core::{Account, Entry, Key, Proof};
 use scheduler_core::calendar::near;
@@ -294,6 +294,24 @@ impl Store for MemoryStore {
 
     async fn quotas(&self, clinic: ClinicId) -> Result<Quotas, StoreError> {
         Ok(self.tables().quotas(clinic))
+    }
+
+    async fn conflict(&self, clinic: ClinicId, id: Uuid) -> Result<Option<Conflict>, StoreError> {
+        let conflicts = self.tables().conflicts(clinic);
+        Ok(conflicts.into_iter().find(|one| one.id == id))
+    }
+
+    async fn conflicts(
+        &self,
+        clinic: ClinicId,
+        only_open: bool,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Conflict>, StoreError> {
+        let conflicts = self.tables().conflicts(clinic).into_iter();
+        let conflicts = conflicts.filter(|one| one.seq > after);
+        let wanted = conflicts.filter(|one| !only_open || one.settled_at.is_none());
+        Ok(wanted.take(count(limit.min(PAGE_MAX))).collect())
     }
 
     async fn subscription(

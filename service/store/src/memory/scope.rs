@@ -61,6 +61,13 @@ fn of(tables: &Tables, clinic: ClinicId, scope: &Scope) -> View {
             None => View::default(),
         },
         Scope::Reasons => View::default(),
+        Scope::Conflict(id) => View {
+            conflict: tables
+                .conflicts(clinic)
+                .into_iter()
+                .find(|one| one.id == *id),
+            ..View::default()
+        },
         Scope::Quotas => View {
             quotas: tables.quotas(clinic),
             ..View::default()

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use clinic::conflict::{OPEN, SETTLED};
 use clinic::zone_data::{Planned, ZoneMove};
 use clinic::{
-    Actor, BlindIndex, Client, ClinicId, Happened, Journal, Message, MessageState, PersonId, Plan,
-    Quotas, Reason, Recipient, SealedPerson, Service, StoredSecret, Subject, Subscription,
-    Therapist, View, WrappedDek, journal_chain,
+    Actor, BlindIndex, Client, ClinicId, Conflict, Happened, Journal, Message, MessageState,
+    PersonId, Plan, Quotas, Reason, Recipient, SealedPerson, Service, StoredSecret, Subject,
+    Subscription, Therapist, View, WrappedDek, journal_chain,
 };
 use ledger_core::{Account, Entry, ReasonCode};
 use scheduler_core::intent::{Cause, Intent, Record};
@@ -131,6 +132,29 @@ impl Tables {
     /// What one client may have of a clinic.
     pub(super) fn quotas(&self, clinic: ClinicId) -> Quotas {
         self.quotas.get(&clinic.0).copied().unwrap_or_default()
+    }
+
+    /// What the lines of the journal about refused evidence come to, in order.
+    pub(super) fn conflicts(&self, clinic: ClinicId) -> Vec<Conflict> {
+        let lines = (1_u64..).zip(&self.journal);
+        let lines: Vec<_> = lines.filter(|(_, line)| line.clinic == clinic).collect();
+        let kept = lines.iter().filter_map(|(seq, kept)| {
+            let Subject::Conflict(id) = kept.journal.subject else {
+                return None;
+            };
+            let settled = lines.iter().find(|(_, line)| {
+                line.journal.subject == kept.journal.subject && line.journal.version == SETTLED
+            });
+            let between = serde_json::from_value(kept.journal.body.clone()).ok()?;
+            (kept.journal.version == OPEN).then_some(Conflict {
+                id,
+                seq: *seq,
+                between,
+                kept_at: kept.at,
+                settled_at: settled.map(|(_, line)| line.at),
+            })
+        });
+        kept.collect()
     }
 
     /// A clinic's own codes of reasons, by code.

@@ -6,9 +6,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use clinic::journal_chain::Line;
 use clinic::{
-    BlindIndex, Client, ClinicId, Message, Notification, NotificationKind, Plan, PlanId, Quotas,
-    Reason, Recipient, Role, SealedPerson, Service, StoredSecret, Subject, Subscription, Term,
-    Therapist, WorkingTimes, WrappedDek, working_times::StoredTimes,
+    BlindIndex, Client, ClinicId, Conflict, Message, Notification, NotificationKind, Plan, PlanId,
+    Quotas, Reason, Recipient, Role, SealedPerson, Service, StoredSecret, Subject, Subscription,
+    Term, Therapist, WorkingTimes, WrappedDek, working_times::StoredTimes,
 };
 use ledger_core::{Account, AccountId, Credits, Entry, Hash, Money, Proof, Stored, Unfinished};
 use scheduler_core::{ClientId, IntentId, LocalDateTime, ServiceId, SessionId, TherapistId, Zone};
@@ -152,6 +152,7 @@ pub fn subject_columns(subject: &Subject) -> (&'static str, Uuid, Option<String>
         Subject::Plan(id) => ("plan", id.0, None),
         Subject::Reason(code) => ("reason", Uuid::nil(), Some(code.to_string())),
         Subject::Quotas => ("quotas", Uuid::nil(), None),
+        Subject::Conflict(id) => ("conflict", *id, None),
         Subject::Subscription(client) => ("subscription", client.0, None),
         Subject::Intent(id) => ("intent", id.0, None),
         Subject::Occurrence(id, at) => ("occurrence", id.0, Some(at.to_string())),
@@ -423,6 +424,20 @@ pub fn quotas(row: &impl Columns) -> Result<Quotas, StoreError> {
     versioned(row, "quotas")
 }
 
+/// The line of `journal` that keeps a conflict, with the time of the one that settles it.
+///
+/// # Errors
+/// [`StoreError::Corrupt`].
+pub fn conflict(row: &impl Columns) -> Result<Conflict, StoreError> {
+    Ok(Conflict {
+        id: id(row, "subject_id")?,
+        seq: number(row, "seq")?,
+        between: row.json("body")?,
+        kept_at: instant(row, "at")?,
+        settled_at: row.instant("settled_at")?,
+    })
+}
+
 /// A row of `subscription`.
 ///
 /// # Errors
@@ -597,6 +612,7 @@ pub fn subject(row: &impl Columns) -> Result<Subject, StoreError> {
         ("plan", None) => Ok(Subject::Plan(PlanId(id))),
         ("reason", Some(code)) => Ok(Subject::Reason(code.parse().map_err(|_| corrupt(code))?)),
         ("quotas", None) => Ok(Subject::Quotas),
+        ("conflict", None) => Ok(Subject::Conflict(id)),
         ("subscription", None) => Ok(Subject::Subscription(ClientId(id))),
         ("intent", None) => Ok(Subject::Intent(IntentId(id))),
         ("occurrence", Some(at)) => {

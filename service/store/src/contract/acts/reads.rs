@@ -37,6 +37,8 @@ impl Acts<'_> {
         act!(self, "plans", store => store.plans(of, ALL));
         act!(self, "reasons", store => store.reasons(of));
         act!(self, "quotas", store => store.quotas(of));
+        act!(self, "conflict", store => store.conflict(of, id(1)));
+        act!(self, "conflicts", store => store.conflicts(of, true, 0, 9));
         act!(self, "subscription", store => store.subscription(of, owner));
         act!(self, "intent", store => store.intent(of, intent));
         act!(self, "feed", store => store.feed([60; 32]));
@@ -143,6 +145,7 @@ impl Acts<'_> {
             Scope::Waiver(session.id),
             Scope::Reasons,
             Scope::Quotas,
+            Scope::Conflict(id(1)),
             Scope::Series {
                 intent,
                 therapist: Some(self.clinic.therapists[1]),
