@@ -19,10 +19,10 @@ use ledger_core::{Credits, Money, Source};
 use scheduler_core::availability::{Hours, WeeklyHours};
 use scheduler_core::intent::Edit;
 use scheduler_core::{ClientId, GapPolicy, IntentId, LocalDateTime, ServiceId, TherapistId, Zone};
-use standing::App;
 use standing::clock::Clock;
 use standing::worker::{self, Report};
-use store::{Decide, Request, Store, Written};
+use standing::{App, Decide};
+use store::{Request, Store, Written};
 use uuid::Uuid;
 
 /// How long an appointment lasts, in minutes.
@@ -112,7 +112,7 @@ impl Practice {
             slots: None,
             cancellation: None,
         };
-        let decide = Box::new(move |_: &_| registration::add_service(new));
+        let decide = Box::new(move |_: &_| registration::add_service(new.clone()));
         let nobody = Scope::New { therapist: None };
         practice.write(nobody, decide).await?;
         Ok(practice)
@@ -178,7 +178,9 @@ impl Practice {
             times: WorkingTimes::new(WeeklyHours::new(Zone::UTC, hours.to_vec())?),
         };
         let dek = unused_key(new.id.0, self.now());
-        let decide = Box::new(move |_: &_| registration::register_therapist(new, dek, Vec::new()));
+        let decide = Box::new(move |_: &_| {
+            registration::register_therapist(new.clone(), dek.clone(), Vec::new())
+        });
         let nobody = Scope::New { therapist: None };
         self.write(nobody, decide).await?;
         Ok(())
@@ -198,8 +200,9 @@ impl Practice {
             therapist: assigned,
         };
         let dek = unused_key(new.id.0, self.now());
-        let decide =
-            Box::new(move |view: &_| registration::register_client(view, new, dek, Vec::new()));
+        let decide = Box::new(move |view: &_| {
+            registration::register_client(view, new.clone(), dek.clone(), Vec::new())
+        });
         let scope = Scope::New {
             therapist: assigned,
         };
@@ -237,7 +240,7 @@ impl Practice {
         };
         let (principal, now) = (self.principal, self.now());
         let scope = booking::scope(&wanted)?;
-        let decide = Box::new(move |view: &_| booking::book(view, wanted, principal, now));
+        let decide = Box::new(move |view: &_| booking::book(view, wanted.clone(), principal, now));
         self.write(scope, decide).await?;
         Ok(())
     }

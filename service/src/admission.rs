@@ -2,7 +2,7 @@
 //!
 //! As many requests are worked on at once as there are places, as many as the database works on beside each
 //! other. The others wait, and the next place goes to the caller whose requests have computed least of late, beyond
-//! two milliseconds each. A quarter of the places is kept for callers who have used little; while such callers ask,
+//! half a millisecond each. A quarter of the places is kept for callers who have used little; while such callers ask,
 //! those who have used much keep half of the processors busy at most, and compute when no other thread wants the
 //! processor, as all do who search. So whoever asks for short things does not wait for those who ask for long ones.
 //! The queue is bounded, and so is what a client or a therapist may use of the service in the long run.
@@ -39,11 +39,11 @@ const OF_CALLER_MAX: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What a limited caller may compute in the long run: this part of one processor's time.
 const SHARE: u32 = 64;
-/// Who has used less has used little.
-const LITTLE: Duration = Duration::from_millis(100);
+/// Who has used less has used little: a search or two.
+const LITTLE: Duration = Duration::from_millis(20);
 /// What a request may compute without its being held against its caller: those who ask for short things may do so
 /// often.
-const SHORT: Duration = Duration::from_millis(2);
+const SHORT: Duration = Duration::from_micros(500);
 /// What a limited caller may compute at once, after a while of rest.
 const BURST: Duration = Duration::from_secs(10);
 /// What a request costs beside the time that it computes.
@@ -85,8 +85,8 @@ pub enum Refused {
 pub struct Place {
     admission: Arc<Admission>,
     caller: Caller,
-    /// Whether the caller had used much.
-    is_much: bool,
+    /// What the caller had used.
+    used: Duration,
     /// What it has computed, in microseconds.
     computed: Arc<AtomicU64>,
     /// What of it is not held against the caller.
@@ -96,8 +96,7 @@ pub struct Place {
 /// What a request knows of its place.
 #[derive(Debug, Clone)]
 struct Known {
-    is_much: bool,
-    is_limited: bool,
+    used: Duration,
     computed: Arc<AtomicU64>,
 }
 
@@ -178,8 +177,8 @@ impl Admission {
             let now = Instant::now();
             let mut state = self.state();
             state.admit(caller, now)?;
-            if let Some(is_much) = state.take_place(caller.id, now) {
-                return Ok(self.place(caller, is_much));
+            if let Some(used) = state.take_place(caller.id, now) {
+                return Ok(self.place(caller, used));
             }
             if state.waiting.len() >= WAITING_MAX {
                 state.leave(caller.id);
@@ -211,11 +210,11 @@ impl Admission {
         }
     }
 
-    fn place(self: &Arc<Self>, caller: Caller, is_much: bool) -> Place {
+    fn place(self: &Arc<Self>, caller: Caller, used: Duration) -> Place {
         Place {
             admission: self.clone(),
             caller,
-            is_much,
+            used,
             computed: Arc::default(),
             free: SHORT,
         }
@@ -254,14 +253,14 @@ impl Drop for Place {
         }
         state.leave(self.caller.id);
         state.free += 1;
-        state.much -= usize::from(self.is_much);
+        state.much -= usize::from(is_much(self.used));
         let mut given = Vec::new();
-        while let Some((next, is_much)) = state.take_next(now) {
-            given.push((next, is_much));
+        while let Some(next) = state.take_next(now) {
+            given.push(next);
         }
         drop(state);
-        for (next, is_much) in given {
-            let place = self.admission.place(next.caller, is_much);
+        for (next, used) in given {
+            let place = self.admission.place(next.caller, used);
             // If nobody waits for it any more, it comes back and is dropped: the one after gets it.
             let _gone = next.place.send(place);
         }
@@ -298,11 +297,11 @@ impl State {
         Ok(())
     }
 
-    /// Takes a place for a caller, if there is one at once, and says whether they have used much.
-    fn take_place(&mut self, caller: Uuid, now: Instant) -> Option<bool> {
+    /// Takes a place for a caller, if there is one at once, and says what they have used.
+    fn take_place(&mut self, caller: Uuid, now: Instant) -> Option<Duration> {
         let used = self.callers.get(&caller).map(|usage| usage.used);
-        let is_much = used.is_some_and(|used| used >= LITTLE);
-        if is_much {
+        let used = used.unwrap_or_default();
+        if is_much(used) {
             let beside = self.others.is_some_and(|at| now < at + MAKES_WAY);
             let most = if beside {
                 self.beside_others
@@ -316,8 +315,8 @@ impl State {
             self.others = Some(now);
         }
         self.free = self.free.checked_sub(1)?;
-        self.much += usize::from(is_much);
-        Some(is_much)
+        self.much += usize::from(is_much(used));
+        Some(used)
     }
 
     fn leave(&mut self, caller: Uuid) {
@@ -327,7 +326,7 @@ impl State {
     }
 
     /// Of those who wait, the first of the caller who has used least.
-    fn take_next(&mut self, now: Instant) -> Option<(Waiting, bool)> {
+    fn take_next(&mut self, now: Instant) -> Option<(Waiting, Duration)> {
         for one in &self.waiting {
             if let Some(usage) = self.callers.get_mut(&one.caller.id) {
                 usage.wear_off(now);
@@ -335,15 +334,14 @@ impl State {
         }
         let callers = &self.callers;
         let used = |caller| {
-            callers
-                .get(caller)
-                .map_or(Duration::ZERO, |usage| usage.used)
+            let usage = callers.get(caller);
+            usage.map_or(Duration::ZERO, |usage| usage.used)
         };
         let waiting = self.waiting.iter().enumerate();
         let next = waiting.min_by_key(|(_, one)| (used(&one.caller.id), one.number));
         let (index, caller) = next.map(|(index, one)| (index, one.caller.id))?;
-        let is_much = self.take_place(caller, now)?;
-        Some((self.waiting.swap_remove(index), is_much))
+        let used = self.take_place(caller, now)?;
+        Some((self.waiting.swap_remove(index), used))
     }
 }
 
@@ -358,31 +356,32 @@ impl Place {
     /// Works on the request, and lets the place go.
     pub async fn run<F: Future>(self, request: F) -> F::Output {
         let known = Known {
-            is_much: self.is_much,
-            is_limited: self.caller.is_limited,
+            used: self.used,
             computed: self.computed.clone(),
         };
         PLACE.scope(known, request).await
     }
 }
 
-/// Whether the request that is worked on is of a caller who has used much.
-fn is_much() -> bool {
-    PLACE.try_with(|place| place.is_much).unwrap_or(false)
+/// Whether somebody who has used this has used much.
+fn is_much(used: Duration) -> bool {
+    used >= LITTLE
 }
 
-/// Whether the request that is worked on decides before it takes locks, and is refused if it is overtaken: one of a
-/// client or a therapist who has used much. Staff who write often are not refused for that.
+/// Whether the request that is worked on decides before it takes locks: one of a caller who has used much.
 pub(crate) fn decides_ahead() -> bool {
-    PLACE
-        .try_with(|place| place.is_much && place.is_limited)
-        .unwrap_or(false)
+    is_much(used())
+}
+
+/// What the caller of the request that is worked on had used.
+fn used() -> Duration {
+    PLACE.try_with(|place| place.used).unwrap_or_default()
 }
 
 /// Does what may take long without holding up the other work of this thread, and counts it. For a caller who has
 /// used much it is done last, as [`compute_last`] does it.
 pub fn compute<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    if is_much() {
+    if is_much(used()) {
         compute_last(work)
     } else {
         let (done, took) = aside(|| timed(work));

@@ -28,8 +28,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use clinic::conflict::{self, Between};
-use clinic::{Idempotent, Principal, Refusal, Scope, View, eager};
-use store::{Decide, Looked, Request, Store, StoreError, Written};
+use clinic::{Decision, Idempotent, Principal, Scope, View, eager};
+use store::{Looked, Request, Store, StoreError, Written};
 
 use crate::admission::Admission;
 use crate::anchors::AnchorFile;
@@ -40,6 +40,9 @@ use crate::vault::Vault;
 use crate::worker::senders::Senders;
 use crate::worker::sink::{self, Sink};
 use crate::zones::Zones;
+
+/// A decision about what a scope shows. It may be asked more than once, and writes nothing itself.
+pub type Decide<'a> = Box<dyn Fn(&View) -> Decision + Send + Sync + 'a>;
 
 /// What every handler and job works with.
 #[derive(Clone)]
@@ -112,13 +115,13 @@ impl App {
             false => None,
         };
         let (more, at) = (AtomicI64::new(0), request.at);
-        let decide = Box::new(|view: &View| {
+        let decide = |view: &View| {
             admission::compute(|| {
                 let decision = decide(view);
                 more.store(eager::more_rows(view, &decision, at), Ordering::Relaxed);
                 decision
             })
-        });
+        };
         self.report_jump();
         let sender = self.senders.free(self.clock.now());
         let request = Request {
@@ -126,10 +129,10 @@ impl App {
             zone_data,
             ..request.clone()
         };
-        let mut written = if admission::decides_ahead() {
+        let mut written = if request.dry_run || admission::decides_ahead() {
             self.write_ahead(&request, scope, decide).await
         } else {
-            self.store.write(&request, scope, decide).await
+            self.store.write(&request, scope, Box::new(decide)).await
         };
         self.report_skew(&written);
         if let Err(StoreError::OtherZoneData { .. }) = written {
@@ -164,13 +167,13 @@ impl App {
         kept.map(|_| ())
     }
 
-    /// Decides before any lock is taken, and stores under the locks what was decided, if what it was decided on
-    /// is still so. What is refused takes no lock: nobody waits for it.
+    /// Decides before any lock is taken, and stores under the locks what was decided. If what it was decided on has
+    /// changed by then, it is decided anew. What is refused takes no lock: nobody waits for it.
     async fn write_ahead(
         &self,
         request: &Request,
         scope: Scope,
-        decide: Decide<'_>,
+        decide: impl Fn(&View) -> Decision + Send + Sync,
     ) -> Result<Written, StoreError> {
         let seen = match self.store.look(request, &scope).await? {
             Looked::Before(subject) => return Ok(Written::Replayed(subject)),
@@ -183,7 +186,7 @@ impl App {
             if *now == *seen {
                 Ok(Idempotent::Applied(commit))
             } else {
-                Err(Refusal::Overtaken)
+                decide(now)
             }
         });
         self.store.write(request, scope, confirm).await

@@ -75,9 +75,6 @@ pub enum Refusal {
         /// How many there may be.
         most: u64,
     },
-    /// What a decision was made on has changed before it was stored.
-    #[error("something else was stored at the same time: look, and try again")]
-    Overtaken,
     /// The resolutions that a booking comes with cannot be applied.
     #[error(transparent)]
     Remedy(#[from] RemedyError),

@@ -15,13 +15,13 @@ use scheduler_core::{ClientId, IntentId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use store::{Decide, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, Written};
+use store::{IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, Written};
 use uuid::Uuid;
 
 use super::preview::{Instead, nothing, preview};
 use super::problem::Problem;
 use super::well_formed::well_formed;
-use crate::{App, admission};
+use crate::{App, Decide, admission};
 
 /// The largest body that is read: a calendar of some years.
 pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;

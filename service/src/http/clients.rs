@@ -97,7 +97,9 @@ async fn register(
         therapist,
     };
     let scope = Scope::Registration { therapist, email };
-    let decide = Box::new(|view: &_| registration::register_client(view, client, dek, indexes));
+    let decide = Box::new(|view: &_| {
+        registration::register_client(view, client.clone(), dek.clone(), indexes.clone())
+    });
     let id = |subject: &Subject| match subject {
         Subject::Client(id) => Some(*id),
         _ => None,

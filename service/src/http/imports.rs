@@ -310,7 +310,7 @@ async fn book(app: &App, command: &Command<Import>, wanted: &Wanted) -> Result<U
         set: to_come(set, now)?,
     };
     let scope = scope_of_set(&new)?;
-    let decide = Box::new(move |view: &View| book_set(view, new, principal, now));
+    let decide = Box::new(move |view: &View| book_set(view, new.clone(), principal, now));
     match command.send(app, &request, scope, decide).await? {
         Written::Committed {
             subject: Some(Subject::Intent(id)),

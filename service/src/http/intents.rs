@@ -176,7 +176,7 @@ async fn create(
     };
     let scope = booking::scope(&new)?;
     let now = request.at;
-    let decide = Box::new(move |view: &_| booking::book(view, new, principal, now));
+    let decide = Box::new(move |view: &_| booking::book(view, new.clone(), principal, now));
     let id = |subject: &Subject| match subject {
         Subject::Intent(id) => Some(*id),
         _ => None,

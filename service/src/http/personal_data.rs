@@ -186,7 +186,14 @@ async fn change(
         let email = hashes.clone();
         let scope = Scope::Person { id, email };
         let decide = Box::new(move |view: &_| {
-            personal_data::change(view, id, sealed, indexes, principal, expected)
+            personal_data::change(
+                view,
+                id,
+                sealed.clone(),
+                indexes.clone(),
+                principal,
+                expected,
+            )
         });
         match app.write(&command.request(app), scope, decide).await {
             // Somebody else was there first, or the key is not there any more.

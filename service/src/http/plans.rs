@@ -135,7 +135,7 @@ async fn add(
         },
         retired_at: None,
     };
-    let decide = Box::new(|view: &_| registration::add_plan(view, plan));
+    let decide = Box::new(|view: &_| registration::add_plan(view, plan.clone()));
     let id = |subject: &Subject| match subject {
         Subject::Plan(id) => Some(*id),
         _ => None,

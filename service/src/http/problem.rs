@@ -326,7 +326,6 @@ impl From<Refusal> for Problem {
                 .with("quota", quota)
                 .with("wanted", wanted)
                 .with("limit", most),
-            Refusal::Overtaken => conflict("conflict", detail),
             Refusal::NoCredit => conflict("no_credit", detail),
             Refusal::UnknownReason { field, known } => {
                 let known: Vec<&str> = known.iter().map(ReasonCode::as_str).collect();

@@ -58,7 +58,7 @@ async fn add(
     let request = command.request(&app);
     let (principal, now) = (command.caller.0, request.at);
     let new = code.clone();
-    let decide = Box::new(move |view: &_| reason::add(view, new, principal, now));
+    let decide = Box::new(move |view: &_| reason::add(view, new.clone(), principal, now));
     let written = command.send(&app, &request, Scope::Reasons, decide).await?;
     let (status, code) = match &written {
         Written::Committed {

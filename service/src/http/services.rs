@@ -231,7 +231,7 @@ async fn add(
     command.makes_new()?;
     let request = command.request(&app);
     let service = wanted(&command.body, ServiceId(random::id(request.at)))?;
-    let decide = Box::new(|_: &_| registration::add_service(service));
+    let decide = Box::new(|_: &_| registration::add_service(service.clone()));
     let id = |subject: &Subject| match subject {
         Subject::Service(id) => Some(*id),
         _ => None,
@@ -263,7 +263,7 @@ async fn change(
         service: Some(id),
         plan: None,
     };
-    let decide = Box::new(move |view: &_| registration::change_service(view, service));
+    let decide = Box::new(move |view: &_| registration::change_service(view, service.clone()));
     let request = command.request(&app);
     let written = command.send(&app, &request, scope, decide).await?;
     let stored = app.store.service(command.caller.0.clinic, id).await?;

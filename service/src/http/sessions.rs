@@ -299,7 +299,7 @@ async fn on_session<T>(
     command: &Command<T>,
     id: Uuid,
     scope: Scope,
-    decide: impl FnOnce(&View, Principal, Option<u64>, DateTime<Utc>) -> Decision + Send,
+    decide: impl Fn(&View, Principal, Option<u64>, DateTime<Utc>) -> Decision + Send + Sync,
 ) -> Result<Done<Versioned<OccurrenceBody>>, Instead> {
     let address = Address::Session(SessionId(id));
     let (intent, at) = locate(app, &command.caller, address).await?;

@@ -195,7 +195,8 @@ async fn pay(
         starts_at,
         proof,
     };
-    let decide = Box::new(move |view: &_| grant_month(view, starts_at, invoice, expected, now));
+    let decide =
+        Box::new(move |view: &_| grant_month(view, starts_at, invoice.clone(), expected, now));
     let written = command.send(&app, &request, scope, decide).await?;
     let subscription = stored(&app, &command.caller, client).await?;
     let month = subscription.month_starting(starts_at);

@@ -122,7 +122,9 @@ async fn register(
         person: Some(sealed),
         times: WorkingTimes::new(hours),
     };
-    let decide = Box::new(|_: &_| registration::register_therapist(therapist, dek, indexes));
+    let decide = Box::new(|_: &_| {
+        registration::register_therapist(therapist.clone(), dek.clone(), indexes.clone())
+    });
     let id = |subject: &Subject| match subject {
         Subject::Therapist(id) => Some(*id),
         _ => None,

@@ -6,6 +6,7 @@
 //! settlement loses the message to another one when its lease has run out, and can then no longer
 //! settle it.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clinic::notification::{failed, lease, sent};
@@ -187,18 +188,18 @@ async fn settle(
     app: &App,
     clinic: ClinicId,
     message: &Message,
-    decide: impl FnOnce(&View, chrono::DateTime<chrono::Utc>) -> Decision + Send,
+    decide: impl Fn(&View, chrono::DateTime<chrono::Utc>) -> Decision + Send + Sync,
 ) -> Option<Message> {
     let request = Request::of_tick(clinic, app.clock.now());
-    let mut settled = None;
+    let settled = Mutex::new(None);
     let decide = |view: &View| {
         let decision = decide(view, request.at);
-        settled = after(&decision);
+        *settled.lock().unwrap_or_else(PoisonError::into_inner) = after(&decision);
         decision
     };
     let scope = Scope::Message(message.seq);
     match app.write(&request, scope, Box::new(decide)).await {
-        Ok(_) => settled,
+        Ok(_) => settled.into_inner().unwrap_or_else(PoisonError::into_inner),
         Err(StoreError::Refused(refusal)) => {
             debug!(seq = message.seq, %refusal, "somebody else has it");
             None

@@ -6,6 +6,7 @@
 //! number of workers end in the same state.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use clinic::zone_change::{concerns, messages, plan_intent_again, reach, resolve, tell};
@@ -186,20 +187,22 @@ impl Change<'_> {
             around: Some(reach(session)?),
             history: false,
         };
-        let mut outcome = None;
+        let outcome = Mutex::new(None);
         let decide = |view: &View| {
             let decision = resolve(view, generation, last, now);
-            outcome = crate::worker::changes(&decision).find_map(|change| match change {
+            let found = crate::worker::changes(&decision).find_map(|change| match change {
                 clinic::Change::ZoneMove(moved) => Some(moved.outcome),
                 _ => None,
             });
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = found;
             decision
         };
         match self.write(clinic, scope, decide).await {
             Ok(Written::Committed { .. }) => {
-                self.app
-                    .metrics
-                    .zone_move(outcome.unwrap_or(MoveOutcome::Silent));
+                let outcome = outcome.into_inner();
+                let outcome = outcome.unwrap_or_else(PoisonError::into_inner);
+                let outcome = outcome.unwrap_or(MoveOutcome::Silent);
+                self.app.metrics.zone_move(outcome);
                 Ok(true)
             }
             Ok(_) => Ok(false),
@@ -263,7 +266,7 @@ impl Change<'_> {
             };
             told += 1;
             if let Written::Committed { rows: 1.., .. } = self
-                .write(clinic, scope, move |_: &View| tell(message))
+                .write(clinic, scope, move |_: &View| tell(message.clone()))
                 .await?
             {
                 self.app.metrics.zone_message();
@@ -276,7 +279,7 @@ impl Change<'_> {
         &self,
         clinic: ClinicId,
         scope: Scope,
-        decide: impl FnOnce(&View) -> Decision + Send,
+        decide: impl Fn(&View) -> Decision + Send + Sync,
     ) -> Result<Written, StoreError> {
         let request = Request::of_tick(clinic, self.now);
         self.app.write(&request, scope, Box::new(decide)).await

@@ -33,6 +33,7 @@ mod messages;
 mod never_worse;
 mod on_postgres;
 mod operations;
+mod overtaken;
 mod plans;
 mod process;
 mod processes;

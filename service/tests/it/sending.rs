@@ -267,7 +267,7 @@ async fn what_is_written_while_a_worker_stops_is_sent_or_not_leased() {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let changes = vec![Change::Notify(told)];
+        let changes = vec![Change::Notify(told.clone())];
         let journal = None;
         Ok(Idempotent::Applied(Commit { journal, changes }))
     };
