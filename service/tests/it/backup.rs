@@ -12,7 +12,9 @@ use scheduler_core::ClientId;
 use serde_json::json;
 use standing::database::Database as Location;
 use standing::vault::{self, Erased};
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::backend::{Backend, cluster, removed};
 use crate::clinic::Clinic;
@@ -63,12 +65,17 @@ async fn registered(database: &Location) -> i64 {
     registered
 }
 
-/// Clients are registered, changed and erased, until it is over.
-async fn write(clinic: &Clinic, over: &AtomicBool, number: u32) -> u32 {
+/// How long is written before each backup.
+const LEAD: Duration = Duration::from_millis(500);
+
+/// Clients are registered, changed and erased, until it is over, except while somebody else has the gate.
+async fn write(clinic: &Clinic, gate: &RwLock<()>, over: &AtomicBool, number: u32) -> u32 {
     let mut written = 0;
     let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !over.load(Ordering::Relaxed) {
         pace.tick().await;
+        let _open = gate.read().await;
         let email = format!("{number}.{written}@example.org");
         let client = json!({ "name": "Somebody", "email": email, "zone": "Europe/London" });
         let client = clinic.post("/clients", client).await;
@@ -109,13 +116,14 @@ async fn backups_are_whole(backend: Backend) {
     clinic.tick().await;
     let folder = clinic.folder.path().to_owned();
     let list = folder.join("standing.erased");
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, gate) = (Arc::new(AtomicBool::new(false)), Arc::new(RwLock::new(())));
     let mut writers = JoinSet::new();
     for number in 0..4 {
-        let (clinic, over) = (clinic.clone(), over.clone());
-        writers.spawn(async move { write(&clinic, &over, number).await });
+        let (clinic, gate, over) = (clinic.clone(), gate.clone(), over.clone());
+        writers.spawn(async move { write(&clinic, &gate, &over, number).await });
     }
     for round in 0..rounds() {
+        tokio::time::sleep(LEAD).await;
         let leaves = json!({ "name": "Erased", "email": null, "zone": "UTC" });
         let leaves = clinic.post("/clients", leaves).await["id"].clone();
         let to = folder.join(format!("backup {round}"));
@@ -127,6 +135,8 @@ async fn backups_are_whole(backend: Backend) {
         let after = registered(&clinic.database).await;
         erase(&clinic, leaves.as_str().unwrap(), &list).await;
 
+        // A restore takes time for each person: more of them meanwhile would make the next one longer.
+        let _closed = gate.write().await;
         let target = match backend {
             Backend::Sqlite => Location::Sqlite(folder.join(format!("restored {round}.db"))),
             Backend::Postgres => Location::Postgres(cluster().await.empty().await.unwrap()),
