@@ -238,12 +238,12 @@ async fn check_schema(db: &mut PgConnection, shown: &str) -> Result<(), OpenErro
     store::schema::check(shown, &applied, &known.collect::<Vec<_>>())
 }
 
-/// How often what began before is waited for, 20 ms each time: 30 seconds.
+/// How often it looks for older transactions, every 20 ms: for 30 seconds.
 const WAITS_MAX: u32 = 1_500;
 
-/// Waits until no transaction is left that keeps the server from forgetting the deleted keys: one that
-/// writes to any database of the server, because the snapshot of the rewrite counts all of them, or
-/// that reads this one, here or on a standby. Returns whether none is left.
+/// Waits for transactions that make the server keep deleted keys. Writers of every database count, since the
+/// snapshot of the rewrite includes them. So do readers of this one, here or on a standby. Returns whether all have
+/// ended.
 async fn wait_for_older_transactions(
     connection: &mut sqlx::PgConnection,
 ) -> Result<bool, StoreError> {

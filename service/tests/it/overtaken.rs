@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::clinic::Clinic;
 
-/// It is made again on what is there then, and it is that one that is stored.
+/// The second decision is made on what is there then, and that one counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_changed_by_the_time_of_the_locks_is_decided_anew() {
     let clinic = Clinic::at("2026-03-02T08:00:00Z").await;

@@ -548,8 +548,7 @@ async fn a_proof_is_used_once_in_the_clinic() {
     );
 }
 
-/// Whoever enters the second of two payments is told both, and so is whoever looks later: once, until it is
-/// settled.
+/// The refusal of a second payment names both. `/conflicts` lists it once, until it is settled.
 #[tokio::test]
 async fn a_second_payment_is_kept_for_a_person() {
     let plans = Plans::open().await;
